@@ -1,0 +1,1 @@
+"""netchu (nét chữ): rebuild, compare and ship recognisers of Vietnamese handwriting."""

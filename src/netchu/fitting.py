@@ -1,0 +1,180 @@
+"""One phase under Lightning: fit, keep the best epoch, go on where a killed run stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+from netchu.compute import is_main_process
+from netchu.errors import NetchuError
+from netchu.loader import LineDataModule, plan_items
+from netchu.models.base import Recogniser
+from netchu.params import Params, PhaseParams
+
+
+@dataclass
+class PhaseResult:
+    """The recogniser after a phase (its best epoch), the curve, and what it took."""
+
+    recogniser: Recogniser
+    phase: PhaseParams
+    history: list[dict[str, Any]]
+    seconds: float
+    lines: int
+    folds: list[float] = field(default_factory=list)
+
+    @property
+    def val_cer(self) -> float:
+        """Validation CER of the epoch that was kept; NaN where there was no validation line."""
+        return min((row["val_cer"] for row in self.history), default=float("nan"))
+
+    def summary(self) -> dict[str, Any]:
+        """The phase for model.json: parameters, lines, images seen, CER of the kept epoch."""
+        seen = len(self.history) * self.phase.steps_per_epoch * self.phase.batch_size
+        return {
+            "phase": asdict(self.phase),
+            "lines": self.lines,
+            "epochs": len(self.history),
+            "images_seen_at_most": seen,
+            "val_cer": round(self.val_cer, 6),
+            "fold_val_cer": [round(cer, 6) for cer in self.folds],
+        }
+
+
+class Curve(Callback):
+    """One row an epoch, and the seconds spent, both surviving a kill inside the checkpoint.
+
+    It also seeds torch at every epoch, so that dropout after a restart is what it would have been.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._since = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.manual_seed(self.seed + trainer.current_epoch)
+        self._since = time.monotonic()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._since
+        self._since = now
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append(
+            {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate}
+            | {name: values[name] for name in ("train_loss", "val_loss", "val_cer")}
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+
+
+def fit(
+    recogniser: Recogniser,
+    lines: pd.DataFrame,
+    phase: PhaseParams,
+    params: Params,
+    folder: Path,
+    seed: int,
+) -> PhaseResult:
+    """Train on the train split, choose the epoch on the val split, with checkpoints in `folder`.
+
+    Raises:
+        NetchuError: a split is empty, or the loss is no longer a number.
+    """
+    data = _data(recogniser, lines, phase, seed)
+    done = folder / "done.json"
+    if not done.exists():
+        curve = _fit(recogniser, data, phase, params, folder, seed)
+        if is_main_process():
+            done.write_text(json.dumps(curve.state_dict()), encoding="utf-8")
+    best = torch.load(folder / "best.ckpt", weights_only=False, map_location="cpu")
+    recogniser.load_state_dict(best["state_dict"])
+    told = json.loads(done.read_text(encoding="utf-8")) if done.exists() else curve.state_dict()
+    return PhaseResult(recogniser, phase, told["rows"], told["seconds"], len(data.train))
+
+
+def _fit(
+    recogniser: Recogniser,
+    data: LineDataModule,
+    phase: PhaseParams,
+    params: Params,
+    folder: Path,
+    seed: int,
+) -> Curve:
+    """Let Lightning train, from `last.ckpt` where a killed run left one."""
+    curve = Curve(seed)
+    every_epoch = partial(
+        ModelCheckpoint, folder, enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    best = every_epoch("best", monitor="val_cer", save_weights_only=True)
+    last = every_epoch("last")
+    stopping = EarlyStopping("val_cer", patience=phase.patience or phase.epochs, check_finite=False)
+    trainer = L.Trainer(
+        max_epochs=phase.epochs, callbacks=[curve, best, stopping, last, TQDMProgressBar(20)],
+        gradient_clip_val=phase.clip, reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
+        use_distributed_sampler=False, deterministic="warn", benchmark=False, logger=False,
+        enable_model_summary=False, default_root_dir=folder, **asdict(params.trainer),
+    )  # fmt: skip
+    recogniser.phase = phase
+    resume = folder / "last.ckpt"
+    with _frozen(recogniser, phase):
+        trainer.fit(
+            recogniser, data, ckpt_path=resume if resume.exists() else None, weights_only=False
+        )
+        trainer.strategy.barrier()
+    return curve
+
+
+@contextmanager
+def _frozen(recogniser: Recogniser, phase: PhaseParams) -> Iterator[None]:
+    """Within, the part that the phase names learns nothing; afterwards it is as it was."""
+    part = recogniser.part(phase.freeze).parameters() if phase.freeze else ()
+    held = [parameter for parameter in part if parameter.requires_grad]
+    for parameter in held:
+        parameter.requires_grad_(False)
+    yield
+    for parameter in held:
+        parameter.requires_grad_(True)
+
+
+def _data(
+    recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, seed: int
+) -> LineDataModule:
+    splits = {
+        name: lines[lines["split"] == name].reset_index(drop=True) for name in ("train", "val")
+    }
+    for name, table in splits.items():
+        if table.empty:
+            raise NetchuError(
+                f"{recogniser.system}: no {name} line in {', '.join(phase.datasets)}; check "
+                "the datasets' shares and the lines that were skipped"
+            )
+    val = splits["val"]
+    if len(val) > phase.val_lines:
+        val = val.sample(phase.val_lines, random_state=0).reset_index(drop=True)
+    return LineDataModule(
+        splits["train"], plan_items(splits["train"], phase.joined, seed), val,
+        recogniser.preprocessing, batch_size=phase.batch_size,
+        steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
+        difficulty=phase.difficulty, seed=seed,
+    )  # fmt: skip

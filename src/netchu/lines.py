@@ -1,0 +1,157 @@
+"""The line table: the one format in which handwriting travels between stages.
+
+A table is a folder of Parquet shards with the columns of `SCHEMA`; pandas, DuckDB, Spark and Ray
+read it as it is. Beside the shards lies `skipped.csv`, the lines that were left out, each with
+its reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from netchu.errors import NetchuError
+from netchu.text import check_label
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("image", pa.binary()),
+        ("text", pa.string()),
+        ("writer", pa.string()),
+        ("source", pa.string()),
+        ("level", pa.string()),
+        ("split", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+    ]
+)
+SPLITS = ("train", "val", "test")
+LEVELS = ("word", "line", "paragraph")
+SHARD_LINES = 2000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One image of handwriting with its text.
+
+    `image` is an encoded grey PNG, JPEG or WebP; `width` and `height` are its pixels; `text` is
+    NFC; `writer` may be '' where nobody knows the hand; `split` is '' until preprocessing.
+    """
+
+    id: str
+    image: bytes
+    text: str
+    writer: str
+    source: str
+    level: str
+    split: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A line that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+def write_table(lines: Iterable[Line], folder: Path, skipped: Iterable[Skipped] = ()) -> int:
+    """Write `lines` as Parquet shards into a fresh `folder`; return how many there were.
+
+    The folder appears whole or not at all: shards are written beside it and renamed at the end.
+    `skipped` is read after `lines` is exhausted, so a generator may fill it on the way.
+    """
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    count, shard, rows = 0, 0, []
+    for line in lines:
+        check_label(line.text, f"{line.source} line {line.id}")
+        rows.append(asdict(line))
+        count += 1
+        if len(rows) == SHARD_LINES:
+            _write_shard(rows, partial, shard)
+            rows, shard = [], shard + 1
+    if rows or shard == 0:
+        _write_shard(rows, partial, shard)
+    write_skipped(skipped, partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return count
+
+
+def _write_shard(rows: list[dict[str, object]], folder: Path, number: int) -> None:
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    pq.write_table(table, folder / f"{number:05d}.parquet", compression="zstd")
+
+
+def write_skipped(skipped: Iterable[Skipped], folder: Path) -> None:
+    """Write `skipped.csv` (id, reason), also when it is empty: no file would mean no answer."""
+    with (folder / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "reason"])
+        writer.writerows((line.id, line.reason) for line in skipped)
+
+
+def read_skipped(folder: Path) -> list[Skipped]:
+    """The lines left out of the table or model in `folder`."""
+    with (folder / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        return [Skipped(row["id"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def read_table(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All lines of a table, in shard order.
+
+    Raises:
+        NetchuError: the folder holds no shard, or a shard is not a line table.
+    """
+    shards = sorted(folder.glob("*.parquet"))
+    if not shards:
+        raise NetchuError(f"{folder} holds no line table; run 'dvc repro' to make it")
+    try:
+        tables = [pq.read_table(s, columns=list(columns) if columns else None) for s in shards]
+    except (pa.ArrowException, OSError) as error:
+        raise NetchuError(f"{folder} is not a line table ({error}); remove it and run 'dvc repro'"
+                          ) from None  # fmt: skip
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame
+
+
+def check_leaks(lines: pd.DataFrame) -> int:
+    """Fail where a writer or an image stands in two splits; return how many texts do.
+
+    A shared text is no leak (two people may write the same address) but is worth reporting.
+    """
+    known = lines[lines["writer"] != ""]
+    for name, keys in (("writer", known["writer"]), ("image", lines["image"].map(_digest))):
+        sides = lines.loc[keys.index, "split"].groupby(keys).nunique()
+        if not (leaks := sides[sides > 1]).empty:
+            raise NetchuError(
+                f"{name} {leaks.index[0]} stands in {int(leaks.iloc[0])} splits "
+                f"({len(leaks)} such); split by writer, and drop repeated images"
+            )
+    return int((lines.groupby("text")["split"].nunique() > 1).sum())
+
+
+def _digest(image: bytes) -> str:
+    return hashlib.sha256(image).hexdigest()
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over names and bytes of everything in `folder`, so that equal means equal."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

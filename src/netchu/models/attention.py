@@ -1,0 +1,88 @@
+"""The attention family: one character after another until the end sign."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from netchu.codec import Codec
+from netchu.models.base import LineBatch, Reading, Recogniser, product
+
+
+class AttentionRecogniser(Recogniser):
+    """Writes one character after another, each looking at the image and at those before it.
+
+    A subclass gives `forward` for training (teacher forcing) and `start` and `step` for reading.
+    """
+
+    PAD: ClassVar[int] = 0
+    START: ClassVar[int] = 1
+    END: ClassVar[int] = 2
+
+    def __init__(self, config: Any, alphabet: str) -> None:
+        super().__init__(config, alphabet)
+        self.codec = Codec(alphabet, specials=3)
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """The most characters that are written for one image."""
+
+    @abstractmethod
+    def forward(self, images_BCHW: Tensor, widths_B: Tensor, inputs_BL: Tensor) -> Tensor:
+        """Logits of shape (B, L, V) for the character after each of `inputs_BL`."""
+
+    @abstractmethod
+    def start(self, images_BCHW: Tensor, widths_B: Tensor) -> Any:
+        """The state from which `step` writes the first character."""
+
+    @abstractmethod
+    def step(self, ids_B: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Probabilities (B, V) of the character after `ids_B`, and the next state."""
+
+    def misfit(self, text: str, width: int) -> str:
+        if len(text) <= self.max_length:
+            return ""
+        return f"too long: {len(text)} characters for a max_length of {self.max_length}"
+
+    def targets(self, texts: Sequence[str]) -> Tensor:
+        """START, the text, END and padding: ids of shape (B, L + 2)."""
+        rows = [
+            torch.tensor([self.START, *self.codec.encode(text), self.END], device=self.device)
+            for text in texts
+        ]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.PAD)
+
+    def loss(self, batch: LineBatch) -> Tensor:
+        ids_BL = self.targets(batch.texts)
+        logits_BLV = self(batch.images_BCHW, batch.widths_B, ids_BL[:, :-1])
+        return F.cross_entropy(
+            logits_BLV.flatten(0, 1).float(), ids_BL[:, 1:].flatten(), ignore_index=self.PAD
+        )
+
+    @torch.inference_mode()
+    def transcribe(self, batch: LineBatch) -> list[Reading]:
+        """Greedy: the most probable character at each step, until END or `max_length`."""
+        state = self.start(batch.images_BCHW, batch.widths_B)
+        ids_B = torch.full((len(batch.texts),), self.START, device=self.device)
+        done_B = torch.zeros_like(ids_B, dtype=torch.bool)
+        ids: list[list[int]] = [[] for _ in batch.texts]
+        sure: list[list[float]] = [[] for _ in batch.texts]
+        for _ in range(self.max_length):
+            probabilities_BV, state = self.step(ids_B, state)
+            best_B, ids_B = probabilities_BV.max(-1)
+            done_B |= ids_B == self.END
+            if bool(done_B.all()):
+                break
+            for row in (~done_B).nonzero().flatten().tolist():
+                ids[row].append(int(ids_B[row]))
+                sure[row].append(float(best_B[row]))
+        return [
+            Reading(self.codec.decode(i), product(p), tuple(p[: len(i)]))
+            for i, p in zip(ids, sure, strict=True)
+        ]

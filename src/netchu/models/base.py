@@ -1,0 +1,158 @@
+"""The contract of every recogniser: a LightningModule that learns from and reads lines.
+
+The families in `ctc.py` and `attention.py` implement most of it. Shapes in names: B batch,
+C channels, H height, W width, T time steps, V classes, L text length.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jiwer
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from netchu.errors import NetchuError
+from netchu.images import Preprocessing
+from netchu.models.optimisation import optimiser_and_schedule
+from netchu.params import PhaseParams
+
+
+@dataclass(frozen=True)
+class LineBatch:
+    """What the loader gives.
+
+    images_BCHW: float32, 0 is paper and 1 is ink. widths_B: widths in pixels of what `prepare`
+    gave; lines of one batch are equally wide, so a line reads the same alone and in company.
+    texts: NFC. ids: of the line table. levels: word, line or paragraph.
+    """
+
+    images_BCHW: Tensor
+    widths_B: Tensor
+    texts: tuple[str, ...]
+    ids: tuple[str, ...]
+    levels: tuple[str, ...]
+
+    def to(self, device: torch.device) -> LineBatch:
+        """The same batch with its tensors on `device`."""
+        return LineBatch(
+            self.images_BCHW.to(device), self.widths_B.to(device), self.texts, self.ids, self.levels
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a recogniser read: the text, its probability in [0, 1], and each character's."""
+
+    text: str
+    confidence: float
+    characters: tuple[float, ...]
+
+
+class Recogniser(L.LightningModule, ABC):
+    """A network that reads lines.
+
+    A system says in one file what is different about it: its config dataclass, its network, and
+    whatever of the methods below its family does not settle.
+    """
+
+    system: ClassVar[str]
+    config_class: ClassVar[type[Any]]
+
+    def __init__(self, config: Any, alphabet: str) -> None:
+        super().__init__()
+        self.config = config
+        self.alphabet = alphabet
+        self.phase: PhaseParams | None = None
+        self._val_pairs: list[tuple[str, str]] = []
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> Preprocessing:
+        """How photos are prepared for this network."""
+
+    @abstractmethod
+    def loss(self, batch: LineBatch) -> Tensor:
+        """Mean training loss of a batch, a scalar."""
+
+    @abstractmethod
+    def transcribe(self, batch: LineBatch) -> list[Reading]:
+        """Read a batch; one reading for each image, in order."""
+
+    @abstractmethod
+    def misfit(self, text: str, width: int) -> str:
+        """Why a line of prepared `width` cannot teach `text` to this network; '' if it can."""
+
+    def part(self, name: str) -> nn.Module:
+        """The part of the network that `freeze: name` means."""
+        found = getattr(self, name, None)
+        if not isinstance(found, nn.Module):
+            parts = ", ".join(n for n, _ in self.named_children())
+            raise NetchuError(f"{self.system} has no part {name!r} to freeze; it has: {parts}")
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write the weights into an existing folder; `load` of the same class reads them."""
+        from safetensors.torch import save_file
+
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path, config: Any, alphabet: str) -> Recogniser:
+        """A recogniser with the weights that `save` wrote."""
+        from safetensors.torch import load_file
+
+        recogniser = cls(cls.offline(config), alphabet)
+        recogniser.load_state_dict(load_file(folder / "model.safetensors"))
+        recogniser.config = config
+        return recogniser
+
+    @classmethod
+    def offline(cls, config: Any) -> Any:
+        """`config` without what would fetch first weights: `load` overwrites them anyway."""
+        return config
+
+    def fit_to(self, texts: Sequence[str]) -> None:
+        """Learn what depends on the training texts (a greatest length, say); nothing by default."""
+
+    def config_dict(self) -> dict[str, Any]:
+        """The config as plain values, for model.json."""
+        return asdict(self.config)
+
+    # What Lightning calls. `phase` is set by training.py before a fit.
+
+    def training_step(self, batch: LineBatch, batch_idx: int) -> Tensor:
+        loss = self.loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True,
+                 batch_size=len(batch.texts), sync_dist=True)  # fmt: skip
+        return loss
+
+    def validation_step(self, batch: LineBatch, batch_idx: int) -> None:
+        self.log("val_loss", self.loss(batch), batch_size=len(batch.texts), sync_dist=True)
+        readings = self.transcribe(batch)
+        self._val_pairs += [(t, r.text) for t, r in zip(batch.texts, readings, strict=True)]
+
+    def on_validation_epoch_end(self) -> None:
+        truths, texts = zip(*self._val_pairs, strict=True)
+        self._val_pairs = []
+        cer = jiwer.cer(list(truths), list(texts))
+        self.log("val_cer", cer, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        if self.phase is None:
+            raise NetchuError(f"{self.system} is not in a training phase; train it by training.py")
+        return optimiser_and_schedule(self, self.phase)
+
+
+def product(probabilities: Sequence[float]) -> float:
+    """Product of the characters' probabilities: that of the whole text."""
+    result = 1.0
+    for probability in probabilities:
+        result *= probability
+    return result

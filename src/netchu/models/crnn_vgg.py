@@ -1,0 +1,102 @@
+"""crnn_vgg: seed 1's VGG16 + bidirectional LSTM + CTC (Shi et al. 2015, arXiv 1507.05717)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, cast
+
+import timm
+import torch
+from timm.models.vgg import VGG, cfgs
+from torch import Tensor, nn
+
+from netchu.errors import NetchuError
+from netchu.images import Preprocessing
+from netchu.models.ctc import CTCRecogniser
+from netchu.params import Strict
+
+
+@dataclass(frozen=True)
+class CrnnVggConfig(Strict):
+    """weights: `imagenet` starts from timm's VGG16, `none` from chance.
+
+    width: factor on VGG16's channels; only 1 has ImageNet weights. batch_norm: VGG16 with batch
+    normalisation, without which the deep plain stack hardly starts from chance.
+    """
+
+    height: int = 64
+    width: float = 1.0
+    batch_norm: bool = False
+    weights: Literal["imagenet", "none"] = "imagenet"
+    hidden: int = 256
+    layers: int = 2
+    dropout: float = 0.2
+
+
+class CrnnVgg(CTCRecogniser):
+    """One time step every 4 pixels: VGG16's last three poolings halve the height alone."""
+
+    system: ClassVar[str] = "crnn_vgg"
+    config_class: ClassVar[type[CrnnVggConfig]] = CrnnVggConfig
+    config: CrnnVggConfig
+
+    def __init__(self, config: CrnnVggConfig, alphabet: str) -> None:
+        super().__init__(config, alphabet)
+        if config.height % 32:
+            raise NetchuError(
+                f"crnn_vgg: height {config.height} is no multiple of 32; use 32 or 64"
+            )
+        self.backbone, channels = _vgg(config)
+        columns = channels * config.height // 32
+        self.lstm = nn.LSTM(
+            columns, config.hidden, config.layers, batch_first=True, bidirectional=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )  # fmt: skip
+        self.head = nn.Linear(2 * config.hidden, self.codec.size)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing("otsu", self.config.height)
+
+    def time_steps(self, width: int) -> int:
+        return width // 4
+
+    @classmethod
+    def offline(cls, config: CrnnVggConfig) -> CrnnVggConfig:
+        return replace(config, weights="none")
+
+    def forward(self, images_BCHW: Tensor, widths_B: Tensor) -> Tensor:
+        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
+        features_BCHW = self.backbone(images_BCHW)
+        columns_BTC = features_BCHW.flatten(1, 2).transpose(1, 2)
+        hidden_BTC, _ = self.lstm(columns_BTC)
+        logits_BTV: Tensor = self.head(hidden_BTC)
+        return logits_BTV
+
+
+def _vgg(config: CrnnVggConfig) -> tuple[nn.Sequential, int]:
+    """VGG16's convolutions on one grey channel, and the number of channels they give."""
+    if config.weights == "imagenet":
+        network = _pretrained("vgg16_bn" if config.batch_norm else "vgg16", config)
+    else:
+        plan = [c if isinstance(c, str) else round(c * config.width) for c in cfgs["vgg16"]]
+        norm = nn.BatchNorm2d if config.batch_norm else None
+        network = VGG(plan, in_chans=1, num_classes=0, norm_layer=norm)
+    backbone = cast(nn.Sequential, network.features)
+    poolings = [place for place, layer in enumerate(backbone) if isinstance(layer, nn.MaxPool2d)]
+    for place in poolings[2:]:
+        backbone[place] = nn.MaxPool2d((2, 1), (2, 1))
+    return backbone, cast(int, network.num_features)
+
+
+def _pretrained(name: str, config: CrnnVggConfig) -> nn.Module:
+    if config.width != 1:
+        raise NetchuError("crnn_vgg: ImageNet weights exist for width 1; set weights: none")
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=True, in_chans=1, num_classes=0)
+    except (OSError, RuntimeError) as error:
+        raise NetchuError(
+            f"crnn_vgg: the weights of {name} cannot be fetched ({type(error).__name__}); "
+            "connect to the model hub or set weights: none"
+        ) from None
+    return network

@@ -1,0 +1,96 @@
+"""The CTC family: a class or a blank at every time step."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from netchu.codec import Codec
+from netchu.errors import NetchuError
+from netchu.models.base import LineBatch, Reading, Recogniser, product
+
+
+class CTCRecogniser(Recogniser):
+    """Connectionist temporal classification (Graves et al. 2006): one step, one class or blank.
+
+    A subclass gives `forward` and `time_steps`; a time step is a fixed number of pixels.
+    """
+
+    BLANK: ClassVar[int] = 0
+
+    def __init__(self, config: Any, alphabet: str) -> None:
+        super().__init__(config, alphabet)
+        self.codec = Codec(alphabet, specials=1)
+
+    @abstractmethod
+    def forward(self, images_BCHW: Tensor, widths_B: Tensor) -> Tensor:
+        """Logits of shape (B, T, V); steps beyond a line's own width are ignored."""
+
+    @abstractmethod
+    def time_steps(self, width: int) -> int:
+        """Number of time steps of an image `width` pixels wide."""
+
+    def misfit(self, text: str, width: int) -> str:
+        repeats = sum(a == b for a, b in pairwise(text))
+        needed, given = len(text) + repeats, self.time_steps(width)
+        if given >= needed:
+            return ""
+        return f"too short for CTC: {given} time steps for {needed} needed by {text!r}"
+
+    def _steps(self, widths_B: Tensor, most: int) -> Tensor:
+        steps = [min(most, self.time_steps(int(w))) for w in widths_B]
+        return torch.tensor(steps, dtype=torch.long)
+
+    def ctc_loss(self, logits_BTV: Tensor, batch: LineBatch) -> Tensor:
+        """CTC loss per character, averaged over the batch.
+
+        Raises:
+            NetchuError: a line has fewer time steps than its text needs.
+        """
+        for text, width, line in zip(batch.texts, batch.widths_B.tolist(), batch.ids, strict=True):
+            if reason := self.misfit(text, width):
+                raise NetchuError(f"line {line}: {reason}; drop it or widen the image")
+        targets = [self.codec.encode(text) for text in batch.texts]
+        return F.ctc_loss(
+            logits_BTV.float().log_softmax(-1).transpose(0, 1),
+            torch.tensor([i for ids in targets for i in ids], device=logits_BTV.device),
+            self._steps(batch.widths_B, logits_BTV.shape[1]).to(logits_BTV.device),
+            torch.tensor([len(ids) for ids in targets], device=logits_BTV.device),
+            blank=self.BLANK,
+        )
+
+    def loss(self, batch: LineBatch) -> Tensor:
+        return self.ctc_loss(self(batch.images_BCHW, batch.widths_B), batch)
+
+    @torch.inference_mode()
+    def transcribe(self, batch: LineBatch) -> list[Reading]:
+        logits_BTV = self(batch.images_BCHW, batch.widths_B).float()
+        steps_B = self._steps(batch.widths_B, logits_BTV.shape[1])
+        probabilities_BTV = logits_BTV.softmax(-1).cpu()
+        return [
+            self._greedy(probabilities_TV[:steps])
+            for probabilities_TV, steps in zip(probabilities_BTV, steps_B.tolist(), strict=True)
+        ]
+
+    def _greedy(self, probabilities_TV: Tensor) -> Reading:
+        """Best class at each step, repeats joined, blanks dropped.
+
+        A character's probability is the best of its steps; the reading's is their product.
+        """
+        best_T, ids_T = probabilities_TV.max(-1)
+        ids: list[int] = []
+        sure: list[float] = []
+        before = self.BLANK
+        for i, p in zip(ids_T.tolist(), best_T.tolist(), strict=True):
+            if i != self.BLANK and i == before:
+                sure[-1] = max(sure[-1], p)
+            elif i != self.BLANK:
+                ids.append(i)
+                sure.append(p)
+            before = i
+        return Reading(self.codec.decode(ids), product(sure), tuple(sure))

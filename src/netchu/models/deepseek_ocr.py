@@ -1,0 +1,267 @@
+"""A vision-language model that reads, fine-tuned by QLoRA (seed 0; DeepSeek-OCR-2 by default).
+
+Any `AutoModelForImageTextToText` checkpoint does; the first DeepSeek-OCR has only remote code for
+an older transformers, its successor is a native class. The base stays frozen, in 4 bits if asked;
+what is trained and saved is the adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from peft import prepare_model_for_kbit_training
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from netchu.errors import NetchuError
+from netchu.images import Preprocessing
+from netchu.models.base import LineBatch, Reading, Recogniser
+from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
+from netchu.models.hub.qlora import (
+    add_adapter,
+    four_bit_config,
+    keep_layout,
+    load_adapter,
+    split_experts,
+)
+from netchu.models.hub.tiny_checkpoints import write_deepseek
+from netchu.models.hub.tokens import read_tokens
+from netchu.params import Strict
+from netchu.text import loops
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class DeepSeekOCRSettings(Strict):
+    """checkpoint: a directory, a hub id, or `tiny`. instruction: what the model is asked.
+
+    four_bit: keep the base in NF4. rank: of the adapter. height: pixels of a prepared image, whose
+    width is as long as it comes (the checkpoint's processor scales it further). max_new_tokens:
+    where reading stops. repetition_penalty, no_repeat_ngram_size: against endless loops, 1.0 and
+    0 are none. gradient_checkpointing: compute activations twice to hold fewer.
+    """
+
+    checkpoint: str = "deepseek-community/DeepSeek-OCR-2"
+    instruction: str = "Free OCR."
+    four_bit: bool = True
+    rank: int = 16
+    height: int = 512
+    max_new_tokens: int = 512
+    repetition_penalty: float = 1.05
+    no_repeat_ngram_size: int = 20
+    gradient_checkpointing: bool = True
+
+
+class DeepSeekOCR(Recogniser):
+    """A frozen vision-language model with a LoRA adapter on its projections, experts included."""
+
+    system: ClassVar[str] = "deepseek_ocr"
+    config_class: ClassVar[type[Any]] = DeepSeekOCRSettings
+
+    def __init__(
+        self, config: DeepSeekOCRSettings, alphabet: str, folder: Path | None = None
+    ) -> None:
+        """`folder`: an adapter that `save` wrote; without it a new one is made.
+
+        Raises:
+            NetchuError: no such checkpoint, or an adapter of another one.
+        """
+        super().__init__(config, alphabet)
+        with checkpoint_source(config.checkpoint, partial(_write_tiny, alphabet)) as place:
+            self.processor = AutoProcessor.from_pretrained(place)
+            base = _open_base(place, config)
+        self.network = add_adapter(base, config.rank)
+        if folder is not None:
+            load_adapter(self.network, folder)
+        tokenizer = self.processor.tokenizer
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.tokenizer = tokenizer
+        self.train()
+
+    @property
+    def hub_note(self) -> str:
+        """What a report must say about the weights; '' for a published checkpoint."""
+        return TINY_NOTE if self.config.checkpoint == TINY else ""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing("grey", self.config.height)
+
+    def misfit(self, text: str, width: int) -> str:
+        needed = len(self._answer(text))
+        if needed <= self.config.max_new_tokens:
+            return ""
+        return f"too long: {needed} tokens for a max_new_tokens of {self.config.max_new_tokens}"
+
+    def _answer(self, text: str) -> list[int]:
+        """Tokens of `text` and the end: a model never shown the end learns to go on for ever."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.tokenizer.eos_token_id]
+
+    def _question(self, batch: LineBatch) -> dict[str, Tensor]:
+        """What the processor makes of the images and the instruction, padded on the left."""
+        images = [
+            _photo(image_HW[:, :width])
+            for image_HW, width in zip(
+                batch.images_BCHW[:, 0], batch.widths_B.tolist(), strict=True
+            )
+        ]
+        asked = self.processor(
+            images=images, text=[self._prompt()] * len(images), padding=True, return_tensors="pt"
+        )
+        return dict(asked.to(self.device, dtype=self.network.get_base_model().dtype))
+
+    def _prompt(self) -> str:
+        """The instruction in the checkpoint's own chat template, or after its image token."""
+        if not self.processor.chat_template:
+            return f"{self.processor.image_token}\n{self.config.instruction}"
+        content = [{"type": "image"}, {"type": "text", "text": self.config.instruction}]
+        messages = [{"role": "user", "content": content}]
+        prompt: str = self.processor.apply_chat_template(messages, add_generation_prompt=True)
+        return prompt
+
+    def supervised(self, batch: LineBatch) -> tuple[dict[str, Tensor], Tensor]:
+        """The model's inputs and labels (B, L): the text and its end; -100 for all the rest."""
+        inputs = self._question(batch)
+        answers = [torch.tensor(self._answer(text), device=self.device) for text in batch.texts]
+        ids_BL = pad_sequence(answers, True, self.tokenizer.pad_token_id)
+        labels_BL = pad_sequence(answers, True, IGNORED)
+        asked_BL = inputs["input_ids"]
+        extended = {
+            name: F.pad(value, (0, ids_BL.shape[1]))
+            for name, value in inputs.items()
+            if value.shape == asked_BL.shape
+        }
+        extended["input_ids"] = torch.cat([asked_BL, ids_BL], 1)
+        written_BL = (labels_BL != IGNORED).to(inputs["attention_mask"].dtype)
+        extended["attention_mask"] = torch.cat([inputs["attention_mask"], written_BL], 1)
+        masked_BL = torch.full_like(asked_BL, IGNORED)
+        return {**inputs, **extended}, torch.cat([masked_BL, labels_BL], 1)
+
+    def loss(self, batch: LineBatch) -> Tensor:
+        inputs, labels_BL = self.supervised(batch)
+        logits_BLV = self.network(**inputs, use_cache=False).logits
+        return F.cross_entropy(
+            logits_BLV[:, :-1].flatten(0, 1).float(),
+            labels_BL[:, 1:].flatten(),
+            ignore_index=IGNORED,
+        )
+
+    @torch.inference_mode()
+    def transcribe(self, batch: LineBatch, guarded: bool = True) -> list[Reading]:
+        """Greedy reading; `guarded` by the repetition penalty and against repeated n-grams.
+
+        A letter's probability is that of the tokens it came with, as the model gave it before any
+        penalty.
+        """
+        inputs = self._question(batch)
+        written = self.network.generate(
+            **inputs,
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=self.config.max_new_tokens,
+            repetition_penalty=self.config.repetition_penalty if guarded else 1.0,
+            no_repeat_ngram_size=self.config.no_repeat_ngram_size if guarded else 0,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.tokenizer.eos_token_id,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        ids_BL = written.sequences[:, inputs["input_ids"].shape[1] :]
+        sure_BL = torch.stack(
+            [
+                logits_BV.softmax(-1).gather(1, ids_BL[:, step, None])[:, 0]
+                for step, logits_BV in enumerate(written.logits)
+            ],
+            dim=1,
+        )
+        return [
+            self._reading(ids, sure)
+            for ids, sure in zip(ids_BL.tolist(), sure_BL.tolist(), strict=True)
+        ]
+
+    def _reading(self, ids: list[int], sure: list[float]) -> Reading:
+        end = self.tokenizer.eos_token_id
+        length = ids.index(end) if end in ids else len(ids)
+        text, characters = read_tokens(self.tokenizer, ids[:length], sure[:length])
+        return Reading(text, prod(sure[:length]), characters)
+
+    def looped(self, text: str) -> bool:
+        """Whether a reading ran away: its tail repeats itself, or it hit the length cap."""
+        return loops(text) or len(self._answer(text)) > self.config.max_new_tokens
+
+    def variants(self) -> dict[str, Callable[[LineBatch], list[Reading]]]:
+        """Ways to read that an evaluation compares: with guards, without, without the adapter."""
+        return {
+            "guarded": self.transcribe,
+            "unguarded": partial(self.transcribe, guarded=False),
+            "zero_shot": self._zero_shot,
+        }
+
+    def _zero_shot(self, batch: LineBatch) -> list[Reading]:
+        with self.network.disable_adapter():
+            return self.transcribe(batch)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The adapter's weights alone: the frozen base is in the checkpoint already."""
+        weights: dict[str, Any] = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in weights.items() if ".lora_" in name}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load what `state_dict` gave; `strict` asks for every adapter weight and no other."""
+        if strict and set(state_dict) != set(self.state_dict()):
+            raise NetchuError("deepseek_ocr: these weights are of another adapter; train it again")
+        return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in peft's format; adapter_config.json names the base checkpoint."""
+        self.network.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, folder: Path, config: Any, alphabet: str) -> DeepSeekOCR:
+        """The config's base checkpoint with the adapter that `save` wrote."""
+        return cls(config, alphabet, folder)
+
+
+def _write_tiny(alphabet: str, folder: Path) -> None:
+    write_deepseek(folder, alphabet)
+
+
+def _open_base(place: str, config: DeepSeekOCRSettings) -> Any:
+    """The base with its experts split, on the CPU: Lightning moves it to where it is trained."""
+    base = AutoModelForImageTextToText.from_pretrained(
+        place,
+        dtype="auto",
+        device_map={"": "cpu"},
+        quantization_config=four_bit_config() if config.four_bit else None,
+    )
+    # What peft writes down as the base; a temporary folder's name would change from run to run.
+    base.name_or_path = config.checkpoint
+    split_experts(base, config.four_bit)
+    keep_layout(base)
+    if config.four_bit:
+        base = prepare_model_for_kbit_training(
+            base, use_gradient_checkpointing=config.gradient_checkpointing
+        )
+    return base
+
+
+def _photo(image_HW: Tensor) -> Image.Image:
+    """An RGB photo, black on white, of prepared pixels (H, W), 0 paper and 1 ink."""
+    grey_HW = ((1 - image_HW.float()) * 255).round().to(torch.uint8).cpu().numpy()
+    return Image.fromarray(grey_HW).convert("RGB")

@@ -1,0 +1,208 @@
+"""effnet_seq2seq: seed 3's two EfficientNetV2 encoders with VietOCR's attention decoder.
+
+Two networks learn side by side and are read as one: at every step the probabilities of both are
+averaged. They are kept in half precision, one file each, under 50 MB together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from netchu.errors import NetchuError
+from netchu.images import Preprocessing
+from netchu.models.attention import AttentionRecogniser
+from netchu.models.base import LineBatch, Recogniser
+from netchu.params import Strict
+
+
+@dataclass(frozen=True)
+class MemberConfig(Strict):
+    """One network. stride: pixels of the image behind one feature column, 8, 16 or 32.
+
+    hidden: units of the encoder's GRU (each direction) and of the decoder's.
+    """
+
+    backbone: str
+    stride: int = 32
+    hidden: int = 256
+    embedding: int = 256
+
+
+def _seed_members() -> tuple[MemberConfig, ...]:
+    return (
+        MemberConfig("tf_efficientnetv2_b1", hidden=384),
+        MemberConfig("tf_efficientnetv2_b2", hidden=256),
+    )
+
+
+@dataclass(frozen=True)
+class EffnetSeq2SeqConfig(Strict):
+    """weights: whether the encoders start from ImageNet. smoothing: of the labels."""
+
+    members: tuple[MemberConfig, ...] = field(default_factory=_seed_members)
+    height: int = 128
+    max_width: int = 2048
+    max_length: int = 128
+    imagenet: bool = True
+    smoothing: float = 0.1
+    dropout: float = 0.1
+
+
+class Member(nn.Module):
+    """Encoder, bidirectional GRU over its columns, and a GRU decoder with additive attention.
+
+    The decoder is VietOCR's (pbcquoc/vietocr, `seqmodel/seq2seq.py`), after Bahdanau et al. 2015.
+    """
+
+    def __init__(self, config: MemberConfig, classes: int, imagenet: bool, dropout: float) -> None:
+        super().__init__()
+        self.encoder = _encoder(config, imagenet)
+        channels = self.encoder.feature_info.channels()[-1]
+        hidden = config.hidden
+        self.narrow = nn.Conv2d(channels, hidden, 1)
+        self.context_rnn = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
+        self.first_state = nn.Linear(2 * hidden, hidden)
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(2 * hidden, hidden, bias=False)
+        self.energy = nn.Linear(hidden, 1, bias=False)
+        self.embedding = nn.Embedding(classes, config.embedding)
+        self.decoder = nn.GRUCell(2 * hidden + config.embedding, hidden)
+        self.head = nn.Linear(3 * hidden + config.embedding, classes)
+        self.dropout = nn.Dropout(dropout)
+
+    def begin(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Context (B, S, 2·hidden), its attention keys, and the decoder's first state."""
+        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
+        features_BCHW = self.narrow(self.encoder(images_BCHW)[-1])
+        # Column by column, top to bottom, as VietOCR lays its features out.
+        sequence_BSC = features_BCHW.transpose(2, 3).flatten(2).transpose(1, 2)
+        context_BSC, _ = self.context_rnn(self.dropout(sequence_BSC))
+        return context_BSC, self.key(context_BSC), torch.tanh(self.first_state(context_BSC.mean(1)))
+
+    def advance(
+        self, ids_B: Tensor, context_BSC: Tensor, keys_BSC: Tensor, state_BC: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, V) of the next character, and the next state."""
+        energy_BS = self.energy(torch.tanh(keys_BSC + self.query(state_BC)[:, None])).squeeze(-1)
+        seen_BC = torch.einsum("bs,bsc->bc", energy_BS.softmax(-1), context_BSC)
+        letter_BC = self.dropout(self.embedding(ids_B))
+        state_BC = self.decoder(torch.cat([letter_BC, seen_BC], -1), state_BC)
+        return self.head(self.dropout(torch.cat([state_BC, seen_BC, letter_BC], -1))), state_BC
+
+
+class EffnetSeq2Seq(AttentionRecogniser):
+    """The ensemble."""
+
+    system: ClassVar[str] = "effnet_seq2seq"
+    config_class: ClassVar[type[EffnetSeq2SeqConfig]] = EffnetSeq2SeqConfig
+    config: EffnetSeq2SeqConfig
+
+    def __init__(self, config: EffnetSeq2SeqConfig, alphabet: str) -> None:
+        super().__init__(config, alphabet)
+        self.members = nn.ModuleList(
+            Member(member, self.codec.size, config.imagenet, config.dropout)
+            for member in config.members
+        )
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing("grey", self.config.height, self.config.max_width)
+
+    @property
+    def max_length(self) -> int:
+        return self.config.max_length
+
+    def _members(self) -> list[Member]:
+        return [cast(Member, member) for member in self.members]
+
+    def member_logits(self, member: Member, images_BCHW: Tensor, inputs_BL: Tensor) -> Tensor:
+        """Logits (B, L, V) of one network under teacher forcing."""
+        context, keys, state = member.begin(images_BCHW)
+        steps = []
+        for ids_B in inputs_BL.unbind(1):
+            logits_BV, state = member.advance(ids_B, context, keys, state)
+            steps.append(logits_BV)
+        return torch.stack(steps, 1)
+
+    def forward(self, images_BCHW: Tensor, widths_B: Tensor, inputs_BL: Tensor) -> Tensor:
+        """Logarithms (B, L, V) of the members' mean probabilities."""
+        mean_BLV = torch.stack(
+            [self.member_logits(m, images_BCHW, inputs_BL).softmax(-1) for m in self._members()]
+        ).mean(0)
+        return mean_BLV.clamp_min(1e-9).log()
+
+    def loss(self, batch: LineBatch) -> Tensor:
+        """Mean of the members' own losses: they learn apart and meet only in reading."""
+        ids_BL = self.targets(batch.texts)
+        losses = [
+            F.cross_entropy(
+                self.member_logits(member, batch.images_BCHW, ids_BL[:, :-1]).flatten(0, 1).float(),
+                ids_BL[:, 1:].flatten(),
+                ignore_index=self.PAD,
+                label_smoothing=self.config.smoothing if self.training else 0.0,
+            )
+            for member in self._members()
+        ]
+        return torch.stack(losses).mean()
+
+    def start(self, images_BCHW: Tensor, widths_B: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        return [member.begin(images_BCHW) for member in self._members()]
+
+    def step(self, ids_B: Tensor, state: Any) -> tuple[Tensor, Any]:
+        probabilities, states = [], []
+        for member, (context, keys, hidden) in zip(self._members(), state, strict=True):
+            logits_BV, hidden = member.advance(ids_B, context, keys, hidden)
+            probabilities.append(logits_BV.float().softmax(-1))
+            states.append((context, keys, hidden))
+        return torch.stack(probabilities).mean(0), states
+
+    def save(self, folder: Path) -> None:
+        """One half-precision file a member: `<backbone>.safetensors`."""
+        for number, (config, member) in enumerate(
+            zip(self.config.members, self._members(), strict=True)
+        ):
+            weights = {
+                name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+                for name, value in member.state_dict().items()
+            }
+            save_file(weights, folder / f"{number}_{config.backbone}.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path, config: EffnetSeq2SeqConfig, alphabet: str) -> Recogniser:
+        recogniser = cls(cls.offline(config), alphabet)
+        for number, (member_config, member) in enumerate(
+            zip(config.members, recogniser._members(), strict=True)
+        ):
+            member.load_state_dict(
+                load_file(folder / f"{number}_{member_config.backbone}.safetensors")
+            )
+        recogniser.config = config
+        return recogniser
+
+    @classmethod
+    def offline(cls, config: EffnetSeq2SeqConfig) -> EffnetSeq2SeqConfig:
+        return replace(config, imagenet=False)
+
+
+def _encoder(config: MemberConfig, imagenet: bool) -> Any:
+    depth = {8: 2, 16: 3, 32: 4}
+    if config.stride not in depth:
+        raise NetchuError(f"effnet_seq2seq: stride {config.stride} is none of 8, 16, 32")
+    try:
+        return timm.create_model(
+            config.backbone, pretrained=imagenet, in_chans=1, features_only=True,
+            out_indices=(depth[config.stride],),
+        )  # fmt: skip
+    except (OSError, RuntimeError) as error:
+        raise NetchuError(
+            f"effnet_seq2seq: {config.backbone} cannot be made ({type(error).__name__}: {error}); "
+            "connect to the model hub, set imagenet: false, or name a timm backbone"
+        ) from None

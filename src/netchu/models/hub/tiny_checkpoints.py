@@ -1,0 +1,119 @@
+"""Tiny random checkpoints in the hub's own format, for machines that reach no hub.
+
+They hold the files, class names and config keys of the published ones with a few small layers of
+seeded random weights, so that the real loading code (`from_pretrained`) runs on them. They read
+nothing before they are trained, and little after.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    DeepseekOcr2Config,
+    DeepseekOcr2ForConditionalGeneration,
+    DeepseekOcr2ImageProcessor,
+    DeepseekOcr2Processor,
+    PreTrainedTokenizerFast,
+    TrOCRConfig,
+    TrOCRProcessor,
+    VisionEncoderDecoderConfig,
+    VisionEncoderDecoderModel,
+    ViTConfig,
+    ViTImageProcessor,
+)
+
+from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
+
+IMAGE = "<image>"
+LONGEST_LINE = 8192
+"""Pixels; an image that is longer than a tile is cut into tiles of 144 tokens each."""
+
+
+def write_trocr(folder: Path, image_size: int, seed: int = 0) -> None:
+    """Write a TrOCR of 0.4 M parameters: ViT encoder, TrOCR decoder, byte-level tokeniser.
+
+    `image_size` is in pixels and a multiple of 8. As in the published checkpoints, decoding starts
+    with the end token, and one letter of Vietnamese is several tokens.
+    """
+    pieces = _byte_tokenizer()
+    encoder = ViTConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+        image_size=image_size, patch_size=8,
+    )  # fmt: skip
+    decoder = TrOCRConfig(
+        vocab_size=len(pieces), d_model=96, decoder_layers=2, decoder_attention_heads=4,
+        decoder_ffn_dim=192, max_position_embeddings=256, cross_attention_hidden_size=64,
+    )  # fmt: skip
+    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 2, 1, 2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        VisionEncoderDecoderModel(config).save_pretrained(folder)
+    eye = ViTImageProcessor(
+        size={"height": image_size, "width": image_size}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+    TrOCRProcessor(image_processor=eye, tokenizer=pieces).save_pretrained(folder)
+
+
+def _byte_tokenizer() -> PreTrainedTokenizerFast:
+    """RoBERTa's kind of tokeniser before it has learned to merge: one token for each byte."""
+    tokens = (*SPECIALS, *sorted(ByteLevel.alphabet()))
+    tokenizer = Tokenizer(BPE({token: i for i, token in enumerate(tokens)}, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=BOS, pad_token=PAD, eos_token=EOS, unk_token=UNK
+    )
+
+
+def write_deepseek(folder: Path, alphabet: str, seed: int = 0) -> None:
+    """Write a DeepSeek-OCR-2 of 0.3 M parameters whose tokeniser has one token for a letter.
+
+    The native class writes 144 image tokens for a view of 768 pixels or less, whatever its other
+    sizes, so the tiny one keeps 12 × 12: 192 pixels, patches of 4, the neck's factor of 4. Its
+    tiles are longer than any line, so that one view is all it looks at.
+    """
+    tokenizer = char_tokenizer(alphabet, (IMAGE,))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DeepseekOcr2ForConditionalGeneration(_deepseek_config(tokenizer))
+        network.generation_config.pad_token_id = tokenizer.pad_token_id
+        network.save_pretrained(folder)
+    eye = DeepseekOcr2ImageProcessor(size={"height": 192, "width": 192}, tile_size=LONGEST_LINE)
+    processor = DeepseekOcr2Processor(
+        image_processor=eye, tokenizer=tokenizer, patch_size=4, downsample_ratio=4
+    )
+    processor.save_pretrained(folder)
+
+
+def _deepseek_config(tokenizer: PreTrainedTokenizerFast) -> DeepseekOcr2Config:
+    """The published config's keys, few and narrow layers: one dense, one of four experts."""
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
+        "mlp_layer_types": ["dense", "sparse"], "n_routed_experts": 4, "n_shared_experts": 1,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 64, "n_group": 1, "topk_group": 1,
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id, "max_position_embeddings": 2048,
+        "initializer_range": 0.1,
+    }  # fmt: skip
+    sam = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 192,
+        "patch_size": 4, "output_channels": 16, "downsample_channels": [16, 64],
+        "global_attn_indexes": [], "window_size": 12, "initializer_range": 0.02,
+    }  # fmt: skip
+    encoder = {
+        "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 1,
+    }  # fmt: skip
+    return DeepseekOcr2Config(
+        text_config=text,
+        vision_config={"sam_config": sam, "encoder_config": encoder},
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+    )

@@ -1,0 +1,51 @@
+"""Optimisers and learning-rate schedules, as a phase's parameters name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from netchu.params import PhaseParams
+
+
+def optimiser_and_schedule(network: nn.Module, phase: PhaseParams) -> dict[str, Any]:
+    """What `configure_optimizers` returns: only parameters with a gradient are optimised."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimiser = _optimiser(parameters, phase)
+    steps = phase.epochs * phase.steps_per_epoch
+    # One step of warm-up would make OneCycleLR divide by zero.
+    warmup = max(phase.warmup, 2 / (steps + 1))
+    match phase.schedule:
+        case "constant":
+            return {"optimizer": optimiser}
+        case "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.2, patience=5)
+            schedule = {"scheduler": plateau, "monitor": "val_cer", "interval": "epoch"}
+        case "cosine":
+            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+            schedule = {"scheduler": cosine, "interval": "step"}
+        case "onecycle":
+            cycle = torch.optim.lr_scheduler.OneCycleLR(
+                optimiser, phase.learning_rate, steps + 1, pct_start=warmup
+            )
+            schedule = {"scheduler": cycle, "interval": "step"}
+    return {"optimizer": optimiser, "lr_scheduler": schedule}
+
+
+def _optimiser(parameters: list[nn.Parameter], phase: PhaseParams) -> torch.optim.Optimizer:
+    match phase.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(
+                parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay
+            )
+        case "adam":
+            return torch.optim.Adam(parameters, lr=phase.learning_rate)
+        case "adamw8bit":
+            from bitsandbytes.optim import AdamW8bit
+
+            eight_bit: torch.optim.Optimizer = AdamW8bit(
+                parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay
+            )
+            return eight_bit

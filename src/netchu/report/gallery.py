@@ -1,0 +1,166 @@
+"""Lines and how they were read, for the datasets whose images may be shown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+import jiwer
+import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
+
+from netchu.images import decode
+from netchu.lines import read_table
+from netchu.metrics import score
+from netchu.report.gather import Findings, SystemResult
+
+HEIGHT = 48
+"""Pixels of the pictures in the gallery."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One reading: of which system, with its edits coloured, how sure, and how wrong (a ratio)."""
+
+    system: str
+    reading: Markup
+    confidence: float
+    cer: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """A line as a data URI with its truth, and one or more readings of it."""
+
+    image: str
+    truth: str
+    readings: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class SystemGallery:
+    """The lines a system read worst, and those it was surest of and wrong."""
+
+    system: str
+    worst: tuple[Example, ...]
+    confident: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """random: the same lines, drawn by seed, as every system reads them."""
+
+    random: tuple[Example, ...]
+    systems: tuple[SystemGallery, ...]
+
+
+def build_gallery(findings: Findings) -> Gallery:
+    """The gallery of `report.gallery`'s datasets; empty where none is named or read."""
+    shown = {r.system: _scored(findings, r) for r in findings.results}
+    shown = {system: frame for system, frame in shown.items() if not frame.empty}
+    if not shown:
+        return Gallery((), ())
+    number = findings.params.report.gallery_lines
+    first = next(iter(shown.values()))
+    random = sorted(first.index, key=lambda key: _order(findings, key))[:number]
+    picks = {
+        system: (_worst(frame, number), _sure(frame, number)) for system, frame in shown.items()
+    }
+    keys = set(random).union(*(set(a) | set(b) for a, b in picks.values()))
+    images = _images(keys, findings)
+    return Gallery(
+        tuple(_example(key, images, shown) for key in random),
+        tuple(
+            SystemGallery(
+                system,
+                tuple(_example(key, images, {system: shown[system]}) for key in worst),
+                tuple(_example(key, images, {system: shown[system]}) for key in sure),
+            )
+            for system, (worst, sure) in picks.items()
+        ),
+    )
+
+
+Key = tuple[str, str]
+"""(dataset, id) of a line."""
+
+
+def _scored(findings: Findings, result: SystemResult) -> pd.DataFrame:
+    """The gallery's predictions by (dataset, id), with `cer`."""
+    frame = result.predictions[result.predictions["dataset"].isin(findings.params.report.gallery)]
+    if frame.empty:
+        return frame
+    scored = score(frame["text"].tolist(), frame["reading"].tolist())
+    cer = (scored["edits"] / scored["characters"]).to_numpy()
+    return frame.assign(cer=cer).set_index(["dataset", "id"]).sort_index()
+
+
+def _order(findings: Findings, key: Key) -> str:
+    return hashlib.sha256(f"{findings.params.seed} {key[0]} {key[1]}".encode()).hexdigest()
+
+
+def _worst(frame: pd.DataFrame, number: int) -> list[Key]:
+    wrong = frame[frame["cer"] > 0]
+    return list(wrong.sort_values("cer", ascending=False, kind="stable").index[:number])
+
+
+def _sure(frame: pd.DataFrame, number: int) -> list[Key]:
+    wrong = frame[frame["cer"] > 0]
+    return list(wrong.sort_values("confidence", ascending=False, kind="stable").index[:number])
+
+
+def _images(keys: set[Key], findings: Findings) -> dict[Key, str]:
+    """Data URIs of the lines' images, small WebPs."""
+    images = {}
+    for dataset in {dataset for dataset, _ in keys}:
+        table = read_table(findings.params.lines / dataset, ["id", "image"]).set_index("id")[
+            "image"
+        ]
+        for key in keys:
+            if key[0] == dataset:
+                images[key] = _data_uri(table[key[1]], f"line {key[1]}")
+    return images
+
+
+def _data_uri(encoded: bytes, where: str) -> str:
+    image_HW = decode(encoded, where)
+    width = max(1, round(image_HW.shape[1] * HEIGHT / image_HW.shape[0]))
+    small_HW = cv2.resize(image_HW, (width, HEIGHT), interpolation=cv2.INTER_AREA)
+    _, webp = cv2.imencode(".webp", np.asarray(small_HW), [cv2.IMWRITE_WEBP_QUALITY, 60])
+    return "data:image/webp;base64," + base64.b64encode(webp.tobytes()).decode()
+
+
+def _example(key: Key, images: dict[Key, str], shown: dict[str, pd.DataFrame]) -> Example:
+    rows = {system: frame.loc[[key]].to_dict("records")[0] for system, frame in shown.items()}
+    readings = tuple(
+        Picture(
+            system,
+            mark_edits(row["text"], row["reading"]),
+            float(row["confidence"]),
+            float(row["cer"]),
+        )
+        for system, row in rows.items()
+    )
+    return Example(images[key], next(iter(rows.values()))["text"], readings)
+
+
+def mark_edits(truth: str, reading: str) -> Markup:
+    """The reading with its edits marked: <mark> wrong (its title says what stood there), <ins>
+    too much, <del> what is missing."""
+    parts = []
+    for chunk in jiwer.process_characters([truth], [reading]).alignments[0]:
+        wanted = escape(truth[chunk.ref_start_idx : chunk.ref_end_idx])
+        got = escape(reading[chunk.hyp_start_idx : chunk.hyp_end_idx])
+        match chunk.type:
+            case "equal":
+                parts.append(got)
+            case "substitute":
+                parts.append(Markup('<mark title="{}">{}</mark>').format(wanted, got))
+            case "insert":
+                parts.append(Markup("<ins>{}</ins>").format(got))
+            case _:
+                parts.append(Markup("<del>{}</del>").format(wanted))
+    return Markup("").join(parts)

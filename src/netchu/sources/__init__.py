@@ -1,0 +1,59 @@
+"""Data sources: where each lies and how it is fetched and read, one file per source.
+
+Modules are imported by name and only when asked for, so that a stage depends on its own source
+and on no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from netchu.errors import NetchuError
+from netchu.lines import Line, Skipped
+
+MODULES = {
+    "fonts": "netchu.sources.fonts",
+    "kalapa": "netchu.sources.kalapa",
+    "cinnamon": "netchu.sources.cinnamon",
+    "vnondb": "netchu.sources.vnondb",
+    "synthetic": "netchu.sources.synthetic",
+    "vietnam_dataset": "netchu.sources.vietnam_dataset",
+    "truyen_kieu": "netchu.sources.truyen_kieu",
+}
+"""Source -> the module that knows it."""
+
+
+class Fetchable(Protocol):
+    """What every source's module offers."""
+
+    def fetch(self, folder: Path) -> None:
+        """Bring the source into `folder`, whole or not at all."""
+
+
+class Handwriting(Fetchable, Protocol):
+    """What the module of a source of handwriting offers besides."""
+
+    def parse(self, folder: Path, levels: Collection[str]) -> Iterator[Line | Skipped]:
+        """Read the wanted levels of what `fetch` brought.
+
+        Texts are normalised, splits are '' or the source's own. An image that cannot be used
+        comes as `Skipped`.
+        """
+
+
+def load(name: str) -> Fetchable:
+    """The module of source `name`; an unknown name is an error that lists the known ones."""
+    if name not in MODULES:
+        raise NetchuError(f"unknown source {name!r}; there are: {', '.join(sorted(MODULES))}")
+    return cast(Fetchable, import_module(MODULES[name]))
+
+
+def load_handwriting(name: str) -> Handwriting:
+    """The module of source `name`, which must be one of handwriting."""
+    module = load(name)
+    if not hasattr(module, "parse"):
+        raise NetchuError(f"source {name!r} holds no handwriting; preprocess another one")
+    return cast(Handwriting, module)

@@ -1,0 +1,1 @@
+"""Generated handwriting: texts, and lines drawn from them with fonts."""

@@ -1,0 +1,25 @@
+"""Go on training a pretrained system on the lines it is meant to read."""
+
+import argparse
+
+from netchu import compute
+from netchu.errors import one_line_errors
+from netchu.params import load_params
+
+
+def main() -> None:
+    """Flags in, one call, files out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("system", help="a key of systems in params.yaml")
+    system = parser.parse_args().system
+    with one_line_errors():
+        params = load_params()
+        compute.cap(params.compute)
+        from netchu.tracking import track_training
+        from netchu.training import train
+
+        track_training(params, system, "finetune", train(params, system, "finetune"))
+
+
+if __name__ == "__main__":
+    main()

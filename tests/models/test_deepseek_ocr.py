@@ -1,0 +1,345 @@
+import json
+from dataclasses import replace
+
+import bitsandbytes as bnb
+import pytest
+import torch
+from transformers import (
+    AutoModelForImageTextToText,
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    DeepseekOcr2Config,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+from transformers.quantizers.auto import AutoHfQuantizer
+
+from netchu.errors import NetchuError
+from netchu.lines import fingerprint
+from netchu.models import system_class
+from netchu.models.base import LineBatch
+from netchu.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
+from netchu.models.hub import TINY_NOTE
+from netchu.models.hub.char_tokenizer import char_tokenizer
+from netchu.models.hub.qlora import SplitExperts, add_adapter, four_bit_config, reach, split_experts
+from netchu.models.hub.tiny_checkpoints import write_deepseek
+from netchu.models.hub.tokens import read_tokens
+from netchu.text import ALPHABET
+
+TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ 12/3")
+TINY = DeepSeekOCRSettings("tiny", height=48, max_new_tokens=24, gradient_checkpointing=False)
+
+
+def lines(texts=TEXTS):
+    images = torch.rand(len(texts), 1, 48, 200, generator=torch.Generator().manual_seed(1))
+    widths = torch.tensor([100, 200, 150, 180])[: len(texts)]
+    ids = tuple(map(str, range(len(texts))))
+    return LineBatch(images, widths, tuple(texts), ids, ("line",) * len(texts))
+
+
+def made(config=TINY):
+    torch.manual_seed(3)
+    return DeepSeekOCR(config, ALPHABET)
+
+
+def open_tiny(folder):
+    write_deepseek(folder, ALPHABET)
+    return AutoModelForImageTextToText.from_pretrained(folder)
+
+
+def trained(recogniser, batch, steps):
+    """Losses of `steps` steps of 8-bit AdamW on one batch."""
+    parameters = [p for p in recogniser.parameters() if p.requires_grad]
+    optimiser = bnb.optim.AdamW8bit(parameters, lr=5e-3)
+    losses = []
+    for _ in range(steps):
+        loss = recogniser.loss(batch)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def test_it_is_found_by_name_and_says_that_it_is_tiny():
+    assert system_class("deepseek_ocr") is DeepSeekOCR
+    assert made().hub_note == TINY_NOTE
+
+
+def test_a_qlora_step_changes_the_adapter_alone_and_memorises():
+    recogniser, batch = made(), lines()
+    before = {name: p.detach().clone() for name, p in recogniser.named_parameters()}
+    assert any(isinstance(p, bnb.nn.Params4bit) for p in recogniser.parameters())
+    losses = trained(recogniser, batch, 30)
+    assert all(torch.isfinite(torch.tensor(losses)))
+    assert losses[-1] < losses[0] / 2
+    for name, now in recogniser.named_parameters():
+        assert torch.equal(before[name], now) != (".lora_" in name), name
+        assert now.requires_grad == (".lora_" in name)
+
+
+@pytest.mark.parametrize("change", [{"four_bit": False}, {"gradient_checkpointing": True}])
+def test_it_learns_in_16_bits_and_with_checkpointed_activations(change):
+    losses = trained(made(replace(TINY, **change)), lines(), 8)
+    assert losses[-1] < losses[0]
+
+
+def write_llava(folder):
+    """A tiny checkpoint of another architecture, with a chat template and no experts."""
+    tokenizer = char_tokenizer(ALPHABET, ("<image>",))
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            image_size=32, patch_size=8, projection_dim=32,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=2, bos_token_id=0, eos_token_id=2,
+            pad_token_id=1,
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    template = (
+        "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>"
+        "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}:"
+    )
+    eye = CLIPImageProcessor(
+        size={"height": 32, "width": 32}, crop_size={"height": 32, "width": 32}
+    )
+    LlavaProcessor(
+        eye, tokenizer, patch_size=8, vision_feature_select_strategy="default",
+        chat_template=template, num_additional_image_tokens=1,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def test_a_checkpoint_of_another_architecture_learns_and_reads(tmp_path):
+    write_llava(tmp_path / "llava")
+    config = replace(TINY, checkpoint=str(tmp_path / "llava"))
+    recogniser, batch = made(config), lines()
+    assert recogniser.hub_note == ""
+    assert recogniser._prompt() == "<image>Free OCR.:"
+    losses = trained(recogniser, batch, 8)
+    assert losses[-1] < losses[0]
+    readings = recogniser.eval().transcribe(batch)
+    assert len(readings) == len(TEXTS)
+    recogniser.save(tmp_path)
+    assert DeepSeekOCR.load(tmp_path, config, ALPHABET).eval().transcribe(batch) == readings
+
+
+def test_splitting_the_experts_changes_no_output(tmp_path):
+    model = open_tiny(tmp_path)
+    ids = torch.arange(5, 40)[None]
+    with torch.no_grad():
+        fused = model(input_ids=ids).logits
+        assert split_experts(model, four_bit=False) == 4
+        split = model(input_ids=ids).logits
+    torch.testing.assert_close(split, fused)
+    assert sum(isinstance(module, SplitExperts) for module in model.modules()) == 1
+
+
+def test_four_bit_experts_stay_near_the_full_ones(tmp_path):
+    model = open_tiny(tmp_path)
+    experts = model.model.language_model.layers[1].mlp.experts
+    full = experts.down_proj[0].detach().clone()
+    split_experts(model, four_bit=True)
+    layer = model.model.language_model.layers[1].mlp.experts.single[0].down_proj
+    assert layer.weight.dtype == torch.uint8
+    assert layer.weight.numel() * 2 == full.numel()
+    stored = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    error = (stored.float() - full).abs().mean() / full.abs().mean()
+    assert 0 < error < 0.15
+
+
+def test_the_end_is_the_last_supervised_token_and_the_question_is_masked():
+    recogniser = made()
+    inputs, labels_BL = recogniser.supervised(lines())
+    ids_BL = inputs["input_ids"]
+    assert ids_BL.shape == labels_BL.shape == inputs["attention_mask"].shape
+    image = recogniser.processor.image_token_id
+    for row, labels, text in zip(ids_BL, labels_BL, TEXTS, strict=True):
+        supervised = labels[labels != -100]
+        assert supervised[-1] == recogniser.tokenizer.eos_token_id
+        assert recogniser.tokenizer.decode(supervised[:-1]) == text
+        assert torch.equal(supervised, row[labels != -100])
+        assert (labels[row == image] == -100).all()
+        assert (row == image).sum() == 145
+    assert (labels_BL != -100).sum() == sum(map(len, TEXTS)) + len(TEXTS)
+
+
+def test_padding_does_not_change_the_loss_of_a_line():
+    recogniser = made().eval()
+    with torch.no_grad():
+        together = recogniser.loss(lines())
+        one_by_one = []
+        for i, text in enumerate(TEXTS):
+            batch = lines()
+            alone = LineBatch(
+                batch.images_BCHW[i : i + 1], batch.widths_B[i : i + 1], (text,), ("x",), ("line",)
+            )
+            one_by_one.append(recogniser.loss(alone) * (len(text) + 1))
+    counted = sum(len(text) + 1 for text in TEXTS)
+    torch.testing.assert_close(sum(one_by_one) / counted, together, rtol=2e-2, atol=0)
+
+
+def test_it_reads_in_three_ways_and_the_same_after_save_and_load(tmp_path):
+    recogniser, batch = made(), lines()
+    trained(recogniser, batch, 8)
+    recogniser.eval()
+    variants = recogniser.variants()
+    read = {name: way(batch) for name, way in variants.items()}
+    assert list(read) == ["guarded", "unguarded", "zero_shot"]
+    for readings in read.values():
+        assert len(readings) == len(TEXTS)
+        assert all(len(r.text) == len(r.characters) for r in readings)
+        assert all(0 <= r.confidence <= 1 for r in readings)
+    assert read["zero_shot"] == made().eval().transcribe(batch) != read["guarded"]
+    recogniser.save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tiny"
+    again = DeepSeekOCR.load(tmp_path, TINY, ALPHABET).eval()
+    assert again.transcribe(batch) == read["guarded"]
+    again.save(tmp_path / "again")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_reading_leaves_the_base_as_it_was():
+    recogniser = made().eval()
+    before = {name: p.detach().clone() for name, p in recogniser.named_parameters()}
+    recogniser.transcribe(lines())
+    assert all(torch.equal(before[name], p) for name, p in recogniser.named_parameters())
+
+
+def test_the_guard_stops_repetition():
+    guarded = replace(TINY, repetition_penalty=1.0, no_repeat_ngram_size=2)
+    recogniser = made(guarded).eval()
+    free = recogniser.transcribe(lines(), guarded=False)
+    kept = recogniser.transcribe(lines())
+    assert any(repeats(reading.text) for reading in free)
+    assert not any(repeats(reading.text) for reading in kept)
+    assert recogniser.looped("vô tận " * 8)
+    assert recogniser.looped("abcdefghijklmnopqrstuvwxyz"[: TINY.max_new_tokens])
+    assert not recogniser.looped("12 phố Huế, 100000")
+
+
+def repeats(text):
+    pairs = [text[i : i + 2] for i in range(len(text) - 1)]
+    return len(pairs) != len(set(pairs))
+
+
+def test_a_checkpoint_of_lightning_holds_the_adapter_alone():
+    recogniser = made()
+    weights = recogniser.state_dict()
+    assert weights
+    assert all(".lora_" in name for name in weights)
+    changed = {name: value + 1 for name, value in weights.items()}
+    recogniser.load_state_dict(changed)
+    assert all(torch.equal(recogniser.state_dict()[name], changed[name]) for name in changed)
+    with pytest.raises(NetchuError, match="another adapter"):
+        recogniser.load_state_dict(dict(list(changed.items())[1:]))
+
+
+def test_a_text_longer_than_the_cap_is_a_misfit():
+    recogniser = made()
+    assert recogniser.misfit("a" * 23, 200) == ""
+    assert "25 tokens for a max_new_tokens of 24" in recogniser.misfit("a" * 24, 200)
+
+
+def test_letters_of_several_tokens_have_their_product():
+    class Bytes:
+        """A tokeniser whose tokens are bytes."""
+
+        def decode(self, ids, skip_special_tokens):
+            return bytes(ids).decode("utf-8", errors="replace")
+
+    ids = [*"tế ".encode(), 0xE1]
+    text, characters = read_tokens(Bytes(), ids, [0.5, 0.5, 0.5, 0.5, 1.0, 0.25])
+    assert text == "tế"
+    assert characters == (0.5, 0.125)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+    marks = []
+    for place, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(len(marks))  # what was drawn before must not matter
+        write_deepseek(tmp_path / place, ALPHABET, seed)
+        marks.append(fingerprint(tmp_path / place))
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_an_adapter_of_another_base_or_rank_is_named(tmp_path):
+    made().save(tmp_path)
+    with pytest.raises(NetchuError, match="another rank or layout"):
+        DeepSeekOCR.load(tmp_path, replace(TINY, rank=8), ALPHABET)
+    with pytest.raises(NetchuError, match="holds no adapter"):
+        DeepSeekOCR.load(tmp_path / "nowhere", TINY, ALPHABET)
+    base = tmp_path / "base"
+    write_deepseek(base, ALPHABET)
+    with pytest.raises(NetchuError, match="is for 'tiny'"):
+        DeepSeekOCR.load(tmp_path, replace(TINY, checkpoint=str(base)), ALPHABET)
+
+
+def published():
+    """DeepSeek-OCR-2 as published: config.json of deepseek-community/DeepSeek-OCR-2."""
+    text = {
+        "vocab_size": 129280, "hidden_size": 1280, "intermediate_size": 6848,
+        "num_hidden_layers": 12, "num_attention_heads": 10, "num_key_value_heads": 10,
+        "mlp_layer_types": ["dense"] + ["sparse"] * 11, "n_routed_experts": 64,
+        "n_shared_experts": 2, "num_experts_per_tok": 6, "moe_intermediate_size": 896,
+        "n_group": 1, "topk_group": 1, "bos_token_id": 0, "eos_token_id": 1,
+        "max_position_embeddings": 8192,
+    }  # fmt: skip
+    sam = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+           "downsample_channels": [512, 896]}  # fmt: skip
+    encoder = {"hidden_size": 896, "num_hidden_layers": 24, "num_attention_heads": 14,
+               "num_key_value_heads": 2, "intermediate_size": 4864, "vocab_size": 1}  # fmt: skip
+    vision = {"sam_config": sam, "encoder_config": encoder}
+    return DeepseekOcr2Config(text_config=text, vision_config=vision)
+
+
+def test_what_lora_and_four_bits_reach_in_the_full_model():
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(published())
+    quantizer = AutoHfQuantizer.from_config(four_bit_config(), pre_quantized=False)
+    quantizer.preprocess_model(model, dtype=torch.bfloat16, device_map={"": "cpu"})
+    quantizer.postprocess_model(model)
+
+    # What transformers' own quantisation leaves in 16 bits: the fused experts above all.
+    by_transformers = [m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit)]
+    fused = sum(p.numel() for n, p in model.named_parameters() if ".experts." in n)
+    assert len(by_transformers) == 301
+    assert sum(m.in_features * m.out_features for m in by_transformers) == 624_541_696
+    assert fused == 2_422_210_560
+
+    assert split_experts(model, four_bit=True) == 11 * 64
+    adapted = add_adapter(model, rank=16)
+    found = reach(adapted)
+    assert found.base == 3_389_119_360
+    assert found.adapted_experts == 11 * 64 * 3 == 2112
+    # 12 × 4 of attention, 3 of the dense layer, 11 × 3 of shared experts; 24 × 7 of the encoder.
+    assert found.adapted == 2112 + 12 * 4 + 3 + 11 * 3 + 24 * 7 == 2364
+    assert found.four_bit == 301 + 2112
+    assert found.base_four_bit == 624_541_696 + fused == 3_046_752_256
+    assert found.base_adapted == 2_960_670_720
+    assert found.trainable == 86_307_840
+
+    linear = {n for n, m in adapted.named_modules() if isinstance(m, torch.nn.Linear)}
+    plain = {n for n in linear if "lora_" not in n and not n.endswith(".base_layer")}
+    # Not adapted: SAM's four layers in each of 12 blocks, the projector, the output layer. The
+    # output layer and the embeddings are not in 4 bits either.
+    assert sum(".sam_encoder." in name for name in plain) == 48
+    assert {n.split(".")[-1] for n in plain if ".sam_encoder." not in n} == {
+        "multi_modal_projector",
+        "lm_head",
+    }
+    wide = {n for n in linear if "lora_" not in n
+            and not isinstance(adapted.get_submodule(n), bnb.nn.Linear4bit)}  # fmt: skip
+    assert wide == {"base_model.model.lm_head"}

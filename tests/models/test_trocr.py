@@ -1,0 +1,156 @@
+import json
+
+import pytest
+import torch
+
+from netchu.codec import Codec
+from netchu.errors import NetchuError
+from netchu.lines import fingerprint
+from netchu.models import system_class
+from netchu.models.base import LineBatch
+from netchu.models.hub import TINY_NOTE
+from netchu.models.hub.char_tokenizer import SPECIALS, char_tokenizer
+from netchu.models.hub.tiny_checkpoints import write_trocr
+from netchu.models.trocr import BOS_ID, EOS_ID, PAD_ID, TrOCR, TrOCRSettings
+from netchu.text import ALPHABET
+
+TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ ợ 12/3")
+TINY = TrOCRSettings("tiny", image_size=64, beams=2)
+
+
+def lines(texts=TEXTS):
+    images = torch.rand(len(texts), 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    widths = torch.full((len(texts),), 64)
+    ids = tuple(map(str, range(len(texts))))
+    return LineBatch(images, widths, tuple(texts), ids, ("line",) * len(texts))
+
+
+def made(config=TINY):
+    torch.manual_seed(3)
+    recogniser = TrOCR(config, ALPHABET)
+    recogniser.fit_to(TEXTS)
+    return recogniser
+
+
+def test_every_letter_of_the_alphabet_has_one_token_and_comes_back(tmp_path):
+    tokenizer = char_tokenizer(ALPHABET)
+    codec = Codec(ALPHABET, specials=len(SPECIALS))
+    for letter in ALPHABET:
+        ids = tokenizer(letter, add_special_tokens=False)["input_ids"]
+        assert ids == codec.encode(letter)
+        assert tokenizer.decode(ids) == letter
+    assert len(tokenizer) == codec.size
+    text = "  Hoà , (quý) .  Ợ's"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert tokenizer("漢", add_special_tokens=False)["input_ids"] == [SPECIALS.index("<unk>")]
+
+
+def test_it_is_found_by_name_and_says_that_it_is_tiny():
+    assert system_class("trocr") is TrOCR
+    assert made().hub_note == TINY_NOTE
+
+
+def test_the_ids_agree_wherever_they_are_asked_for():
+    network = made().network
+    for config in (network.config, network.decoder.config, network.generation_config):
+        ids = (config.bos_token_id, config.pad_token_id, config.eos_token_id)
+        assert ids == (BOS_ID, PAD_ID, EOS_ID)
+        assert config.decoder_start_token_id == BOS_ID != EOS_ID
+    size = len(SPECIALS) + len(ALPHABET)
+    assert network.config.decoder.vocab_size == network.decoder.config.vocab_size == size
+    assert network.decoder.get_output_embeddings().weight.shape[0] == size
+
+
+def test_letters_begin_apart_from_each_other():
+    rows = made().network.decoder.get_input_embeddings().weight
+    assert len(torch.unique(rows, dim=0)) == len(rows)
+
+
+def test_labels_end_with_the_end_token_and_ignore_padding():
+    recogniser = made()
+    inputs_BL, labels_BL = recogniser.targets(("ạ", "bc"))
+    ids = recogniser.codec.encode("ạbc")
+    assert inputs_BL.tolist() == [[BOS_ID, ids[0], PAD_ID], [BOS_ID, ids[1], ids[2]]]
+    assert labels_BL.tolist() == [[ids[0], EOS_ID, -100], [ids[1], ids[2], EOS_ID]]
+
+
+def test_max_length_comes_from_the_texts_unless_it_is_given():
+    assert made().max_length == 14
+    assert made(TrOCRSettings("tiny", 64, 1, max_length=40)).max_length == 40
+    assert made().misfit("a" * 14, 64) == ""
+    assert "15 characters for a max_length of 14" in made().misfit("a" * 15, 64)
+
+
+def test_it_memorises_a_batch_and_reads_the_same_after_save_and_load(tmp_path):
+    recogniser, batch = made(), lines()
+    optimiser = torch.optim.AdamW(recogniser.parameters(), lr=2e-3)
+    first = recogniser.loss(batch).item()
+    for _ in range(60):
+        loss = recogniser.loss(batch)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert first > 3 > 0.5 > loss.item()
+    readings = recogniser.eval().transcribe(batch)
+    assert tuple(reading.text for reading in readings) == TEXTS
+    for reading in readings:
+        assert len(reading.characters) == len(reading.text)
+        assert 0 < reading.confidence <= min(reading.characters) <= 1
+    recogniser.save(tmp_path)
+    assert "/" not in json.loads((tmp_path / "config.json").read_text()).get("_name_or_path", "")
+    again = TrOCR.load(tmp_path, TINY, ALPHABET).eval()
+    assert again.transcribe(batch) == readings
+    assert again.max_length == recogniser.max_length
+
+
+def test_every_trained_parameter_gets_a_gradient():
+    recogniser = made()
+    recogniser.loss(lines()).backward()
+    assert [n for n, p in recogniser.named_parameters() if p.grad is None] == []
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+    marks = []
+    for place, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(len(marks))  # what was drawn before must not matter
+        write_trocr(tmp_path / place, 64, seed)
+        marks.append(fingerprint(tmp_path / place))
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_images_are_what_the_checkpoints_own_processor_makes():
+    recogniser, batch = made(), lines()
+    white_on_black = (1 - batch.images_BCHW).expand(-1, 3, -1, -1)
+    theirs = recogniser.image_processor(
+        list(white_on_black), do_rescale=False, do_resize=False, return_tensors="pt"
+    )["pixel_values"]
+    torch.testing.assert_close(recogniser._pixels(batch.images_BCHW), theirs)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (TrOCRSettings("nobody/no-such-checkpoint-here"), "nobody/no-such-checkpoint-here"),
+        (TrOCRSettings("tiny", 64, max_length=10_000), "lower it"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(config, said, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(NetchuError, match=said) as caught:
+        TrOCR(config, ALPHABET)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_size_or_alphabet_is_named(tmp_path):
+    write_trocr(tmp_path / "small", 64)
+    with pytest.raises(NetchuError, match="set it to 64"):
+        TrOCR(TrOCRSettings(str(tmp_path / "small"), image_size=96), ALPHABET)
+    made().save(tmp_path)
+    with pytest.raises(NetchuError, match="another alphabet"):
+        TrOCR.load(tmp_path, TINY, ALPHABET[:-1])
+
+
+def test_a_letter_outside_the_alphabet_is_named():
+    with pytest.raises(NetchuError, match="'漢'"):
+        made().loss(lines(("漢",)))

@@ -1,0 +1,79 @@
+"""Tiny archives in the layouts of the real sources, with made-up content."""
+
+import io
+import json
+import tarfile
+
+import cv2
+import numpy as np
+
+
+def photo(seed, colour=False, extension=".jpg"):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (20, 60, 3) if colour else (20, 60), dtype=np.uint8)
+    return cv2.imencode(extension, pixels)[1].tobytes()
+
+
+def pack(path, files):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:xz" if path.suffix == ".xz" else "w") as archive:
+        for name, content in files.items():
+            content = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def kalapa(folder, writers=("1", "2"), top="training_data", **changes):
+    """Three photos of each writer; `changes` replace or (None) remove files by path."""
+    files = {}
+    for writer in writers:
+        rows = [f"{writer}/{n}.jpg\tXã Tân {writer}{n}" for n in range(3)]
+        files[f"{top}/annotations/{writer}.txt"] = "\n".join(rows) + "\n"
+        for n in range(3):
+            files[f"{top}/images/{writer}/{n}.jpg"] = photo(100 * int(writer) + n)
+    files |= changes.get("changes", {})
+    pack(folder / "kalapa.tar", {name: c for name, c in files.items() if c is not None})
+
+
+def cinnamon(folder, train=("./0916_Data Samples 2", "labels.json"),
+             test=("./1015_Private Test", "labels.json"), extension=".jpg"):  # fmt: skip
+    files = {}
+    for part, (where, labels) in enumerate((train, test)):
+        names = [f"{n:04d}_samples{extension}" for n in range(4)]
+        texts = {name: f"Số {part}{n}, Hà Nội" for n, name in enumerate(names)}
+        files |= {f"{where}/{n}": photo(1000 + 10 * part + i, extension=extension)
+                  for i, n in enumerate(names)}  # fmt: skip
+        files[f"{where}/{labels}"] = json.dumps(texts, ensure_ascii=False)
+    pack(folder / "cinnamon.tar", files)
+
+
+def trace(*points):
+    return "<trace>" + ",".join(f"{x} {y}" for x, y in points) + "</trace>"
+
+
+def group(name, text, *traces):
+    return (f'<traceGroup id="{name}"><annotationXML><Tg_Truth>{text}</Tg_Truth></annotationXML>'
+            + "".join(traces) + "</traceGroup>")  # fmt: skip
+
+
+def inkml(writer, *groups):
+    return (f"<?xml version='1.0' encoding='utf-8'?><ink><annotationXML><Writer_ID>{writer}"
+            f"</Writer_ID></annotationXML>{''.join(groups)}</ink>")  # fmt: skip
+
+
+def vnondb(folder, writers=("id_1", "id_2"), extra=None):
+    """A session of each writer: two words that make one line that makes one paragraph."""
+    files = {}
+    for place, writer in enumerate(writers):
+        tall = trace((0, 0), (100 + place, 900), (300, 1200))
+        low = trace((2000, 700), (2300, 1000 + place), (2600, 700))
+        dot = trace((2700, 1190))
+        session = f"20140101_{place}_X.inkml"
+        words = [group("tg_0_0_0", "Lê", tall), group("tg_0_0_1", "xu", low, dot)]
+        files[f"InkData_word/{session}"] = inkml(writer, *words)
+        files[f"InkData_paragraph/{session}"] = inkml(
+            writer, group("tg_0", "Lê xu", tall, low, dot)
+        )
+        files[f"InkData_line/{session}"] = inkml(writer, group("tg_0_0", "Lê xu", tall, low, dot))
+    pack(folder / "vnondb.tar.xz", files | (extra or {}))

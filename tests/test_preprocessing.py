@@ -1,0 +1,137 @@
+"""Splits without leaks, limits, and lines left out with a reason."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netchu.errors import NetchuError
+from netchu.images import encode
+from netchu.lines import Line, Skipped, fingerprint, read_skipped, read_table, write_table
+from netchu.params import DatasetParams
+from netchu.preprocessing import preprocess
+
+
+def line(number, **changes):
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 16), dtype=np.uint8)
+    made = Line(f"made-{number:03d}", encode(pixels), f"số {number}", f"w{number % 10}", "made",
+                "line", "", 16, 8)  # fmt: skip
+    return replace(made, **changes)
+
+
+def run(tmp_path, lines, seed=1, skipped=(), **params):
+    """Preprocess a table of `lines`; return the resulting table."""
+    write_table(lines, tmp_path / "in", skipped)
+    wanted = DatasetParams(source="synthetic", input=str(tmp_path / "in"), **params)
+    preprocess(wanted, "made", seed, tmp_path / "out")
+    return read_table(tmp_path / "out")
+
+
+def reasons(tmp_path):
+    return {s.id: s.reason for s in read_skipped(tmp_path / "out")}
+
+
+def test_split_is_by_writer_and_shares_are_kept(tmp_path):
+    table = run(tmp_path, [line(n) for n in range(40)], val_share=0.1, test_share=0.2)
+    assert table.groupby("writer")["split"].nunique().max() == 1
+    assert table.groupby("split")["writer"].nunique().to_dict() == {"train": 7, "val": 1, "test": 2}
+
+
+def test_words_and_lines_hold_out_the_same_writers(tmp_path):
+    both = [line(n, level="word" if n % 3 else "line") for n in range(60)]
+    held = []
+    for level in ("word", "line"):
+        table = run(tmp_path, both, levels=(level,))
+        assert set(table["level"]) == {level}
+        held.append(set(table.loc[table["split"] == "test", "writer"]))
+    assert held[0] == held[1] != set()
+
+
+def test_where_no_writer_is_known_equal_texts_stay_together(tmp_path):
+    lines = [line(n, writer="", text=f"số {n // 2}") for n in range(1200)]
+    table = run(tmp_path, lines, val_share=0.1, test_share=0.2)
+    assert table.groupby("text")["split"].nunique().max() == 1
+    shares = table["split"].value_counts(normalize=True)
+    assert shares["test"] == pytest.approx(0.2, abs=0.08)
+    assert shares["val"] == pytest.approx(0.1, abs=0.06)
+
+
+def test_an_official_split_stands(tmp_path):
+    lines = [line(n, writer="", split="test" if n < 30 else "") for n in range(100)]
+    table = run(tmp_path, lines, val_share=0.2, test_share=0.0)
+    assert set(table.loc[table["split"] == "test", "id"]) == {f"made-{n:03d}" for n in range(30)}
+    assert 5 <= (table["split"] == "val").sum() <= 25
+
+
+def test_a_writer_on_two_sides_fails_and_leaves_nothing(tmp_path):
+    lines = [line(n, split="train" if n < 20 else "test") for n in range(40)]
+    with pytest.raises(NetchuError, match="writer w0 stands in 2 splits"):
+        run(tmp_path, lines)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_image_that_comes_again_is_dropped_and_named(tmp_path):
+    lines = [line(n) for n in range(20)]
+    lines[13] = replace(lines[13], image=lines[2].image)
+    table = run(tmp_path, lines)
+    assert len(table) == 19
+    assert reasons(tmp_path) == {"made-013": "repeated image: made-002"}
+
+
+def test_what_synthesis_left_out_is_still_listed(tmp_path):
+    run(tmp_path, [line(n) for n in range(20)], skipped=[Skipped("made-900", "font a lacks '²'")])
+    assert reasons(tmp_path) == {"made-900": "font a lacks '²'"}
+
+
+def test_limit_is_per_split_and_level(tmp_path):
+    lines = [line(n, level="word" if n % 20 >= 10 else "line") for n in range(200)]
+    levels = ("word", "line")
+    table = run(tmp_path, lines, limit=7, levels=levels)
+    assert set(table.groupby(["split", "level"]).size()) == {7}
+    assert list(table["id"]) == sorted(table["id"])
+    other = run(tmp_path, lines, limit=7, levels=levels, seed=2)
+    assert set(table["id"]) != set(other["id"])
+
+
+def test_same_seed_same_bytes_and_another_seed_another_split(tmp_path):
+    lines = [line(n) for n in range(40)]
+    prints = []
+    for seed in (1, 1, 2):
+        run(tmp_path, lines, seed=seed)
+        prints.append(fingerprint(tmp_path / "out"))
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_summary_counts(tmp_path):
+    lines = [line(n, text="giống nhau" if n < 10 else f"số {n}") for n in range(40)]
+    table = run(tmp_path, lines, skipped=[Skipped("a", "no ink"), Skipped("b", "no ink")])
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert sum(levels["line"] for levels in summary["lines"].values()) == len(table)
+    assert summary["skipped"] == {"no ink": 2}
+    assert summary["texts_in_several_splits"] == 1
+    assert sum(summary["writers"].values()) == 10
+
+
+def test_nothing_left_is_an_error(tmp_path):
+    with pytest.raises(NetchuError, match="no line is left"):
+        run(tmp_path, [line(n) for n in range(20)], levels=("paragraph",))
+
+
+def test_too_few_writers(tmp_path):
+    with pytest.raises(NetchuError, match="2 writers are too few"):
+        run(tmp_path, [line(n, writer=f"w{n % 2}") for n in range(20)])
+
+
+def test_input_that_is_not_there(tmp_path):
+    wanted = DatasetParams(source="synthetic", input=str(tmp_path / "nowhere"))
+    with pytest.raises(NetchuError, match="nowhere"):
+        preprocess(wanted, "made", 1, tmp_path / "out")
+
+
+def test_the_old_table_stays_until_the_new_one_is_whole(tmp_path):
+    old = run(tmp_path, [line(n) for n in range(40)])
+    with pytest.raises(NetchuError):
+        run(tmp_path, [line(n) for n in range(20)], levels=("paragraph",))
+    pd.testing.assert_frame_equal(old, read_table(tmp_path / "out"))
