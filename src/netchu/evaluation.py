@@ -69,6 +69,7 @@ def evaluate(params: Params, system: str, out: Path) -> dict[str, Any]:
     folder = params.model_folder(system, "finetune")
     recogniser = load_for_reading(params, system)
     lines = chosen_lines(params)
+    lines = lines[lines["level"].isin(recogniser.levels)].reset_index(drop=True)
     variants = variants_of(recogniser)
     predictions = _predict(params, system, recogniser, variants, lines)
     main = main_variant(list(variants))
@@ -102,7 +103,9 @@ def measure(params: Params, system: str, out: Path) -> dict[str, Any]:
     These numbers differ from run to run, so they live apart from the metrics.
     """
     recogniser = load_for_reading(params, system)
-    speed = measure_speed(recogniser, chosen_lines(params), params.evaluate.latency_lines)
+    lines = chosen_lines(params)
+    whole_lines = lines[lines["level"] == "line"]
+    speed = measure_speed(recogniser, whole_lines, params.evaluate.latency_lines)
     speed["isa"] = params.compute.isa
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(speed, out)
@@ -175,7 +178,7 @@ def _rows(
 def _summaries(
     params: Params, predictions: pd.DataFrame, looped: Callable[[str], bool]
 ) -> dict[str, Any]:
-    """Rates over all lines, and by dataset and level."""
+    """Rates by dataset and level, and overall: of lines alone, which every system reads."""
     predictions = predictions.reset_index(drop=True)
     scored = score(predictions["text"].tolist(), predictions["reading"].tolist(), looped)
 
@@ -189,7 +192,8 @@ def _summaries(
         part = predictions[predictions["dataset"] == dataset]
         present = [level for level in LEVELS if (part["level"] == level).any()]
         datasets[dataset] = {level: rates(part[part["level"] == level]) for level in present}
-    return {"overall": rates(predictions), "datasets": datasets}
+    whole_lines = predictions[predictions["level"] == "line"]
+    return {"overall": rates(whole_lines), "datasets": datasets}
 
 
 def size_mb(folder: Path) -> float:

@@ -63,6 +63,8 @@ class Recogniser(L.LightningModule, ABC):
 
     system: ClassVar[str]
     config_class: ClassVar[type[Any]]
+    levels: ClassVar[tuple[str, ...]] = ("word", "line")
+    """What it can be asked to read; the others are not put to it."""
 
     def __init__(self, config: Any, alphabet: str) -> None:
         super().__init__()

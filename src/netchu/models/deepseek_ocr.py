@@ -66,6 +66,7 @@ class DeepSeekOCR(Recogniser):
     """A frozen vision-language model with a LoRA adapter on its projections, experts included."""
 
     system: ClassVar[str] = "deepseek_ocr"
+    levels: ClassVar[tuple[str, ...]] = ("word", "line", "paragraph")
     config_class: ClassVar[type[Any]] = DeepSeekOCRSettings
 
     def __init__(
@@ -214,7 +215,7 @@ class DeepSeekOCR(Recogniser):
         with self.network.disable_adapter():
             return self.transcribe(batch)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The adapter's weights alone: the frozen base is in the checkpoint already."""
         weights: dict[str, Any] = super().state_dict(*args, **kwargs)
         return {name: value for name, value in weights.items() if ".lora_" in name}

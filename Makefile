@@ -1,0 +1,59 @@
+# netchu: `make repro` rebuilds everything, `make test` proves that it works.
+# Needs Python 3.11, git and npm; everything else is installed into .venv from requirements.lock.
+
+PYTHON := $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+UV := .venv/bin/uv
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help env repro test slow lint ui register stale lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+env: .venv/.ready  ## set up .venv from requirements.lock, and nothing else
+
+.venv/.ready: requirements.lock pyproject.toml
+ifeq ($(PYTHON),)
+	@echo "netchu: Python 3.11 is not here; get it with your package manager (python3.11, python3.11-venv) or from python.org" >&2; exit 2
+endif
+	@command -v git >/dev/null || { echo "netchu: git is not here; get it with your package manager" >&2; exit 2; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || \
+		{ echo "netchu: Python has no venv; install python3.11-venv" >&2; rm -rf .venv; exit 2; }
+	@test -x $(UV) || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	VIRTUAL_ENV=.venv $(UV) pip sync --quiet requirements.lock
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+repro: env  ## rebuild everything that is out of date: data, models, metrics, report
+	@command -v npm >/dev/null || { echo "netchu: npm is not here (the fonts are npm packages); get it from nodejs.org or as 'npm' of your package manager" >&2; exit 2; }
+	@$(RUN) dvc repro
+	@echo "The table is in reports/*/leaderboard.md, the page in reports/*/report.html; 'make ui' compares the runs."
+
+test: env  ## the tests
+	@$(RUN) python -m pytest
+
+slow: env  ## the proofs that take minutes: several processes, kills, full sizes
+	@$(RUN) python -m pytest -m slow
+
+lint: env  ## ruff and mypy
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+
+ui: env  ## compare the runs in the browser
+	@$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+register: env  ## make the best recogniser a model version in MLflow
+	@$(RUN) python -m netchu.registry
+
+stale: env  ## fail where dvc.lock does not fit code and parameters
+	@$(RUN) dvc repro --dry --allow-missing > .stale.log; \
+		if grep -q 'Running stage' .stale.log; then cat .stale.log; rm .stale.log; \
+		echo "netchu: dvc.lock is stale; run 'make repro' and commit dvc.lock and reports/" >&2; exit 1; fi; rm .stale.log
+
+lock:  ## resolve pyproject.toml anew into requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--upgrade --extra train --extra dev pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what can be rebuilt, the environment too
+	rm -rf .venv data models .checkpoints mlflow.db mlartifacts
