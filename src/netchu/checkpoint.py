@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from netchu.errors import NetchuError
 from netchu.models import system_class
 from netchu.models.base import Recogniser
@@ -83,7 +85,7 @@ def load_model(folder: Path, alphabet: str = ALPHABET) -> Recogniser:
     config = build(kind.config_class, card["config"], f"{folder / CARD} config")
     try:
         recogniser = kind.load(folder, config, alphabet)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise NetchuError(f"{folder}: the weights do not load ({first}); train it again") from None
     recogniser.eval()

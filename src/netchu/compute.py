@@ -21,6 +21,8 @@ def cap(compute: ComputeParams) -> None:
     """Set the environment of this process before torch is imported."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(compute.threads)
+    # Threads that wait asleep: spinning ones stall one another when the machine is busy otherwise.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if compute.isa == "AVX2":
         os.environ.update(_AVX2)
 

@@ -192,8 +192,8 @@ Batches = DataLoader[Any]
 """A torch loader that gives `LineBatch`es (its own type parameter is that of one item)."""
 
 
-def _loader(dataset: LineDataset, batches: WidthBatches) -> Batches:
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+def _loader(dataset: LineDataset, batches: WidthBatches, workers: int = 0) -> Batches:
+    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
 
 def frame_batches(lines: pd.DataFrame, how: Preprocessing, batch_size: int) -> Batches:
@@ -208,7 +208,8 @@ class LineDataModule(L.LightningDataModule):
     """Training and validation batches of one phase.
 
     Everything drawn depends on (seed, epoch) alone, so a run that was killed goes on as if it had
-    not been. `difficulty` is augmentation at the first and the last of `epochs`.
+    not been, whatever the number of `workers` (processes that load beside the training).
+    `difficulty` is augmentation at the first and the last of `epochs`.
     """
 
     def __init__(
@@ -223,12 +224,13 @@ class LineDataModule(L.LightningDataModule):
         epochs: int,
         difficulty: tuple[float, float],
         seed: int,
+        workers: int = 0,
     ) -> None:
         super().__init__()
         self.train, self.items, self.val = train, items, val
         self.preprocessing = preprocessing
         self.batch_size, self.steps, self.epochs = batch_size, steps_per_epoch, epochs
-        self.difficulty, self.seed = difficulty, seed
+        self.difficulty, self.seed, self.workers = difficulty, seed, workers
         self.widths = item_widths(train, items, preprocessing)
 
     def difficulty_at(self, epoch: int) -> float:
@@ -248,7 +250,7 @@ class LineDataModule(L.LightningDataModule):
         batches = WidthBatches(
             self.widths, self.batch_size, self.steps, (self.seed, epoch), rank, world
         )
-        return _loader(dataset, batches)
+        return _loader(dataset, batches, self.workers)
 
     def val_dataloader(self) -> Batches:
         return frame_batches(self.val, self.preprocessing, self.batch_size)

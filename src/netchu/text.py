@@ -57,8 +57,9 @@ ALPHABET: str = PUNCTUATION + "0123456789" + _letters()
 
 def normalise(text: str) -> str:
     """Return `text` in NFC with look-alike characters unified and runs of space made one."""
-    composed = unicodedata.normalize("NFC", text).translate(_LOOK_ALIKES)
-    return " ".join(composed.split())
+    unified = unicodedata.normalize("NFC", text).translate(_LOOK_ALIKES)
+    # Again, for what fell away (a zero-width space, say) may have stood between letter and mark.
+    return " ".join(unicodedata.normalize("NFC", unified).split())
 
 
 def check_label(text: str, where: str) -> str:

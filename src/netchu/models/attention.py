@@ -79,10 +79,11 @@ class AttentionRecogniser(Recogniser):
             done_B |= ids_B == self.END
             if bool(done_B.all()):
                 break
-            for row in (~done_B).nonzero().flatten().tolist():
+            written_B = ~done_B & (ids_B > self.END)
+            for row in written_B.nonzero().flatten().tolist():
                 ids[row].append(int(ids_B[row]))
                 sure[row].append(float(best_B[row]))
         return [
-            Reading(self.codec.decode(i), product(p), tuple(p[: len(i)]))
+            Reading(self.codec.decode(i), product(p), tuple(p))
             for i, p in zip(ids, sure, strict=True)
         ]

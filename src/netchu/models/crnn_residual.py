@@ -21,11 +21,16 @@ from netchu.params import Strict
 
 @dataclass(frozen=True)
 class CrnnResidualConfig(Strict):
-    """height: pixels, 163 in the seed. width: factor on all channels and units, 1 in the seed."""
+    """The seed has 163 px, a width of 1 and two layers.
+
+    width: factor on all channels and units. layers: of LSTMs. shortcut: weight of the second CTC
+    head (`CTCRecogniser`), which the seed lacks.
+    """
 
     height: int = 163
     width: float = 1.0
-    dropout: float = 0.0
+    layers: int = 2
+    shortcut: float = 0.0
 
 
 class CrnnResidual(CTCRecogniser):
@@ -44,10 +49,10 @@ class CrnnResidual(CTCRecogniser):
         # Keras' defaults (its momentum 0.99 is 0.01 here), but for the momentum: short runs of the
         # small profiles would end before the running statistics have settled.
         self.norms = nn.ModuleList(nn.BatchNorm2d(o, eps=1e-3) for _, o in plan[2:])
-        self.lstm = nn.LSTM(
-            c512, c512, num_layers=2, batch_first=True, bidirectional=True, dropout=config.dropout
-        )
+        self.lstm = nn.LSTM(c512, c512, config.layers, batch_first=True, bidirectional=True)
         self.head = nn.Linear(2 * c512, self.codec.size)
+        self.add_shortcut(c512)
+        _initialise_like_keras(self)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -56,8 +61,7 @@ class CrnnResidual(CTCRecogniser):
     def time_steps(self, width: int) -> int:
         return (width // 3 - 4) // 3 + 1
 
-    def features(self, images_BCHW: Tensor) -> Tensor:
-        """The convolutional part: (B, C, 1, T)."""
+    def columns(self, images_BCHW: Tensor) -> Tensor:
         conv, norm = self.convolutions, self.norms
         x = images_BCHW.contiguous(memory_format=torch.channels_last)
         x = F.relu(F.max_pool2d(conv[0](x), 3, 3))
@@ -68,10 +72,27 @@ class CrnnResidual(CTCRecogniser):
         x = F.relu(norm[2](conv[4](x)))
         x = F.relu(norm[3](conv[5](x)) + x)
         x = F.relu(F.max_pool2d(norm[4](conv[6](x)), (3, 1), (3, 1)))
-        return F.adaptive_max_pool2d(x, (1, x.shape[3]))
+        return x.amax(2).transpose(1, 2)
 
-    def forward(self, images_BCHW: Tensor, widths_B: Tensor) -> Tensor:
-        columns_BTC = self.features(images_BCHW).squeeze(2).transpose(1, 2)
+    def read_columns(self, columns_BTC: Tensor) -> Tensor:
         hidden_BTC, _ = self.lstm(columns_BTC)
         logits_BTV: Tensor = self.head(hidden_BTC)
         return logits_BTV
+
+
+def _initialise_like_keras(network: nn.Module) -> None:
+    """The seed's first weights: Glorot, orthogonal recurrences, zero biases, open forget gates.
+
+    PyTorch's own leave the first, unnormalised layers so faint that CTC takes off far later.
+    """
+    for name, weight in network.named_parameters():
+        if "weight_hh" in name:
+            for gate in weight.data.chunk(4):
+                nn.init.orthogonal_(gate)
+        elif weight.dim() > 1:
+            for part in weight.data.chunk(4) if "weight_ih" in name else (weight.data,):
+                nn.init.xavier_uniform_(part)
+        elif "bias" in name:
+            nn.init.zeros_(weight)
+        if "bias_ih" in name:
+            weight.data.chunk(4)[1].fill_(1.0)

@@ -31,6 +31,7 @@ class CrnnVggConfig(Strict):
     hidden: int = 256
     layers: int = 2
     dropout: float = 0.2
+    shortcut: float = 0.0
 
 
 class CrnnVgg(CTCRecogniser):
@@ -53,6 +54,7 @@ class CrnnVgg(CTCRecogniser):
             dropout=config.dropout if config.layers > 1 else 0.0,
         )  # fmt: skip
         self.head = nn.Linear(2 * config.hidden, self.codec.size)
+        self.add_shortcut(columns)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -65,10 +67,13 @@ class CrnnVgg(CTCRecogniser):
     def offline(cls, config: CrnnVggConfig) -> CrnnVggConfig:
         return replace(config, weights="none")
 
-    def forward(self, images_BCHW: Tensor, widths_B: Tensor) -> Tensor:
+    def columns(self, images_BCHW: Tensor) -> Tensor:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW = self.backbone(images_BCHW)
-        columns_BTC = features_BCHW.flatten(1, 2).transpose(1, 2)
+        columns_BTC: Tensor = features_BCHW.flatten(1, 2).transpose(1, 2)
+        return columns_BTC
+
+    def read_columns(self, columns_BTC: Tensor) -> Tensor:
         hidden_BTC, _ = self.lstm(columns_BTC)
         logits_BTV: Tensor = self.head(hidden_BTC)
         return logits_BTV

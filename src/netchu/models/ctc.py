@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.codec import Codec
@@ -18,7 +18,10 @@ from netchu.models.base import LineBatch, Reading, Recogniser, product
 class CTCRecogniser(Recogniser):
     """Connectionist temporal classification (Graves et al. 2006): one step, one class or blank.
 
-    A subclass gives `forward` and `time_steps`; a time step is a fixed number of pixels.
+    A subclass gives `columns`, `read_columns` and `time_steps`; a step is a fixed number of
+    pixels. With `shortcut` above 0 a second CTC head reads the columns directly while training
+    (Retsinas et al. 2022, "Best practices for a handwritten text recognition system"): the
+    convolutions then learn letters long before the recurrent layers let a gradient through.
     """
 
     BLANK: ClassVar[int] = 0
@@ -26,10 +29,20 @@ class CTCRecogniser(Recogniser):
     def __init__(self, config: Any, alphabet: str) -> None:
         super().__init__(config, alphabet)
         self.codec = Codec(alphabet, specials=1)
+        self.shortcut_head: nn.Module | None = None
+
+    def add_shortcut(self, channels: int) -> None:
+        """Give the network its second head, where the config weighs one."""
+        if self.config.shortcut > 0:
+            self.shortcut_head = nn.Conv1d(channels, self.codec.size, 3, padding=1)
 
     @abstractmethod
-    def forward(self, images_BCHW: Tensor, widths_B: Tensor) -> Tensor:
-        """Logits of shape (B, T, V); steps beyond a line's own width are ignored."""
+    def columns(self, images_BCHW: Tensor) -> Tensor:
+        """Features (B, T, C) of the image's columns: the convolutional part."""
+
+    @abstractmethod
+    def read_columns(self, columns_BTC: Tensor) -> Tensor:
+        """Logits (B, T, V) of column features: the recurrent part."""
 
     @abstractmethod
     def time_steps(self, width: int) -> int:
@@ -64,12 +77,23 @@ class CTCRecogniser(Recogniser):
             blank=self.BLANK,
         )
 
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Logits (B, T, V)."""
+        return self.read_columns(self.columns(images_BCHW))
+
     def loss(self, batch: LineBatch) -> Tensor:
-        return self.ctc_loss(self(batch.images_BCHW, batch.widths_B), batch)
+        columns_BTC = self.columns(batch.images_BCHW)
+        loss = self.ctc_loss(self.read_columns(columns_BTC), batch)
+        if self.shortcut_head is None:
+            return loss
+        logits_BVT = self.shortcut_head(columns_BTC.transpose(1, 2))
+        shortcut = self.ctc_loss(logits_BVT.transpose(1, 2), batch)
+        total: Tensor = loss + self.config.shortcut * shortcut
+        return total
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
-        logits_BTV = self(batch.images_BCHW, batch.widths_B).float()
+        logits_BTV = self(batch.images_BCHW).float()
         steps_B = self._steps(batch.widths_B, logits_BTV.shape[1])
         probabilities_BTV = logits_BTV.softmax(-1).cpu()
         return [

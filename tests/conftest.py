@@ -1,0 +1,36 @@
+"""One thread before torch loads, and fixtures of drawn lines that every test may use."""
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import dataclasses
+
+import pandas as pd
+import pytest
+import torch
+
+import small_project
+
+torch.set_num_threads(1)
+
+
+def as_table(lines):
+    """Lines as `read_table` gives them."""
+    return pd.DataFrame([dataclasses.asdict(line) for line in lines])
+
+
+@pytest.fixture
+def drawn():
+    """A table of 16 train and 6 val lines by two hands, words and lines."""
+    return as_table(
+        small_project.drawn_lines("train", 16) + small_project.drawn_lines("val", 6)
+    )
+
+
+@pytest.fixture
+def project_folder(tmp_path, monkeypatch):
+    """An empty working directory for what a stage writes."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

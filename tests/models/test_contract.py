@@ -1,0 +1,219 @@
+"""What every system must do, at sizes that take a blink."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from netchu.checkpoint import load_model, save_model, weights_hash
+from netchu.errors import NetchuError
+from netchu.images import Preprocessing, prepare
+from netchu.models import SYSTEMS
+from netchu.models.attention import AttentionRecogniser
+from netchu.models.base import LineBatch, Reading
+from netchu.models.ctc import CTCRecogniser
+from netchu.params import PhaseParams, build
+from netchu.text import ALPHABET
+from netchu.training import fresh
+from small_project import MODEL, params, picture
+
+TINY = {
+    "netchu_small": MODEL,
+    "crnn_vgg": {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none",
+                 "hidden": 16, "layers": 1},
+    "crnn_residual": {"height": 96, "width": 0.125},
+    "effnet_seq2seq": {
+        "members": [
+            {"backbone": "tinynet_e", "stride": 8, "hidden": 16, "embedding": 8},
+            {"backbone": "tinynet_d", "stride": 16, "hidden": 8, "embedding": 16},
+        ],
+        "height": 32, "max_width": 256, "max_length": 24, "imagenet": False,
+    },
+    "trocr": {"checkpoint": "tiny", "image_size": 64, "beams": 2},
+    "deepseek_ocr": {"checkpoint": "tiny", "height": 48, "max_new_tokens": 24,
+                     "gradient_checkpointing": False},
+}  # fmt: skip
+TEXTS = ("Thị xã", "đường Láng", "quý hoà")
+every_system = pytest.mark.parametrize("system", SYSTEMS)
+
+
+def made(system, seed=7, **changes):
+    model = TINY[system] | changes
+    project = params(seed=seed, systems={system: {"model": model, "pretrain": [], "finetune": []}})
+    recogniser = fresh(project, system)
+    recogniser.fit_to(TEXTS)
+    return recogniser
+
+
+def batch_for(recogniser, texts=TEXTS):
+    how = recogniser.preprocessing
+    width = how.height if how.variant == "square" else 160
+    drawn = [prepare(picture(text), Preprocessing("square", how.height)) for text in texts]
+    images = [cv2.resize(image, (width, how.height)) for image in drawn]
+    return LineBatch(
+        torch.from_numpy(np.stack(images)[:, None]), torch.full((len(texts),), width), tuple(texts),
+        tuple(f"line {place}" for place in range(len(texts))), ("line",) * len(texts),
+    )  # fmt: skip
+
+
+@every_system
+def test_the_loss_is_a_finite_scalar_that_reaches_every_trained_parameter(system):
+    recogniser = made(system).train()
+    loss = recogniser.loss(batch_for(recogniser))
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    loss.backward()
+    trained = {n: p for n, p in recogniser.named_parameters() if p.requires_grad}
+    assert trained
+    assert [n for n, p in trained.items() if p.grad is None] == []
+    assert all(torch.isfinite(p.grad).all() for p in trained.values())
+
+
+@every_system
+def test_one_reading_for_each_image(system):
+    recogniser = made(system).eval()
+    readings = recogniser.transcribe(batch_for(recogniser))
+    assert len(readings) == len(TEXTS)
+    for reading in readings:
+        assert isinstance(reading, Reading)
+        assert set(reading.text) <= set(ALPHABET)
+        assert len(reading.characters) == len(reading.text)
+        assert 0 <= reading.confidence <= 1 + 1e-6
+        assert all(0 <= p <= 1 + 1e-6 for p in reading.characters)
+
+
+@every_system
+def test_it_reads_the_same_after_save_and_load(system, tmp_path):
+    recogniser = made(system).eval()
+    batch = batch_for(recogniser)
+    if system == "effnet_seq2seq":  # is kept in half precision, so what is read back is rounded
+        recogniser.half().float()
+    save_model(recogniser, tmp_path, {})
+    again = load_model(tmp_path)
+    assert type(again) is type(recogniser)
+    assert again.transcribe(batch) == recogniser.transcribe(batch)
+    assert again.config == recogniser.config
+
+
+@every_system
+def test_the_seed_decides_the_first_weights(system, tmp_path):
+    marks = []
+    for place, seed in enumerate((7, 7, 8)):
+        torch.manual_seed(place)  # what was drawn before must not matter
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        save_model(made(system, seed), folder, {})
+        marks.append(weights_hash(folder))
+    assert marks[0] == marks[1]
+    # All of TrOCR's first weights are its checkpoint's.
+    assert (marks[1] == marks[2]) == (system == "trocr")
+
+
+@every_system
+def test_what_cannot_be_taught_is_said(system):
+    recogniser = made(system)
+    width = int(batch_for(recogniser).widths_B[0])
+    assert recogniser.misfit(TEXTS[0], width) == ""
+    reason = recogniser.misfit("a" * 5000, width)
+    assert reason.startswith("too ")
+    assert "\n" not in reason
+
+
+@every_system
+def test_an_unknown_part_cannot_be_frozen_and_the_known_are_listed(system):
+    recogniser = made(system)
+    known = next(iter(recogniser.named_children()))[0]
+    assert isinstance(recogniser.part(known), torch.nn.Module)
+    with pytest.raises(NetchuError, match=rf"{system} has no part 'wheel'.*{known}"):
+        recogniser.part("wheel")
+
+
+@every_system
+def test_it_belongs_to_one_preprocessing_and_says_its_config(system):
+    recogniser = made(system)
+    assert recogniser.system == system
+    assert build(recogniser.config_class, recogniser.config_dict(), "card") == recogniser.config
+    assert recogniser.preprocessing.height in (TINY[system].get("height"), 64)
+
+
+@pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual"])
+def test_ctc_needs_a_step_for_each_letter_and_one_more_between_equal_ones(system):
+    recogniser = made(system)
+    assert isinstance(recogniser, CTCRecogniser)
+    width = 128
+    images = torch.zeros(1, 1, recogniser.preprocessing.height, width)
+    steps = recogniser.eval()(images, torch.tensor([width])).shape[1]
+    assert steps == recogniser.time_steps(width)
+    assert recogniser.misfit("ab" * steps, width)
+    assert recogniser.misfit(("ab" * steps)[:steps], width) == ""
+    equal = "a" * (steps // 2 + 1)
+    assert bool(recogniser.misfit(equal, width)) == (2 * len(equal) - 1 > steps)
+    batch = batch_for(recogniser, ("a" * 200,))
+    with pytest.raises(NetchuError, match=r"line line 0: too short for CTC.*drop it or widen"):
+        recogniser.loss(batch)
+
+
+def test_attention_counts_characters():
+    recogniser = made("effnet_seq2seq")
+    assert isinstance(recogniser, AttentionRecogniser)
+    assert recogniser.misfit("a" * 24, 100) == ""
+    assert recogniser.misfit("a" * 25, 100) == "too long: 25 characters for a max_length of 24"
+
+
+@pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual", "effnet_seq2seq"])
+def test_a_letter_outside_the_alphabet_is_named(system):
+    recogniser = made(system)
+    with pytest.raises(NetchuError, match="'漢'"):
+        recogniser.loss(batch_for(recogniser, ("chữ 漢",)))
+
+
+@pytest.mark.parametrize(
+    ("system", "rate", "changes"),
+    [
+        ("netchu_small", 5e-3, {"channels": [8, 16, 16, 32], "hidden": 32, "dropout": 0.0}),
+        ("crnn_vgg", 3e-3, {"hidden": 32}),
+        ("crnn_residual", 5e-3, {"width": 0.25}),
+        ("effnet_seq2seq", 5e-3, {"dropout": 0.0}),
+    ],
+)
+def test_it_memorises_one_batch(system, rate, changes):
+    recogniser = made(system, **changes).train()
+    batch = batch_for(recogniser, ("Thị xã", "Láng", "quý hoà"))
+    optimiser = torch.optim.Adam(recogniser.parameters(), lr=rate)
+    torch.manual_seed(0)
+    for step in range(400):
+        loss = recogniser.loss(batch)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(recogniser.parameters(), 5.0)
+        optimiser.step()
+        if step % 40 == 39 and read(recogniser, batch) == batch.texts:
+            return
+    assert read(recogniser, batch) == batch.texts
+
+
+def read(recogniser, batch):
+    """What it reads in evaluation mode, between steps of training."""
+    readings = recogniser.eval().transcribe(batch)
+    recogniser.train()
+    return tuple(reading.text for reading in readings)
+
+
+def test_training_without_a_phase_is_refused():
+    with pytest.raises(NetchuError, match="not in a training phase"):
+        made("netchu_small").configure_optimizers()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle", "plateau"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adamw8bit"])
+def test_every_optimiser_and_schedule_takes_only_what_learns(optimizer, schedule):
+    recogniser = made("netchu_small")
+    recogniser.part("backbone").requires_grad_(False)
+    values = {"datasets": ["a"], "epochs": 2, "steps_per_epoch": 3}
+    recogniser.phase = build(
+        PhaseParams, values | {"optimizer": optimizer, "schedule": schedule}, "phase"
+    )
+    found = recogniser.configure_optimizers()
+    held = {id(p) for group in found["optimizer"].param_groups for p in group["params"]}
+    assert held == {id(p) for p in recogniser.parameters() if p.requires_grad}
+    assert ("lr_scheduler" in found) == (schedule != "constant")

@@ -1,0 +1,120 @@
+"""Seed 3's ensemble: two half-precision files under 50 MB, read by their mean probability."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from netchu.errors import NetchuError
+from netchu.models.base import LineBatch
+from netchu.models.effnet_seq2seq import EffnetSeq2Seq, EffnetSeq2SeqConfig, MemberConfig
+from netchu.text import ALPHABET
+
+SMALL = EffnetSeq2SeqConfig(
+    members=(
+        MemberConfig("tinynet_e", stride=8, hidden=16, embedding=8),
+        MemberConfig("tinynet_d", stride=16, hidden=8, embedding=16),
+    ),
+    height=32, max_width=256, max_length=12, imagenet=False,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    torch.manual_seed(3)
+    return EffnetSeq2Seq(SMALL, ALPHABET).eval()
+
+
+def batch(texts=("Hà", "xã Yên")):
+    images = torch.rand(len(texts), 1, 32, 96, generator=torch.Generator().manual_seed(1))
+    ids = tuple(map(str, range(len(texts))))
+    return LineBatch(
+        images, torch.full((len(texts),), 96), tuple(texts), ids, ("line",) * len(texts)
+    )
+
+
+def test_both_full_size_members_take_less_than_50_mb_on_disk(tmp_path):
+    config = EffnetSeq2SeqConfig(imagenet=False)
+    recogniser = EffnetSeq2Seq(config, ALPHABET)
+    recogniser.save(tmp_path)
+    sizes = {path.name: path.stat().st_size for path in sorted(tmp_path.iterdir())}
+    assert list(sizes) == [
+        "0_tf_efficientnetv2_b1.safetensors", "1_tf_efficientnetv2_b2.safetensors",
+    ]  # fmt: skip
+    assert sum(sizes.values()) < 50e6
+    weights = sum(p.numel() for p in recogniser.parameters())
+    assert sum(sizes.values()) > 2 * weights  # the files do hold all of it
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_no_encoder_carries_blocks_that_nothing_reads(stride):
+    member = MemberConfig("tf_efficientnetv2_b1", stride, hidden=8, embedding=8)
+    config = EffnetSeq2SeqConfig(members=(member,), height=64, imagenet=False)
+    encoder = EffnetSeq2Seq(config, ALPHABET).members[0].encoder
+    (features,) = encoder(torch.zeros(2, 1, 64, 96))
+    assert features.shape == (2, encoder.feature_info.channels()[-1], 64 // stride, 96 // stride)
+    features.sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters())
+
+
+def test_files_are_in_half_precision(ensemble, tmp_path):
+    ensemble.save(tmp_path)
+    kinds = {
+        value.dtype for path in tmp_path.iterdir() for value in load_file(path).values()
+    }
+    assert kinds == {torch.float16, torch.int64}
+    again = EffnetSeq2Seq.load(tmp_path, SMALL, ALPHABET)
+    for name, value in again.state_dict().items():
+        wanted = ensemble.state_dict()[name]
+        assert value.dtype == wanted.dtype
+        assert torch.equal(value, wanted.half().float() if wanted.is_floating_point() else wanted)
+
+
+def test_the_ensembles_probabilities_are_the_mean_of_its_members(ensemble):
+    lines = batch()
+    ids = torch.full((2,), EffnetSeq2Seq.START)
+    with torch.inference_mode():
+        state = ensemble.start(lines.images_BCHW, lines.widths_B)
+        for _ in range(3):
+            alone = [
+                member.advance(ids, *own)[0].softmax(-1)
+                for member, own in zip(ensemble.members, state, strict=True)
+            ]
+            together, state = ensemble.step(ids, state)
+            torch.testing.assert_close(together, (alone[0] + alone[1]) / 2)
+            assert not torch.allclose(alone[0], alone[1])
+            ids = together.argmax(-1)
+
+
+def test_reading_step_by_step_is_what_teacher_forcing_says(ensemble):
+    lines = batch()
+    inputs = ensemble.targets(lines.texts)[:, :-1]
+    with torch.inference_mode():
+        whole = ensemble(lines.images_BCHW, lines.widths_B, inputs).exp()
+        state = ensemble.start(lines.images_BCHW, lines.widths_B)
+        for place in range(inputs.shape[1]):
+            step, state = ensemble.step(inputs[:, place], state)
+            torch.testing.assert_close(step, whole[:, place], rtol=1e-4, atol=1e-6)
+
+
+def test_targets_begin_end_and_are_padded(ensemble):
+    ids = ensemble.targets(("ab", "c"))
+    a, b, c = ensemble.codec.encode("abc")
+    assert ids.tolist() == [[1, a, b, 2], [1, c, 2, 0]]
+
+
+def test_reading_stops_at_max_length(ensemble):
+    for reading in ensemble.transcribe(batch()):
+        assert len(reading.text) <= SMALL.max_length
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        (MemberConfig("tinynet_e", stride=4), "stride 4 is none of 8, 16, 32"),
+        (MemberConfig("no_such_backbone"), "no_such_backbone cannot be made"),
+    ],
+)
+def test_a_member_that_cannot_be_is_one_line(member, said):
+    with pytest.raises(NetchuError, match=said) as caught:
+        EffnetSeq2Seq(EffnetSeq2SeqConfig(members=(member,), imagenet=False), ALPHABET)
+    assert "\n" not in str(caught.value)
