@@ -4,7 +4,8 @@
 PYTHON := $(shell for p in python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 UV := .venv/bin/uv
-RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
+# Every stage is a process of its own: bytecode that is not kept would cost each one ten seconds.
+RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
 .PHONY: help env repro test slow lint ui register stale lock clean

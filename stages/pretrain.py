@@ -14,6 +14,7 @@ def main() -> None:
     system = parser.parse_args().system
     with one_line_errors():
         params = load_params()
+        params.system(system)
         compute.cap(params.compute)
         from netchu.tracking import track_training
         from netchu.training import train

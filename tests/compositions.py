@@ -18,9 +18,7 @@ def composed(profile):
     """The text of params.yaml under `dvc exp run -S profile=<profile>`."""
     with TemporaryDirectory() as place:
         file = Path(place) / "params.yaml"
-        compose_and_dump(
-            str(file), str(ROOT / "conf"), None, "config", "", [f"profile={profile}"]
-        )
+        compose_and_dump(str(file), str(ROOT / "conf"), None, "config", "", [f"profile={profile}"])
         return file.read_text(encoding="utf-8")
 
 

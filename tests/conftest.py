@@ -2,8 +2,8 @@
 
 import os
 
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
 
 import dataclasses
 
@@ -24,9 +24,7 @@ def as_table(lines):
 @pytest.fixture
 def drawn():
     """A table of 16 train and 6 val lines by two hands, words and lines."""
-    return as_table(
-        small_project.drawn_lines("train", 16) + small_project.drawn_lines("val", 6)
-    )
+    return as_table(small_project.drawn_lines("train", 16) + small_project.drawn_lines("val", 6))
 
 
 @pytest.fixture

@@ -39,9 +39,7 @@ with open(f"rank{{os.environ.get('LOCAL_RANK', 0)}}.done", "x") as file:
 def settings(seed=7, **trainer):
     phases = [LONG | {"freeze": "backbone", "epochs": 1}, LONG]
     system = {"model": MODEL, "pretrain": phases, "finetune": phases}
-    return small_project.params(
-        seed=seed, systems={"crnn_vgg": system}, trainer=trainer
-    )
+    return small_project.params(seed=seed, systems={"crnn_vgg": system}, trainer=trainer)
 
 
 def write_lines(params):

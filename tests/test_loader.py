@@ -185,7 +185,10 @@ def test_difficulty_goes_straight_from_the_first_epoch_to_the_last(drawn):
 
 def test_training_batches_are_as_many_as_asked_and_repeatable(drawn):
     first, again, other = (
-        [batch.images_BCHW.numpy().tobytes() for batch in module(drawn, seed=seed).train_dataloader()]
+        [
+            batch.images_BCHW.numpy().tobytes()
+            for batch in module(drawn, seed=seed).train_dataloader()
+        ]
         for seed in (1, 1, 2)
     )
     assert len(first) == 5
@@ -202,3 +205,11 @@ def test_collate_refuses_lines_of_unequal_width(drawn):
     dataset = LineDataset(drawn, plan_items(drawn, 0, 0), GREY, None, 0)
     with pytest.raises(ValueError, match="same shape"):
         collate([dataset[0], dataset[1]])
+
+
+def test_workers_load_the_same_batches(drawn):
+    def shown(workers):
+        loader = module(drawn, workers=workers).train_dataloader()
+        return [batch.images_BCHW.numpy().tobytes() for batch in loader]
+
+    assert shown(1) == shown(0)

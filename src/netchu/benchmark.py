@@ -36,7 +36,7 @@ def measure_speed(recogniser: Recogniser, lines: pd.DataFrame, number: int) -> d
     return {
         "latency_p50_ms": round(float(np.quantile(times, 0.5)), 2),
         "latency_p95_ms": round(float(np.quantile(times, 0.95)), 2),
-        "lines": len(times),
+        "timed_lines": len(times),
         "threads": 1,
         "device": str(recogniser.device),
         "machine": machine(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from netchu.errors import NetchuError
 from netchu.loader import LineDataModule, plan_items
 from netchu.models.base import Recogniser
 from netchu.params import Params, PhaseParams
+
+# Without its adverts and the list of accelerators that are not used.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
 @dataclass
@@ -108,13 +112,14 @@ def fit(
     """
     data = _data(recogniser, lines, phase, params, seed)
     done = folder / "done.json"
-    if not done.exists():
-        curve = _fit(recogniser, data, phase, params, folder, seed)
+    if done.exists():
+        told = json.loads(done.read_text(encoding="utf-8"))
+    else:
+        told = _fit(recogniser, data, phase, params, folder, seed).state_dict()
         if is_main_process():
-            done.write_text(json.dumps(curve.state_dict()), encoding="utf-8")
+            done.write_text(json.dumps(told), encoding="utf-8")
     best = torch.load(folder / "best.ckpt", weights_only=False, map_location="cpu")
     recogniser.load_state_dict(best["state_dict"])
-    told = json.loads(done.read_text(encoding="utf-8")) if done.exists() else curve.state_dict()
     return PhaseResult(recogniser, phase, told["rows"], told["seconds"], len(data.train))
 
 
@@ -165,21 +170,23 @@ def _frozen(recogniser: Recogniser, phase: PhaseParams) -> Iterator[None]:
 def _data(
     recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, params: Params, seed: int
 ) -> LineDataModule:
-    splits = {
-        name: lines[lines["split"] == name].reset_index(drop=True) for name in ("train", "val")
-    }
-    for name, table in splits.items():
+    train = lines[lines["split"] == "train"].reset_index(drop=True)
+    val = validation_lines(lines, phase)
+    for name, table in (("train", train), ("val", val)):
         if table.empty:
             raise NetchuError(
                 f"{recogniser.system}: no {name} line in {', '.join(phase.datasets)}; check "
                 "the datasets' shares and the lines that were skipped"
             )
-    val = splits["val"]
-    if len(val) > phase.val_lines:
-        val = val.sample(phase.val_lines, random_state=0).reset_index(drop=True)
     return LineDataModule(
-        splits["train"], plan_items(splits["train"], phase.joined, seed), val,
+        train, plan_items(train, phase.joined, seed), val,
         recogniser.preprocessing, batch_size=phase.batch_size,
         steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
         difficulty=phase.difficulty, seed=seed,
     )  # fmt: skip
+
+
+def validation_lines(lines: pd.DataFrame, phase: PhaseParams) -> pd.DataFrame:
+    """The val split, or `val_lines` of it drawn once and for all."""
+    val = lines[lines["split"] == "val"]
+    return val.sample(min(len(val), phase.val_lines), random_state=0).reset_index(drop=True)

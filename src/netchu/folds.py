@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from netchu.fitting import PhaseResult, fit
+from netchu.fitting import PhaseResult, fit, validation_lines
 from netchu.models.base import Recogniser
 from netchu.params import Params, PhaseParams
 
@@ -43,7 +43,7 @@ def best_fold(
         table["split"] = np.where(fold_of == fold, "val", "train")
         start = copy.deepcopy(recogniser)
         results.append(fit(start, table, phase, params, folder / f"fold{fold}", seed + fold))
-    val = lines[lines["split"] == "val"]
+    val = validation_lines(lines, phase)
     scores = [_cer(result.recogniser, val, phase) for result in results]
     chosen = results[int(np.argmin(scores))]
     chosen.folds = scores

@@ -67,6 +67,8 @@ def train(params: Params, system: str, stage: str) -> Path:
         recogniser = result.recogniser
         results.append(result)
     out = params.model_folder(system, stage)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # no process may still be reading checkpoints
     if is_main_process():
         _write(recogniser, results, skipped, card, out, before)
         shutil.rmtree(CHECKPOINTS / params.profile / system / stage, ignore_errors=True)

@@ -142,7 +142,7 @@ def test_ctc_needs_a_step_for_each_letter_and_one_more_between_equal_ones(system
     assert isinstance(recogniser, CTCRecogniser)
     width = 128
     images = torch.zeros(1, 1, recogniser.preprocessing.height, width)
-    steps = recogniser.eval()(images, torch.tensor([width])).shape[1]
+    steps = recogniser.eval()(images).shape[1]
     assert steps == recogniser.time_steps(width)
     assert recogniser.misfit("ab" * steps, width)
     assert recogniser.misfit(("ab" * steps)[:steps], width) == ""
@@ -217,3 +217,15 @@ def test_every_optimiser_and_schedule_takes_only_what_learns(optimizer, schedule
     held = {id(p) for group in found["optimizer"].param_groups for p in group["params"]}
     assert held == {id(p) for p in recogniser.parameters() if p.requires_grad}
     assert ("lr_scheduler" in found) == (schedule != "constant")
+
+
+@pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual"])
+def test_the_shortcut_head_learns_beside_the_main_one_and_reads_nothing(system):
+    plain, helped = made(system, shortcut=0.0).eval(), made(system, shortcut=0.5).eval()
+    assert plain.shortcut_head is None
+    helped.load_state_dict(plain.state_dict(), strict=False)
+    batch = batch_for(helped)
+    assert helped.transcribe(batch) == plain.transcribe(batch)
+    logits = helped.shortcut_head(helped.columns(batch.images_BCHW).transpose(1, 2))
+    wanted = plain.loss(batch) + 0.5 * helped.ctc_loss(logits.transpose(1, 2), batch)
+    torch.testing.assert_close(helped.loss(batch), wanted)

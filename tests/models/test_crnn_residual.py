@@ -56,7 +56,7 @@ def test_the_shapes_that_the_seed_prints():
         convolution.register_forward_hook(note(place))
     network.lstm.register_forward_hook(note("lstm"))
     with torch.inference_mode():
-        logits = network(torch.zeros(1, 1, 163, 3002), torch.tensor([3002]))
+        logits = network(torch.zeros(1, 1, 163, 3002))
     assert shapes == {
         0: (1, 1, 163, 3002),
         1: (1, 64, 54, 1000),
@@ -80,7 +80,7 @@ def test_it_reads_from_seed_2s_images():
 @pytest.mark.parametrize("width", [32, 64, 96, 640, 1024, 3040])
 def test_time_steps_are_what_comes_out_and_one_is_nine_pixels(width):
     network = CrnnResidual(CrnnResidualConfig(height=96, width=1 / 64), ALPHABET).eval()
-    logits = network(torch.zeros(1, 1, 96, width), torch.tensor([width]))
+    logits = network(torch.zeros(1, 1, 96, width))
     assert logits.shape[1] == network.time_steps(width)
     assert abs(network.time_steps(width) - width / 9) < 1.25
 
@@ -91,4 +91,4 @@ def test_both_additions_pass_the_signal_around_their_convolutions():
     for place in (3, 5):
         nn.init.zeros_(network.convolutions[place].weight)
         nn.init.zeros_(network.convolutions[place].bias)
-    assert network.features(images).abs().sum() > 0
+    assert network.columns(images).abs().sum() > 0

@@ -31,7 +31,7 @@ def test_width_1_has_vgg16s_convolutions():
 @pytest.mark.parametrize("width", [32, 96, 640])
 def test_one_time_step_every_four_pixels(height, width):
     network = CrnnVgg(CrnnVggConfig(height=height, width=0.0625, weights="none"), ALPHABET).eval()
-    logits = network(torch.zeros(1, 1, height, width), torch.tensor([width]))
+    logits = network(torch.zeros(1, 1, height, width))
     assert logits.shape == (1, width // 4, len(ALPHABET) + 1)
     assert network.preprocessing.variant == "otsu"
 
@@ -91,12 +91,8 @@ def trained(folder, **changes):
     project = small_project.params(systems={"crnn_vgg": system})
     recogniser = fresh(project, "crnn_vgg")
     before = {name: value.clone() for name, value in recogniser.state_dict().items()}
-    phase = build(
-        PhaseParams, small_project.PHASE | {"steps_per_epoch": 2} | changes, "phase"
-    )
-    lines = as_table(
-        small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 2)
-    )
+    phase = build(PhaseParams, small_project.PHASE | {"steps_per_epoch": 2} | changes, "phase")
+    lines = as_table(small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 2))
     fit(recogniser, lines, phase, project, folder, 3)
     assert all(p.requires_grad for p in recogniser.parameters())
     return before, recogniser.state_dict()

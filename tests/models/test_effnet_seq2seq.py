@@ -58,9 +58,7 @@ def test_no_encoder_carries_blocks_that_nothing_reads(stride):
 
 def test_files_are_in_half_precision(ensemble, tmp_path):
     ensemble.save(tmp_path)
-    kinds = {
-        value.dtype for path in tmp_path.iterdir() for value in load_file(path).values()
-    }
+    kinds = {value.dtype for path in tmp_path.iterdir() for value in load_file(path).values()}
     assert kinds == {torch.float16, torch.int64}
     again = EffnetSeq2Seq.load(tmp_path, SMALL, ALPHABET)
     for name, value in again.state_dict().items():

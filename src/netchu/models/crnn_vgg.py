@@ -20,11 +20,12 @@ from netchu.params import Strict
 class CrnnVggConfig(Strict):
     """weights: `imagenet` starts from timm's VGG16, `none` from chance.
 
-    width: factor on VGG16's channels; only 1 has ImageNet weights. batch_norm: VGG16 with batch
-    normalisation, without which the deep plain stack hardly starts from chance.
+    depth: 16 as in the seed, or 11. width: factor on the channels; only 1 has ImageNet weights.
+    batch_norm: with batch normalisation, without which the plain stack hardly starts from chance.
     """
 
     height: int = 64
+    depth: Literal[11, 16] = 16
     width: float = 1.0
     batch_norm: bool = False
     weights: Literal["imagenet", "none"] = "imagenet"
@@ -35,7 +36,7 @@ class CrnnVggConfig(Strict):
 
 
 class CrnnVgg(CTCRecogniser):
-    """One time step every 4 pixels: VGG16's last three poolings halve the height alone."""
+    """One time step every 4 pixels: VGG's last three poolings halve the height alone."""
 
     system: ClassVar[str] = "crnn_vgg"
     config_class: ClassVar[type[CrnnVggConfig]] = CrnnVggConfig
@@ -80,11 +81,13 @@ class CrnnVgg(CTCRecogniser):
 
 
 def _vgg(config: CrnnVggConfig) -> tuple[nn.Sequential, int]:
-    """VGG16's convolutions on one grey channel, and the number of channels they give."""
+    """VGG's convolutions on one grey channel, and the number of channels they give."""
     if config.weights == "imagenet":
-        network = _pretrained("vgg16_bn" if config.batch_norm else "vgg16", config)
+        network = _pretrained(f"vgg{config.depth}" + "_bn" * config.batch_norm, config)
     else:
-        plan = [c if isinstance(c, str) else round(c * config.width) for c in cfgs["vgg16"]]
+        plan = [
+            c if isinstance(c, str) else round(c * config.width) for c in cfgs[f"vgg{config.depth}"]
+        ]
         norm = nn.BatchNorm2d if config.batch_norm else None
         network = VGG(plan, in_chans=1, num_classes=0, norm_layer=norm)
     backbone = cast(nn.Sequential, network.features)

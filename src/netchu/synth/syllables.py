@@ -7,11 +7,9 @@ on the last vowel before a coda, or on the last but one of an open rime.
 
 from __future__ import annotations
 
-import unicodedata
-
 import numpy as np
 
-from netchu.text import TONES, VOWELS, decompose
+from netchu.text import TONES, VOWELS, decompose, normalise
 
 
 def _list(words: str) -> tuple[str, ...]:
@@ -88,7 +86,7 @@ def place_tone(initial: str, rime: str, tone: str, new_style: bool = False) -> s
         place = vowels[-1]
     else:
         place = vowels[-2]
-    bearer = unicodedata.normalize("NFC", rime[place] + tone)
+    bearer = normalise(rime[place] + tone)
     return initial + rime[:place] + bearer + rime[place + 1 :]
 
 
