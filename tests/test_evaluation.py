@@ -121,4 +121,4 @@ def test_speed_is_measured_on_one_thread_and_threads_are_given_back(project):
     assert torch.get_num_threads() == before
     assert speed == json.loads(Path("speed.json").read_text(encoding="utf-8"))
     assert 0 < speed["latency_p50_ms"] <= speed["latency_p95_ms"]
-    assert (speed["lines"], speed["threads"]) == (2, 1)
+    assert (speed["timed_lines"], speed["threads"]) == (2, 1)

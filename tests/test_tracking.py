@@ -79,7 +79,7 @@ def test_evaluation_has_rates_size_speed_and_training_time(client):
     out = Path("models/tiny/netchu_small/evaluation/metrics.json")
     stored = json.loads(out.read_text(encoding="utf-8"))["overall"]["cer"]
     assert run.data.metrics["cer"] == stored
-    assert run.data.metrics["lines"] == 12
+    assert run.data.metrics["lines"] == 11  # the twelfth is a word
     assert Path("mlartifacts").is_dir()
 
 

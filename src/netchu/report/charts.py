@@ -66,7 +66,7 @@ def svg(draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (4
 def draw_pareto(
     axes: Axes, findings: Findings, label: str, value: Callable[[SystemResult], float | None]
 ) -> None:
-    """CER against a cost on a logarithmic axis; the line joins systems nothing beats in both.
+    """CER against a cost, both logarithmic; the line joins systems nothing beats in both.
 
     Hollow points stand for systems on a random checkpoint, which say nothing of either.
     """
@@ -75,30 +75,37 @@ def draw_pareto(
     for result in sorted(findings.results, key=lambda r: (value(r) or 0.0, r.cer)):
         if (cost := value(result)) is None:
             continue
-        _draw_point(axes, result, cost, colour_of(findings, result.system))
+        # Neighbours in cost often lie close: their names go above and below in turn.
+        above = len(axes.containers) % 2 == 0
+        _draw_point(axes, result, cost, colour_of(findings, result.system), above)
         if result.cer < best and not result.metrics["hub_note"]:
             best = result.cer
-            front.append((cost, 100 * result.cer))
+            front.append((cost, max(0.1, 100 * result.cer)))
     if len(front) > 1:
         axes.plot(*zip(*front, strict=True), color="#8a8f98", linewidth=1, zorder=0)
     if axes.containers:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 3)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.3, y=0.12)
-    axes.set_ylim(bottom=0)
     axes.set_xlabel(label)
     axes.set_ylabel("CER, %")
 
 
-def _draw_point(axes: Axes, result: SystemResult, cost: float, colour: str) -> None:
+def _draw_point(axes: Axes, result: SystemResult, cost: float, colour: str, above: bool) -> None:
     rates = result.metrics["overall"]
-    cer, low, high = (100 * rates[key] for key in ("cer", "cer_low", "cer_high"))
+    # A logarithmic axis has no zero: a faultless system stands at its lower edge.
+    cer, low, high = (max(0.1, 100 * rates[key]) for key in ("cer", "cer_low", "cer_high"))
     spread = [[max(0.0, cer - low)], [max(0.0, high - cer)]]
     fill = "none" if result.metrics["hub_note"] else colour
     axes.errorbar(cost, cer, spread, fmt="o", color=colour, mfc=fill, capsize=3, markersize=7)
-    axes.annotate(result.system, (cost, cer), xytext=(7, 5), textcoords="offset points")
+    place = (7, 6) if above else (7, -13)
+    axes.annotate(
+        result.system, (cost, cer), xytext=place, textcoords="offset points", color=colour
+    )
 
 
 def draw_curve(axes: Axes, findings: Findings, column: str, label: str, factor: float) -> None:
