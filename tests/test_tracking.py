@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -8,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 import small_project
 from netchu import evaluation, registry, tracking
-from netchu.checkpoint import load_model, read_card
+from netchu.checkpoint import load_model, read_card, write_json
 from netchu.errors import NetchuError
 from netchu.loader import frame_batches
 from netchu.params import Params
@@ -69,6 +70,19 @@ def test_training_has_its_curve_time_parameters_and_files(client):
     assert run.data.params["phase.5.batch_size"] == "2"
     files = {f.path for f in client.list_artifacts(run.info.run_id)}
     assert files == {"history.csv", "model.json", "skipped.csv"}
+
+
+def test_a_stage_without_a_phase_is_a_run_too(project, client):
+    # A checkpoint that is only fine-tuned has an empty pretraining.
+    folder = project.model_folder("netchu_small", "pretrain")
+    shutil.copytree(project.model_folder("netchu_small", "finetune"), folder)
+    card = read_card(folder)
+    write_json(card | {"training": []}, folder / "model.json")
+    header = (folder / "history.csv").read_text(encoding="utf-8").splitlines()[0]
+    (folder / "history.csv").write_text(header + "\n", encoding="utf-8")
+    tracking.track_training(project, "netchu_small", "pretrain", folder)
+    (run,) = runs(client, "pretrain")
+    assert run.data.metrics["size_mb"] > 0
 
 
 def test_evaluation_has_rates_size_speed_and_training_time(client):

@@ -75,11 +75,12 @@ def track_training(params: Params, system: str, stage: str, folder: Path) -> Non
 
 
 def _training_numbers(folder: Path) -> dict[str, float]:
-    """Size, time, and the last phase's own numbers."""
+    """Size, time, and the last phase's own numbers, where a stage has a phase at all."""
+    phases = read_card(folder)["training"]
     cost = folder.with_name(folder.name + ".cost.json")
     numbers = {
         "size_mb": sum(p.stat().st_size for p in weight_files(folder)) / 1e6,
-        **_numbers(read_card(folder)["training"][-1]),
+        **_numbers(phases[-1] if phases else {}),
     }
     if cost.is_file():
         numbers["train_seconds"] = float(json.loads(cost.read_text(encoding="utf-8"))["seconds"])
@@ -222,7 +223,9 @@ def _experiment(client: MlflowClient, params: Params) -> str:
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     beside = ARTIFACTS.resolve().as_uri() if _uri().startswith("sqlite:") else None
-    return str(client.create_experiment(name, artifact_location=beside))
+    # Without it the UI opens on its pages for chat models instead of on the runs.
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=beside, tags=tags))
 
 
 def _try_to_track(record: Callable[[], object]) -> None:
