@@ -251,3 +251,18 @@ def test_validation_reads_no_more_lines_than_asked():
     data = fitting._data(recogniser, lines, phase, params, 1)
     assert len(data.val) == 3
     assert data.val.equals(fitting._data(recogniser, lines, phase, params, 2).val)
+
+
+def test_a_step_without_a_finite_gradient_is_left_out(tmp_path, monkeypatch, capsys):
+    usual = NetchuSmall.loss
+    calls = []
+
+    def sometimes_broken(self, batch):
+        calls.append(self.training)
+        loss = usual(self, batch)
+        return loss * float("nan") if self.training and sum(calls) == 2 else loss
+
+    monkeypatch.setattr(NetchuSmall, "loss", sometimes_broken)
+    folder = trained(tmp_path, monkeypatch)
+    assert "step 1 has no finite gradient" in capsys.readouterr().err
+    assert pd.read_csv(folder / "history.csv")["val_loss"].notna().all()

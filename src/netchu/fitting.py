@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,16 @@ class Curve(Callback):
             | {name: values[name] for name in ("train_loss", "val_loss", "val_cer")}
         )
 
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Leave out a step without a finite gradient: it would make every weight NaN."""
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            optimizer.zero_grad()
+            step = trainer.global_step
+            print(f"netchu: step {step} has no finite gradient and is left out", file=sys.stderr)
+
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": self.seconds}
 
@@ -108,7 +119,7 @@ def fit(
     """Train on the train split, choose the epoch on the val split, with checkpoints in `folder`.
 
     Raises:
-        NetchuError: a split is empty, or the loss is no longer a number.
+        NetchuError: a split is empty.
     """
     data = _data(recogniser, lines, phase, params, seed)
     done = folder / "done.json"
