@@ -3,16 +3,17 @@ import re
 from pathlib import Path
 
 import cv2
+import pandas as pd
 import pytest
 
 import small_project
 from netchu import evaluation
 from netchu.lines import Skipped, write_skipped
 from netchu.params import Params
-from netchu.report import build_report
+from netchu.report import build_report, leaderboard
 from netchu.report.format import duration, milliseconds, percent
 from netchu.report.gallery import mark_edits
-from netchu.report.gather import count_reasons
+from netchu.report.gather import Findings, SystemResult, count_reasons
 
 MODELS = Path("models/tiny")
 PHASES = {"pretrain": [small_project.PHASE], "finetune": [small_project.PHASE]}
@@ -142,3 +143,22 @@ def test_many_skipped_lines_are_cut_and_said_so(project, tmp_path, monkeypatch):
     html = page(project, "out")
     (folder / "skipped.csv").write_bytes(before)
     assert "data: drawn: 60" in html and "… and 10 more" in html
+
+
+def result(system: str, datasets: dict[str, dict[str, int]]) -> SystemResult:
+    levels = {
+        name: {level: {"lines": count} for level, count in counts.items()}
+        for name, counts in datasets.items()
+    }
+    metrics = {"overall": {"lines": 3, "characters": 20}, "datasets": levels}
+    return SystemResult(system, metrics, {}, {}, pd.DataFrame(), pd.DataFrame(), [])
+
+
+def test_the_heading_counts_what_any_system_read(project):
+    results = [
+        result("netchu_small", {"a": {"line": 3}, "pages": {}, "empty": {}}),
+        result("deepseek_ocr", {"a": {"line": 3, "word": 2}, "pages": {"paragraph": 4}}),
+    ]
+    assert leaderboard.tested_on(Findings(project, results, [], {})) == (
+        "3 lines, 20 characters: a (line 3, word 2), pages (paragraph 4)"
+    )

@@ -62,21 +62,25 @@ def track_training(params: Params, system: str, stage: str, folder: Path) -> Non
         "model": settings.model,
         "phase": {str(number): asdict(phase) for number, phase in enumerate(phases)},
     }
+    card = read_card(folder)
     files = [p for p in sorted(folder.glob("*")) if p.is_file() and p.suffix not in _WEIGHTS]
     _try_to_track(
         lambda: _record(
             params,
-            _tags(params, system, stage, read_card(folder)),
+            _tags(params, system, stage, card),
             recorded,
-            [*_points(_training_numbers(folder)), *_curves(pd.read_csv(folder / "history.csv"))],
+            [
+                *_points(_training_numbers(folder, card)),
+                *_curves(pd.read_csv(folder / "history.csv")),
+            ],
             files,
         )
     )
 
 
-def _training_numbers(folder: Path) -> dict[str, float]:
+def _training_numbers(folder: Path, card: dict[str, Any]) -> dict[str, float]:
     """Size, time, and the last phase's own numbers, where a stage has a phase at all."""
-    phases = read_card(folder)["training"]
+    phases = card["training"]
     cost = folder.with_name(folder.name + ".cost.json")
     numbers = {
         "size_mb": sum(p.stat().st_size for p in weight_files(folder)) / 1e6,

@@ -69,12 +69,17 @@ def tested_on(findings: Findings) -> str:
     """'420 lines, 9123 characters: fonts_test (line 300, word 120)'."""
     if not findings.results:
         return "nothing: no system is evaluated"
-    metrics = findings.results[0].metrics
-    parts = []
-    for dataset, levels in metrics["datasets"].items():
-        counts = ", ".join(f"{level} {rates['lines']}" for level, rates in levels.items())
-        parts.append(f"{dataset} ({counts})")
-    overall = metrics["overall"]
+    lines: dict[str, dict[str, int]] = {}  # of all systems: not each reads every level
+    for result in findings.results:
+        for dataset, levels in result.metrics["datasets"].items():
+            read = {level: rates["lines"] for level, rates in levels.items()}
+            lines[dataset] = lines.get(dataset, {}) | read
+    parts = [
+        f"{dataset} ({', '.join(f'{level} {count}' for level, count in levels.items())})"
+        for dataset, levels in lines.items()
+        if levels
+    ]
+    overall = findings.results[0].metrics["overall"]
     return f"{overall['lines']} lines, {overall['characters']} characters: {', '.join(parts)}"
 
 
