@@ -8,10 +8,10 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow lint ui register stale lock clean
+.PHONY: help env repro test slow bench-synthesis lint ui register stale lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
 
 env: .venv/.ready  ## set up .venv from requirements.lock, and nothing else
 
@@ -38,6 +38,9 @@ test: env  ## the tests
 slow: env  ## the proofs that take minutes: several processes, kills, full sizes
 	@$(RUN) python -m pytest -m slow
 
+bench-synthesis: env  ## lines per second and core, drawn and loaded, beside trdg's
+	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/synthesis.py
+
 lint: env  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
@@ -54,7 +57,7 @@ stale: env  ## fail where dvc.lock does not fit code and parameters
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--upgrade --extra train --extra dev pyproject.toml --output-file requirements.lock
+		--upgrade --extra train --extra cluster --extra dev pyproject.toml --output-file requirements.lock
 
 clean:  ## remove what can be rebuilt, the environment too
 	rm -rf .venv data models .checkpoints mlflow.db mlartifacts

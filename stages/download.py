@@ -7,7 +7,7 @@ from pathlib import Path
 
 from netchu.errors import one_line_errors
 from netchu.params import load_params
-from netchu.sources import MODULES, load
+from netchu.sources import MODULES, fetch
 
 
 def main() -> None:
@@ -16,8 +16,9 @@ def main() -> None:
     parser.add_argument("source", help=f"one of {', '.join(MODULES)}")
     arguments = parser.parse_args()
     with one_line_errors():
-        source = load(arguments.source)
-        source.fetch(Path("data") / load_params().profile / "raw" / arguments.source)
+        params = load_params()
+        folder = Path("data") / params.profile / "raw" / arguments.source
+        fetch(arguments.source, folder, params.sources.get(arguments.source, {}))
 
 
 if __name__ == "__main__":

@@ -115,6 +115,16 @@ def test_a_dataset_without_test_lines_is_named(project):
         evaluation.chosen_lines(project)
 
 
+def test_what_is_still_to_be_chosen_is_read_on_validation_lines(project):
+    write_table(
+        small_project.drawn_lines("test", 3) + small_project.drawn_lines("val", 4),
+        project.lines / "drawn",
+    )
+    wanted = small_project.params(evaluate={"datasets": ["drawn"], "split": "val"})
+    assert set(evaluation.chosen_lines(wanted)["split"]) == {"val"}
+    assert len(evaluation.chosen_lines(wanted)) == 4
+
+
 def test_speed_is_measured_on_one_thread_and_threads_are_given_back(project):
     before = torch.get_num_threads()
     speed = evaluation.measure(project, "netchu_small", Path("speed.json"))

@@ -12,8 +12,10 @@ from netchu.lines import (
     Skipped,
     check_leaks,
     fingerprint,
+    read_notes,
     read_skipped,
     read_table,
+    write_shard,
     write_table,
 )
 from small_project import drawn_lines
@@ -78,6 +80,40 @@ def test_a_run_that_breaks_off_leaves_no_table_and_the_next_one_is_clean(tmp_pat
     with pytest.raises(KeyboardInterrupt):
         write_table(breaking(), folder)
     assert len(read_table(folder)) == 1
+
+
+def test_notes_travel_with_a_shard_and_leave_the_lines_alone(tmp_path):
+    notes = {"skipped": [["a", 'said "no", chữ 漢']], "ways": {"whole": 3}}
+    for name, content in (("noted", notes), ("empty", {})):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "00000.parquet"
+        write_shard(drawn_lines(), path, content)
+        assert read_notes(path) == content
+        assert list(path.parent.iterdir()) == [path]
+    write_table(drawn_lines(), tmp_path / "table")
+    for name in ("noted", "empty"):
+        pd.testing.assert_frame_equal(read_table(tmp_path / name), read_table(tmp_path / "table"))
+
+
+def test_shards_with_other_notes_are_one_table(tmp_path):
+    for number in range(3):
+        lines = drawn_lines("train", 4 * number)
+        write_shard(lines, tmp_path / f"{number:05d}.parquet", {"number": number})
+    assert len(read_table(tmp_path)) == 12
+
+
+def test_a_shard_that_cannot_be_written_leaves_the_old_one_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "00000.parquet"
+    write_shard(drawn_lines(), path)
+    old = path.read_bytes()
+
+    def stop(file):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lines_module.os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_shard(drawn_lines(number=3), path)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [old]
 
 
 def test_a_bad_label_stops_the_table_and_is_named(tmp_path):

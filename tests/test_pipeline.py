@@ -24,9 +24,12 @@ every_profile = pytest.mark.parametrize("profile", PROFILES)
 def entries(instance, profile):
     """The files from which an instance's imports start: its script and what it loads by name."""
     if instance.stage in MODELLING:
-        return [instance.script, SOURCE / "models" / f"{instance.key}.py"]
+        network = yaml.safe_load(composed(profile))["systems"][instance.key]["network"]
+        return [instance.script, SOURCE / "models" / f"{network}.py"]
     if instance.stage == "download":
         return [instance.script, SOURCE / "sources" / f"{instance.key}.py"]
+    if instance.stage == "synthesize":  # which copies and borrows from any dataset
+        return [instance.script, *sorted((SOURCE / "sources").glob("*.py"))]
     if instance.stage == "preprocess":
         source = yaml.safe_load(composed(profile))["datasets"][instance.key]["source"]
         return [instance.script, SOURCE / "sources" / f"{source}.py"]
@@ -106,7 +109,7 @@ def test_declared_params_are_there(profile):
 def test_each_stage_declares_the_params_that_it_reads():
     wanted = {
         "download": {"sources.KEY"},
-        "synthesize": {"seed", "synthetic.KEY"},
+        "synthesize": {"seed", "synthetic.KEY", "datasets"},
         "preprocess": {"seed", "datasets.KEY"},
         "pretrain": {"seed", "compute", "trainer", "systems.KEY.model", "systems.KEY.pretrain"},
         "finetune": {"seed", "compute", "trainer", "systems.KEY.finetune"},

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from netchu.errors import NetchuError
-from netchu.images import encode
+from netchu.images import decode, encode
 from netchu.lines import Line, Skipped, fingerprint, read_skipped, read_table, write_table
 from netchu.params import DatasetParams
-from netchu.preprocessing import preprocess
+from netchu.preprocessing import preprocess, split_lines
 
 
 def line(number, **changes):
@@ -47,6 +47,19 @@ def test_words_and_lines_hold_out_the_same_writers(tmp_path):
         assert set(table["level"]) == {level}
         held.append(set(table.loc[table["split"] == "test", "writer"]))
     assert held[0] == held[1] != set()
+
+
+def test_a_sheet_shows_training_lines_alone(tmp_path):
+    def marked(number, split):
+        grey = {"train": 100, "val": 0, "test": 0}[split]
+        image = encode(np.full((20, 60), grey + number % 9, np.uint8))
+        return line(number, image=image, split=split, writer="", height=20, width=60 + number)
+
+    splits = ("train", "val", "test")
+    run(tmp_path, [marked(n, splits[n // 9]) for n in range(27)])
+    sheet = decode((tmp_path / "out" / "sheet.png").read_bytes(), "sheet")
+    assert (sheet < 255).any()
+    assert sheet.min() >= 90
 
 
 def test_where_no_writer_is_known_equal_texts_stay_together(tmp_path):
@@ -102,6 +115,18 @@ def test_same_seed_same_bytes_and_another_seed_another_split(tmp_path):
         run(tmp_path, lines, seed=seed)
         prints.append(fingerprint(tmp_path / "out"))
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_whoever_asks_gets_the_splits_of_the_table(tmp_path):
+    lines = [line(n) for n in range(40)]
+    lines += [line(n, writer=f"twice {n}", image=lines[n - 40].image) for n in range(40, 60)]
+    table = run(tmp_path, lines, limit=3)
+    skipped = []
+    wanted = DatasetParams(source="synthetic", input=str(tmp_path / "in"))
+    splits = {one.id: one.split for one in split_lines(wanted, "made", 1, skipped)}
+    assert len(splits) == 40
+    assert len(skipped) == 20
+    assert all(splits[row.id] == row.split for row in table.itertuples())
 
 
 def test_summary_counts(tmp_path):

@@ -160,5 +160,5 @@ def test_the_heading_counts_what_any_system_read(project):
         result("deepseek_ocr", {"a": {"line": 3, "word": 2}, "pages": {"paragraph": 4}}),
     ]
     assert leaderboard.tested_on(Findings(project, results, [], {})) == (
-        "3 lines, 20 characters: a (line 3, word 2), pages (paragraph 4)"
+        "3 test lines, 20 characters: a (line 3, word 2), pages (paragraph 4)"
     )

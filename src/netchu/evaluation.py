@@ -35,23 +35,24 @@ COLUMNS = ["id", "dataset", "source", "level", "writer", "text", "reading", "con
 
 
 def chosen_lines(params: Params) -> pd.DataFrame:
-    """The lines every system is tested on: the line table's columns and `dataset`.
+    """The lines every system reads: the line table's columns and `dataset`.
 
     At most `evaluate.limit` of each dataset and level, chosen by seed and id, so that one line
     more in the table moves no other line in or out of the choice.
 
     Raises:
-        NetchuError: a dataset has no test line.
+        NetchuError: a dataset has no line of the wanted split.
     """
+    split = params.evaluate.split
     frames = []
     for dataset in params.evaluate.datasets:
         params.dataset(dataset)
         table = read_table(params.lines / dataset)
-        table = table[table["split"] == "test"].assign(dataset=dataset)
+        table = table[table["split"] == split].assign(dataset=dataset)
         if table.empty:
             raise NetchuError(
-                f"dataset {dataset} has no test line; set datasets.{dataset}.test_share or take it "
-                "out of evaluate.datasets"
+                f"dataset {dataset} has no {split} line; set datasets.{dataset}.{split}_share or "
+                "take it out of evaluate.datasets"
             )
         order = table["id"].map(lambda i: hashlib.sha256(f"{params.seed}:{i}".encode()).hexdigest())
         table = table.assign(order=order).sort_values(["order", "id"])

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
+import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -37,6 +41,8 @@ SCHEMA = pa.schema(
 SPLITS = ("train", "val", "test")
 LEVELS = ("word", "line", "paragraph")
 SHARD_LINES = 2000
+_NOTES = b"netchu"
+"""The key of a shard's metadata under which its notes lie."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +81,55 @@ def write_table(lines: Iterable[Line], folder: Path, skipped: Iterable[Skipped] 
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    count, shard, rows = 0, 0, []
+    waiting: list[Line] = []
+    count, number = 0, 0
     for line in lines:
-        check_label(line.text, f"{line.source} line {line.id}")
-        rows.append(asdict(line))
+        waiting.append(line)
         count += 1
-        if len(rows) == SHARD_LINES:
-            _write_shard(rows, partial, shard)
-            rows, shard = [], shard + 1
-    if rows or shard == 0:
-        _write_shard(rows, partial, shard)
+        if len(waiting) == SHARD_LINES:
+            write_shard(waiting, partial / shard_name(number))
+            waiting, number = [], number + 1
+    if waiting or number == 0:
+        write_shard(waiting, partial / shard_name(number))
     write_skipped(skipped, partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return count
 
 
-def _write_shard(rows: list[dict[str, object]], folder: Path, number: int) -> None:
-    table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    pq.write_table(table, folder / f"{number:05d}.parquet", compression="zstd")
+def shard_name(number: int) -> str:
+    """File name of a table's shard; names sort as numbers do."""
+    return f"{number:05d}.parquet"
+
+
+def write_shard(lines: Sequence[Line], path: Path, notes: Mapping[str, Any] | None = None) -> None:
+    """Write one shard of a table; the file appears whole or not at all, after a power cut too.
+
+    `notes` (plain values) lie in the file's metadata, where `read_notes` finds them. Several
+    processes may write the same shard at once: each has a passing name of its own.
+    """
+    for line in lines:
+        check_label(line.text, f"{line.source} line {line.id}")
+    schema = SCHEMA
+    if notes is not None:
+        schema = SCHEMA.with_metadata({_NOTES: json.dumps(notes, sort_keys=True).encode()})
+    columns = {name: [getattr(line, name) for line in lines] for name in SCHEMA.names}
+    table = pa.table(columns, schema=schema)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with partial.open("xb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """The notes that `write_shard` left in a shard; raises what pyarrow does where it is none."""
+    notes: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_NOTES])
+    return notes
 
 
 def write_skipped(skipped: Iterable[Skipped], folder: Path) -> None:
@@ -153,5 +189,6 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

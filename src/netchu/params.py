@@ -51,21 +51,40 @@ class TrainerParams(Strict):
 class SyntheticParams(Strict):
     """One kind of generated lines.
 
-    text: what is written. words: fewest and most words of a line. fonts: the families by split
-    (each family is a writer). corpus: the folder that the text needs ('' for none). difficulty:
-    0 clean … 1 as bad as a phone photo.
+    hand: who writes: `font` files, `ink` (pen strokes of VNOnDB's training writers), or `copy`
+    (distorted copies of training lines). text: what is written; copies need none. words: fewest
+    and most words of a line. fonts: the families by split (each family is a writer). datasets:
+    whose training lines lend their strokes or are copied. papers: datasets whose training photos
+    lend their paper; without them it is drawn. corpus: the folder that the text needs ('' for
+    none). difficulty: 0 clean … 1 as bad as a phone photo. shares: of the splits.
     """
 
-    text: Literal["syllable", "address", "verse"]
     count: int
-    fonts: dict[str, list[str]]
+    hand: Literal["font", "ink", "copy"] = "font"
+    text: Literal["", "syllable", "address", "verse"] = ""
     words: tuple[int, int] = (1, 3)
+    fonts: dict[str, list[str]] = field(default_factory=dict)
+    datasets: tuple[str, ...] = ()
+    papers: tuple[str, ...] = ()
+    corpus: str = ""
     height: int = 64
     difficulty: float = 0.5
-    corpus: str = ""
     shares: dict[str, float] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
+
+
+@dataclass(frozen=True)
+class SynthesisParams(Strict):
+    """Where lines are generated; the bytes do not depend on it.
+
+    executor: processes of this machine, or Ray. workers: how many. address: of a Ray cluster; ''
+    takes a running one, or starts one here.
+    """
+
+    executor: Literal["local", "ray"] = "local"
+    workers: int = 2
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,7 @@ class DatasetParams(Strict):
     limit: the most lines that are kept of each split and level, drawn by seed; 0 keeps all.
     """
 
-    source: Literal["synthetic", "kalapa", "cinnamon", "vnondb"]
+    source: Literal["synthetic", "kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv"]
     input: str
     levels: tuple[str, ...] = ("line",)
     val_share: float = 0.1
@@ -117,26 +136,33 @@ class PhaseParams(Strict):
 
 @dataclass(frozen=True)
 class SystemParams(Strict):
-    """A recogniser: `model` holds its own config's keys; the two stages are lists of phases.
+    """A recogniser, a row of the table: `model` holds its network's own keys; the two stages are
+    lists of phases.
 
-    note: what the report says about the row (too small to learn in minutes, say).
+    network: the file in models/ ('' is the one that is called like the system). family: the folder
+    there that the file builds on, which dvc.yaml needs to know. note: what the report says about
+    the row (too small to learn in minutes, say).
     """
 
     model: dict[str, Any]
     pretrain: list[PhaseParams]
     finetune: list[PhaseParams]
+    network: str = ""
+    family: str = ""
     note: str = ""
 
 
 @dataclass(frozen=True)
 class EvaluateParams(Strict):
-    """datasets: whose test splits are read; the same lines for every system.
+    """datasets: whose lines are read; the same lines for every system.
 
-    limit: the most lines per dataset and level (0 is all). latency_lines: how many of them are
-    timed one by one on one core. resamples: of the bootstrap.
+    split: `test`, or `val` while something is still to be chosen. limit: the most lines per dataset
+    and level (0 is all). latency_lines: how many of them are timed one by one on one core.
+    resamples: of the bootstrap.
     """
 
     datasets: tuple[str, ...]
+    split: Literal["val", "test"] = "test"
     limit: int = 0
     batch_size: int = 16
     latency_lines: int = 30
@@ -165,10 +191,15 @@ class Params(Strict):
     systems: dict[str, SystemParams]
     evaluate: EvaluateParams
     report: ReportParams = ReportParams()
+    synthesis: SynthesisParams = SynthesisParams()
 
     def system(self, name: str) -> SystemParams:
         """The parameters of one system; an unknown name is an error that lists the known ones."""
         return _pick(self.systems, name, "system")
+
+    def network(self, system: str) -> str:
+        """The network that a system is made of."""
+        return self.system(system).network or system
 
     def dataset(self, name: str) -> DatasetParams:
         """The parameters of one dataset."""

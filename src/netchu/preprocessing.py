@@ -18,14 +18,19 @@ import pandas as pd
 from rich.progress import track
 
 from netchu.errors import NetchuError
+from netchu.images import encode
 from netchu.lines import Line, Skipped, check_leaks, write_table
 from netchu.params import DatasetParams
+from netchu.sheet import contact_sheet
 from netchu.sources import load_handwriting
+from netchu.splits import assign, lot
 from netchu.text import ALPHABET, normalise
 
 
 def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
-    """Write the line table of dataset `name` to `out`, with `skipped.csv` and `summary.json`.
+    """Write the line table of dataset `name` to `out`, with what else tells of it.
+
+    That is `skipped.csv`, `summary.json` and `sheet.png`, some training lines to look at.
 
     The summary counts lines by split and level, writers by split, skipped lines by reason, and
     the texts that stand in several splits (no leak, but worth knowing).
@@ -35,9 +40,7 @@ def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
             stand in two splits.
     """
     skipped: list[Skipped] = []
-    read = load_handwriting(params.source).parse(Path(params.input), params.levels)
-    sound = list(_sound(track(read, f"reading {name}", transient=True), skipped))
-    lines = _limit(_split(sound, params, seed), params.limit, seed)
+    lines = _limit(split_lines(params, name, seed, skipped), params.limit, seed)
     if not lines:
         raise NetchuError(
             f"dataset {name}: no line is left of {params.input} at levels "
@@ -49,13 +52,29 @@ def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
             columns=["writer", "image", "text", "split"],
         )
     )
-    # The summary is written before the folder gets its name, so that both appear together.
+    # All is written before the folder gets its name, so that it appears whole.
     whole = out.with_name(out.name + ".whole")
     write_table(lines, whole, skipped)
     summary = json.dumps(_summary(lines, skipped, shared), indent=1, ensure_ascii=False)
     (whole / "summary.json").write_text(summary + "\n", encoding="utf-8")
+    shown = sorted((line for line in lines if line.split == "train"), key=lambda i: lot(seed, i.id))
+    (whole / "sheet.png").write_bytes(encode(contact_sheet(shown)))
     shutil.rmtree(out, ignore_errors=True)
     whole.rename(out)
+
+
+def split_lines(params: DatasetParams, name: str, seed: int, skipped: list[Skipped]) -> list[Line]:
+    """Every line of dataset `name` that can be used, with its split; the others go to `skipped`.
+
+    Whatever else builds on a dataset's training lines asks here, for splits are drawn among all
+    the writers that are left.
+
+    Raises:
+        NetchuError: the input is missing or broken, or has too few writers.
+    """
+    read = load_handwriting(params.source).parse(Path(params.input), params.levels)
+    sound = _sound(track(read, f"reading {name}", transient=True), skipped)
+    return assign(sound, params, seed)
 
 
 def _sound(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[Line]:
@@ -79,48 +98,6 @@ def _sound(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[
             yield replace(line, text=text)
 
 
-def _split(lines: list[Line], params: DatasetParams, seed: int) -> list[Line]:
-    """Give every line without a split its own: by writer, or by text where no writer is known."""
-    open_lines = [line for line in lines if not line.split]
-    by_writer = _split_writers({line.writer for line in open_lines if line.writer}, params, seed)
-    return [
-        line
-        if line.split
-        else replace(line, split=by_writer.get(line.writer) or _split_text(line.text, params, seed))
-        for line in lines
-    ]
-
-
-def _split_writers(writers: set[str], params: DatasetParams, seed: int) -> dict[str, str]:
-    """Writers in the order of their hash: the first are for testing, the next for validation.
-
-    The order does not depend on the level, so words and lines of one source hold out the same
-    writers. A share above 0 holds out one writer at least.
-    """
-    if not writers:
-        return {}
-    ordered = sorted(writers, key=lambda writer: _lot(seed, params.source, writer))
-    counts = {
-        split: max(1, round(share * len(ordered))) if share else 0
-        for split, share in (("test", params.test_share), ("val", params.val_share))
-    }
-    if sum(counts.values()) >= len(ordered):
-        raise NetchuError(
-            f"{len(ordered)} writers are too few to hold out shares {params.val_share} and "
-            f"{params.test_share}; lower val_share or test_share"
-        )
-    splits = ["test"] * counts["test"] + ["val"] * counts["val"]
-    return dict(zip(ordered, splits + ["train"] * (len(ordered) - len(splits)), strict=True))
-
-
-def _split_text(text: str, params: DatasetParams, seed: int) -> str:
-    """Equal texts fall on the same side."""
-    place = int(_lot(seed, params.source, text)[:13], 16) / 16**13
-    if place < params.test_share:
-        return "test"
-    return "val" if place < params.test_share + params.val_share else "train"
-
-
 def _limit(lines: list[Line], limit: int, seed: int) -> list[Line]:
     """At most `limit` lines of each split and level, drawn by lot, in their old order."""
     if not limit:
@@ -131,14 +108,9 @@ def _limit(lines: list[Line], limit: int, seed: int) -> list[Line]:
     kept: set[str] = set()
     for group in groups.values():
         kept.update(
-            sorted((line.id for line in group), key=lambda i: _lot(seed, "limit", i))[:limit]
+            sorted((line.id for line in group), key=lambda i: lot(seed, "limit", i))[:limit]
         )
     return [line for line in lines if line.id in kept]
-
-
-def _lot(seed: int, *parts: str) -> str:
-    """A number drawn for `parts`: the same in every run with this seed."""
-    return hashlib.sha256("\0".join([str(seed), *parts]).encode()).hexdigest()
 
 
 def _summary(lines: list[Line], skipped: list[Skipped], shared: int) -> dict[str, object]:

@@ -98,6 +98,18 @@ def decompose(letter: str) -> tuple[str, str, str]:
     return base, mark, tone
 
 
+def split_tone(syllable: str) -> tuple[str, str, int]:
+    """Take the tone off: 'Tiếng' is ('Tiêng', 'acute', 2); without one ('ba', 'level', -1)."""
+    for place, letter in enumerate(syllable):
+        if (tone := decompose(letter)[2]) != "level":
+            plain = "".join(
+                part for part in unicodedata.normalize("NFD", letter) if part not in TONES
+            )
+            plain = unicodedata.normalize("NFC", plain)
+            return syllable[:place] + plain + syllable[place + 1 :], tone, place
+    return syllable, "level", -1
+
+
 _OLD_STYLE = ("oa", "oe", "uy")
 
 

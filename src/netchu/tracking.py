@@ -63,19 +63,11 @@ def track_training(params: Params, system: str, stage: str, folder: Path) -> Non
         "phase": {str(number): asdict(phase) for number, phase in enumerate(phases)},
     }
     card = read_card(folder)
+    curves = _curves(pd.read_csv(folder / "history.csv"))
     files = [p for p in sorted(folder.glob("*")) if p.is_file() and p.suffix not in _WEIGHTS]
-    _try_to_track(
-        lambda: _record(
-            params,
-            _tags(params, system, stage, card),
-            recorded,
-            [
-                *_points(_training_numbers(folder, card)),
-                *_curves(pd.read_csv(folder / "history.csv")),
-            ],
-            files,
-        )
-    )
+    tags = _tags(params, system, stage, card)
+    metrics = _points(_training_numbers(folder, card)) + curves
+    _try_to_track(lambda: _record(params, tags, recorded, metrics, files))
 
 
 def _training_numbers(folder: Path, card: dict[str, Any]) -> dict[str, float]:

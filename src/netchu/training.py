@@ -61,7 +61,7 @@ def train(params: Params, system: str, stage: str) -> Path:
         kept, left_out = fitting_lines(recogniser, lines)
         skipped += left_out
         folder = scratch / f"phase{number}"
-        seed = _seed(params.seed, system, stage, number)
+        seed = _seed(params.seed, params.network(system), stage, number)
         runner = best_fold if phase.folds > 1 else fit
         result = runner(recogniser, kept, phase, params, folder, seed)
         recogniser = result.recogniser
@@ -77,11 +77,12 @@ def train(params: Params, system: str, stage: str) -> Path:
 
 def fresh(params: Params, system: str) -> Recogniser:
     """An untrained recogniser with first weights drawn by the seed."""
-    kind = system_class(system)
+    network = params.network(system)
+    kind = system_class(network)
     config = build(
         kind.config_class, params.system(system).model, f"params.yaml systems.{system}.model"
     )
-    torch.manual_seed(_seed(params.seed, system, "first", 0))
+    torch.manual_seed(_seed(params.seed, network, "first", 0))
     return kind(config, ALPHABET)
 
 
@@ -114,7 +115,7 @@ def _seed(*parts: object) -> int:
 
 def _key(params: Params, system: str, stage: str, card: dict[str, Any]) -> str:
     """What a checkpoint depends on, in a few letters."""
-    entry = code.PACKAGE / "models" / f"{system}.py"
+    entry = code.PACKAGE / "models" / f"{params.network(system)}.py"
     parts = [
         code.fingerprint([Path(__file__), entry]),
         params.compute, params.trainer, params.systems[system], card,

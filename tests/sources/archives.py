@@ -7,6 +7,8 @@ import tarfile
 import cv2
 import numpy as np
 
+from netchu.lines import Line, write_table
+
 
 def photo(seed, colour=False, extension=".jpg"):
     rng = np.random.default_rng(seed)
@@ -77,3 +79,67 @@ def vnondb(folder, writers=("id_1", "id_2"), extra=None):
         )
         files[f"InkData_line/{session}"] = inkml(writer, group("tg_0_0", "Lê xu", tall, low, dot))
     pack(folder / "vnondb.tar.xz", files | (extra or {}))
+
+
+def uit_hwdb_files(top=""):
+    """Word, line and paragraph of two training writers and a testing one, by path."""
+    texts = {"word": "Lê", "line": "Lê xu", "paragraph": "Lê xu bạc"}
+    files = {}
+    for writer, part in ((1, "train"), (2, "train"), (250, "test")):
+        for place, (level, text) in enumerate(texts.items()):
+            folder = f"{top}UIT_HWDB_{level}/{part}_data/{writer}"
+            files[f"{folder}/1.jpg"] = photo(10 * writer + place, colour=True)
+            files[f"{folder}/label.json"] = json.dumps({"1.jpg": text}, ensure_ascii=False)
+    return files
+
+
+def uit_hwdb(folder, top=""):
+    pack(folder / "uit_hwdb.tar", uit_hwdb_files(top))
+
+
+def unpack(folder, files):
+    """Write the files as they would lie after unpacking."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def csv(folder, rows=None, header="image,label,writer"):
+    """A table `english.csv` with its images beside it; `rows` replace its rows."""
+    rows = ['Img/0.png,"Lê xu, bạc",an', "Img/1.png,Lê,an", "Img/2.jpg,xu,bình"] if rows is None \
+        else rows  # fmt: skip
+    files = {f"Img/{n}.{kind}": photo(n, extension=f".{kind}")
+             for n, kind in enumerate(("png", "png", "jpg"))}  # fmt: skip
+    unpack(folder, files | {"english.csv": "\n".join([header, *rows]) + "\n"})
+
+
+def synthetic(folder):
+    lines = [Line(f"made-{n}", photo(n), "lê xu", f"font {n}", "made", "line", "train", 60, 20)
+             for n in range(3)]  # fmt: skip
+    write_table(lines, folder)
+
+
+def vietnam_dataset(folder):
+    ward = {"name": "Cống Vị", "pre": "Phường"}
+    district = {"name": "Ba Đình", "pre": "Quận", "street": ["An Xá"], "ward": [ward]}
+    place = {"code": "HN", "name": "Hà Nội", "district": [district]}
+    pack(folder / "vietnam_dataset.tar.xz", {"data/HN.json": json.dumps(place)})
+
+
+def truyen_kieu(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "truyen_kieu.txt").write_text("Trăm năm trong cõi người ta\n", encoding="utf-8")
+
+
+BUILDERS = {
+    "kalapa": kalapa,
+    "cinnamon": cinnamon,
+    "vnondb": vnondb,
+    "uit_hwdb": uit_hwdb,
+    "csv": csv,
+    "synthetic": synthetic,
+    "vietnam_dataset": vietnam_dataset,
+    "truyen_kieu": truyen_kieu,
+}
+"""Source -> what fills a folder with a tiny copy of it, in its own format."""

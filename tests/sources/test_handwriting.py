@@ -1,6 +1,7 @@
-"""The three sources of handwriting, on archives made up in their formats."""
+"""Kalapa, Cinnamon and VNOnDB, on archives made up in their formats."""
 
 import io
+import json
 import tarfile
 import unicodedata
 
@@ -15,6 +16,7 @@ from netchu.lines import Line, Skipped, read_skipped, read_table
 from netchu.params import DatasetParams
 from netchu.preprocessing import preprocess
 from netchu.sources import cinnamon, kalapa, vnondb
+from netchu.strokes import Pen
 
 LEVELS = ("word", "line", "paragraph")
 
@@ -79,6 +81,35 @@ def test_an_archive_without_labels_is_an_error(module, tmp_path):
         list(module.parse(tmp_path))
 
 
+def test_kalapa_labels_that_are_not_utf_8_are_named(tmp_path):
+    archives.kalapa(tmp_path, changes={"training_data/annotations/1.txt": b"1/0.jpg\t\xff"})
+    with pytest.raises(NetchuError, match=r"annotations/1\.txt is not UTF-8"):
+        list(kalapa.parse(tmp_path))
+
+
+@pytest.mark.parametrize("labels", ['{"0.jpg": "a"', "[1, 2]", b"\xff\xfe{}"])
+def test_cinnamon_labels_that_are_no_json_are_named(tmp_path, labels):
+    archives.pack(tmp_path / "cinnamon.tar", {"1015_Private Test/labels.json": labels})
+    with pytest.raises(NetchuError, match=r"1015_Private Test/labels\.json") as error:
+        list(cinnamon.parse(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_cinnamon_empty_labels_and_images_are_skipped(tmp_path):
+    part = "1015_Private Test"
+    labels = {"a.jpg": " \u200b", "b.jpg": None, "c.jpg": "có"}
+    archives.pack(
+        tmp_path / "cinnamon.tar",
+        {f"{part}/labels.json": json.dumps(labels), f"{part}/a.jpg": archives.photo(1),
+         f"{part}/b.jpg": archives.photo(2), f"{part}/c.jpg": b""},
+    )  # fmt: skip
+    assert reasons(cinnamon.parse(tmp_path)) == {
+        "cinnamon-1015-a": "empty label",
+        "cinnamon-1015-b": "empty label",
+        "cinnamon-1015-c": "image does not decode",
+    }
+
+
 def test_cinnamon_official_test_in_both_layouts(tmp_path):
     archives.cinnamon(tmp_path / "a")
     archives.cinnamon(
@@ -111,19 +142,19 @@ def test_vnondb_all_levels(tmp_path):
     assert rows[-1] - rows[0] < 32, "a low word is drawn at its line's scale"
 
 
-def test_vnondb_draws_the_strokes_where_they_are(tmp_path):
-    pen = vnondb.Pen(scale=0.1, width=4, shade=0)
-    drawn = vnondb.draw([np.array([[0, 0], [1000, 560]], np.float32)], pen, seed=0)
-    assert drawn.shape == (64, 108)
-    for share in (0.1, 0.5, 0.9):
-        x, y = round(4 + 100 * share), round(4 + 56 * share)
-        assert drawn[y, x] < 128
-        assert drawn[y, (x + 40) % 108] == 255
+def test_vnondb_draws_the_strokes_where_they_are():
+    look = vnondb.Look(scale=0.1, pen=Pen(2.0), shade=0)
+    drawn = vnondb.draw([np.array([[0, 0], [1000, 560]], np.float32)], look, seed=0)
+    assert drawn.shape[0] == 64
+    rows, columns = np.nonzero(drawn < 128)
+    assert columns.max() - columns.min() == pytest.approx(100, abs=4)
+    assert np.polyfit(columns, rows, 1)[0] == pytest.approx(0.56, abs=0.02)
+    assert drawn[rows.min(), columns.max()] == 255
 
 
 def test_vnondb_a_dot_is_drawn():
-    pen = vnondb.Pen(scale=0.1, width=4, shade=0)
-    assert vnondb.draw([np.array([[5, 5]], np.float32)], pen, seed=0).min() < 128
+    look = vnondb.Look(scale=0.1, pen=Pen(2.0), shade=0)
+    assert vnondb.draw([np.array([[5, 5]], np.float32)], look, seed=0).min() < 128
 
 
 def test_vnondb_only_the_wanted_levels(tmp_path):

@@ -38,6 +38,7 @@ def test_addresses_from_places(tmp_path, top):
              f"{top}data/.DS_Store": b"\0\1"}  # fmt: skip
     archives.pack(tmp_path / "vietnam_dataset.tar.xz", files)
     assert vietnam_dataset.texts(tmp_path) == [
+        "Đường 10, Phường Cống Vị, Quận Ba Đình, Hà Nội",
         "Đường An Xá, Phường Cống Vị, Quận Ba Đình, Hà Nội",
         "Đường Bưởi, Phường Cống Vị, Quận Ba Đình, Hà Nội",
         "Thị trấn Chi Đông, Huyện Mê Linh, Hà Nội",

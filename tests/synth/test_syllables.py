@@ -1,12 +1,14 @@
-"""Spelling of generated syllables."""
+"""Spelling of generated syllables, and how evenly letters and tones come."""
+
+from collections import Counter
 
 import numpy as np
+import pytest
 
 from netchu.synth import syllables
-from netchu.text import check_label
+from netchu.text import TONES, check_label, decompose, fold_tone_placement
 
-ALL = {form for group in syllables.SYLLABLES for form in group}
-
+ALL = set(syllables.SYLLABLES)
 
 REAL = (
     "nguyễn huệ quý quốc yêu nghĩa giữa khuya hoà hòa thuý thúy người kiều gươm ghế ăn oanh "
@@ -35,7 +37,7 @@ def test_stops_take_only_two_tones():
 def test_every_form_is_a_label_and_every_vowel_appears():
     for form in ALL:
         check_label(form, form)
-    assert len(set("".join(ALL))) == 12 * 6 + len("bcdđghklmnpqrstvx")
+    assert len(set("".join(ALL))) == 12 * 6 + len("bcdđghklmnpqrstvx" + "fjwz")
 
 
 def test_same_seed_same_syllables():
@@ -44,3 +46,31 @@ def test_same_seed_same_syllables():
         for rng in (np.random.default_rng(s) for s in (1, 1, 2))
     )
     assert first == second != other
+
+
+def test_letters_and_tones_come_about_evenly():
+    rng = np.random.default_rng(0)
+    drawn = [syllables.draw(rng) for _ in range(9300)]
+    letters = Counter(letter for syllable in drawn for letter in set(syllable))
+    assert len(letters) == 93
+    assert min(letters.values()) >= 70, "each is drawn for its own sake about 100 times"
+    tones = Counter(
+        max((decompose(letter)[2] for letter in syllable), key=lambda tone: tone != "level")
+        for syllable in drawn
+    )
+    assert set(tones) == set(TONES.values())
+    assert all(0.13 < count / len(drawn) < 0.21 for count in tones.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Hòa Thúy khỏe", "Hoà Thuý khoẻ"), ("quý hoàn thủy, tòa", "quý hoàn thuỷ, toà"),
+     ("hóan ùa", "hóan ùa"), ("Hoà", "Hoà")],
+)  # fmt: skip
+def test_new_style(old, new):
+    assert syllables.to_new_style(old) == new
+
+
+def test_new_style_says_the_same():
+    for form in ALL:
+        assert fold_tone_placement(syllables.to_new_style(form)) == fold_tone_placement(form)

@@ -1,5 +1,8 @@
 """Generated texts: in the alphabet, of the wanted length, the same for the same seed."""
 
+import re
+import tarfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,10 @@ import pytest
 
 from netchu.errors import NetchuError
 from netchu.params import SyntheticParams
-from netchu.synth.text import PROVINCES, writer_of_text
-from netchu.text import check_label
+from netchu.synth import addresses
+from netchu.synth.addresses import BARE, FREE, FULL, PROVINCES, Gazetteer, draw_address
+from netchu.synth.text import writer_of_text
+from netchu.text import ALPHABET, check_label
 
 VERSES = "Trăm năm trong cõi người ta,\nChữ tài chữ mệnh khéo là ghét nhau.\n"
 
@@ -50,11 +55,15 @@ def test_verse_is_consecutive_words(poem):
     assert all(write(np.random.default_rng(seed)) in whole for seed in range(50))
 
 
-def test_syllables_reach_every_letter_and_digit():
-    write = writer_of_text(params("syllable", (3, 6)), None)
-    rng = np.random.default_rng(0)
-    seen = set("".join(write(rng) for _ in range(6000)))
-    assert set("ăâđêôơưẫẵễỗỡữỹ0123456789,.?!") <= seen
+def test_syllables_are_balanced():
+    """2,000 lines of up to three words show every letter, and the rarest with a mark often."""
+    write = writer_of_text(params("syllable", (1, 3)), None)
+    seen = Counter("".join(write(np.random.default_rng(seed)) for seed in range(2000)))
+    letters = [letter for letter in ALPHABET if letter.isalpha()]
+    assert len(letters) == 186
+    assert set(letters) <= set(seen)
+    assert min(seen[letter] for letter in letters if letter.islower() and letter > "z") >= 20
+    assert set("0123456789,.?!") <= set(seen)
 
 
 def test_provinces_are_labels():
@@ -62,6 +71,92 @@ def test_provinces_are_labels():
     assert len(set(provinces)) == 63
     for name in provinces:
         check_label(name, "provinces.txt")
+
+
+TAILS = [
+    "Đường An Xá, Phường Cống Vị, Quận Ba Đình, Hà Nội",
+    "Đường Số 7, Phường 2, Quận 1, Hồ Chí Minh",
+    "Đường Tòa Án, Xã Hòa An, Huyện Mê Linh, Hà Nội",
+    "Thị trấn Chi Đông, Huyện Mê Linh, Hà Nội",
+    "Đường Lê Lợi, Thành Phố Vũng Tàu, Bà Rịa Vũng Tàu",
+]
+
+
+def written(monkeypatch, manner, count=600):
+    monkeypatch.setattr(addresses, "MANNERS", (manner,))
+    gazetteer = Gazetteer.of(TAILS)
+    return [draw_address(np.random.default_rng(seed), gazetteer) for seed in range(count)]
+
+
+@pytest.mark.parametrize("manner", [FULL, BARE, FREE])
+def test_addresses_use_every_street_and_ward(monkeypatch, manner):
+    texts = " ".join(written(monkeypatch, manner)).lower().replace("toà án", "tòa án")
+    for name in ("an xá", "số 7", "tòa án", "lê lợi", "cống vị", "chi đông", "mê linh", "ba đình"):
+        assert name in texts
+
+
+def test_full_addresses_name_and_part_everything(monkeypatch):
+    texts = written(monkeypatch, FULL)
+    assert sum(", " in text for text in texts) > 590
+    assert not any(re.search(r",\S|\s,", text) for text in texts)
+    assert sum(text[0].isdigit() for text in texts) / len(texts) == pytest.approx(0.33, abs=0.07)
+    assert sum("TP Hồ Chí Minh" in text for text in texts) > 100
+
+
+def test_bare_addresses_are_words_in_capitals_alone(monkeypatch):
+    texts = written(monkeypatch, BARE)
+    for text in texts:
+        assert not set(text) & set(",.-–")
+        assert all(word[0] == word[0].upper() for word in text.split())
+        assert "Hòa" not in text, "tones stand in the new place"
+    assert any("Hoà An" in text for text in texts)
+    assert sum("/" in text for text in texts) / len(texts) == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize("manner", [FULL, BARE, FREE])
+def test_a_ward_called_by_a_number_keeps_its_kind(monkeypatch, manner):
+    monkeypatch.setattr(addresses, "MANNERS", (manner,))
+    gazetteer = Gazetteer.of(["Đường An Xá, Phường 777, Quận 888, Hà Nội"])
+    places = [place.split()[-1].lower() for place in addresses.PLACES]
+    for seed in range(300):
+        text = draw_address(np.random.default_rng(seed), gazetteer)
+        for number, kinds in (("777", "phường p p. f"), ("888", "quận q q.")):
+            for before in re.findall(rf"(\S*?) ?{number}", text.lower()):
+                assert before.rpartition(",")[2] in kinds.split() + places, text
+
+
+def test_free_addresses_vary(monkeypatch):
+    texts = written(monkeypatch, FREE)
+    for shape in ("P2", "Q.", "TPHCM", " - ", "SN ", "đ. "):
+        assert any(shape in text for text in texts), shape
+    assert 0 < sum(text.isupper() for text in texts) < 90
+
+
+def test_windows_show_beginnings_and_ends_and_no_comma_at_the_end():
+    write = writer_of_text(params("address", (2, 4)), None)
+    texts = [write(np.random.default_rng(seed)) for seed in range(500)]
+    assert not any(text.endswith(",") for text in texts)
+    provinces = tuple(PROVINCES.read_text(encoding="utf-8").splitlines())
+    assert sum(text.endswith(provinces) for text in texts) > 120
+    assert sum(text[0].isdigit() or text.startswith("Số") for text in texts) > 50
+
+
+def test_a_corpus_without_streets(tmp_path):
+    with tarfile.open(tmp_path / "vietnam_dataset.tar.xz", "w:xz"):
+        pass
+    with pytest.raises(NetchuError, match="no streets in"):
+        writer_of_text(params("address"), tmp_path)
+
+
+def test_a_corpus_without_verses(tmp_path):
+    (tmp_path / "truyen_kieu.txt").touch()
+    with pytest.raises(NetchuError, match="no verses in"):
+        writer_of_text(params("verse"), tmp_path)
+
+
+def test_no_text():
+    with pytest.raises(NetchuError, match="text is missing"):
+        writer_of_text(params(""), None)
 
 
 def test_verse_without_corpus():

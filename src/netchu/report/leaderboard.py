@@ -66,7 +66,7 @@ def _row(result: SystemResult) -> Row:
 
 
 def tested_on(findings: Findings) -> str:
-    """'420 lines, 9123 characters: fonts_test (line 300, word 120)'."""
+    """'420 test lines, 9123 characters: fonts_test (line 300, word 120)'."""
     if not findings.results:
         return "nothing: no system is evaluated"
     lines: dict[str, dict[str, int]] = {}  # of all systems: not each reads every level
@@ -80,7 +80,9 @@ def tested_on(findings: Findings) -> str:
         if levels
     ]
     overall = findings.results[0].metrics["overall"]
-    return f"{overall['lines']} lines, {overall['characters']} characters: {', '.join(parts)}"
+    split = findings.params.evaluate.split
+    whole = f"{overall['lines']} {split} lines, {overall['characters']} characters"
+    return f"{whole}: {', '.join(parts)}"
 
 
 def markdown(findings: Findings) -> str:

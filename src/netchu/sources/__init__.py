@@ -6,10 +6,11 @@ and on no other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import inspect
+from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from netchu.errors import NetchuError
 from netchu.lines import Line, Skipped
@@ -19,6 +20,8 @@ MODULES = {
     "kalapa": "netchu.sources.kalapa",
     "cinnamon": "netchu.sources.cinnamon",
     "vnondb": "netchu.sources.vnondb",
+    "uit_hwdb": "netchu.sources.uit_hwdb",
+    "csv": "netchu.sources.csv",
     "synthetic": "netchu.sources.synthetic",
     "vietnam_dataset": "netchu.sources.vietnam_dataset",
     "truyen_kieu": "netchu.sources.truyen_kieu",
@@ -29,7 +32,7 @@ MODULES = {
 class Fetchable(Protocol):
     """What every source's module offers."""
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: Path, /, **options: Any) -> None:
         """Bring the source into `folder`, whole or not at all."""
 
 
@@ -49,6 +52,20 @@ def load(name: str) -> Fetchable:
     if name not in MODULES:
         raise NetchuError(f"unknown source {name!r}; there are: {', '.join(sorted(MODULES))}")
     return cast(Fetchable, import_module(MODULES[name]))
+
+
+def fetch(name: str, folder: Path, options: Mapping[str, Any]) -> None:
+    """Bring source `name` into `folder`; `options` are its entry in params.yaml.
+
+    Raises:
+        NetchuError: an unknown source or option, or whatever keeps the source from coming.
+    """
+    module = load(name)
+    _, *known = inspect.signature(module.fetch).parameters
+    if unknown := sorted(set(options) - set(known)):
+        takes = f"takes {', '.join(known)}" if known else "takes no options"
+        raise NetchuError(f"sources.{name}: unknown key {unknown[0]!r}; this source {takes}")
+    module.fetch(folder, **options)
 
 
 def load_handwriting(name: str) -> Handwriting:

@@ -7,13 +7,12 @@ The archive holds two folders of images, each with a JSON {file: text}: `0916_Da
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.errors import NetchuError
 from netchu.lines import Line, Skipped
-from netchu.sources.base import Source, fetch_file, github_archive, members
+from netchu.sources.base import Source, fetch_file, github_archive, members, read_labels
 from netchu.sources.photos import photo_line
 
 SOURCE = Source(
@@ -68,5 +67,6 @@ def _labels(archive: Path) -> dict[tuple[str, str], str]:
             continue
         if part not in PARTS:
             part = stem.removeprefix("labels_").capitalize()
-        texts |= {(part, Path(file).name): text for file, text in json.loads(content).items()}
+        labels = read_labels(content, path, SOURCE)
+        texts |= {(part, Path(file).name): text for file, text in labels.items()}
     return texts

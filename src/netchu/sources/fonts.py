@@ -16,7 +16,7 @@ from pathlib import Path
 from fontTools.ttLib import TTFont, TTLibError
 
 from netchu.errors import NetchuError
-from netchu.sources.base import write_manifest
+from netchu.sources.base import filling, write_manifest
 
 NAME = "fonts"
 LICENCE = "SIL Open Font License 1.1"
@@ -27,17 +27,15 @@ def fetch(folder: Path) -> None:
     """Install the locked packages and copy their fonts into `folder`.
 
     Raises:
-        NetchuError: npm is missing, or it cannot install (no network, a changed package).
+        NetchuError: npm is missing, or it cannot install (no network, a changed package), or the
+            folder cannot be filled.
     """
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        packages = _install(Path(temporary))
-        for package in sorted(p for p in packages.iterdir() if p.is_dir()):
-            _copy_family(package, partial / package.name)
-    write_manifest(partial, NAME, LICENCE)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with filling(folder, NAME) as partial:
+        with tempfile.TemporaryDirectory() as temporary:
+            packages = _install(Path(temporary))
+            for package in sorted(p for p in packages.iterdir() if p.is_dir()):
+                _copy_family(package, partial / package.name)
+        write_manifest(partial, NAME, LICENCE)
 
 
 def _install(place: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from netchu.errors import NetchuError
 from netchu.lines import Line, Skipped
-from netchu.sources.base import Source, fetch_file, github_archive, members
+from netchu.sources.base import Source, fetch_file, github_archive, members, read_text
 from netchu.sources.photos import photo_line
 
 SOURCE = Source(
@@ -59,7 +59,7 @@ def _labels(archive: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for path, content in members(archive, SOURCE, ".txt"):
         if Path(path).parent.name == "annotations":
-            for row in content.decode("utf-8-sig").splitlines():
+            for row in read_text(content, path, SOURCE).splitlines():
                 photo, _, text = row.partition("\t")
                 if photo.strip():
                     texts[photo.strip()] = text

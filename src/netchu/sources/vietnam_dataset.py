@@ -41,8 +41,7 @@ def texts(folder: Path) -> list[str]:
 def _district(district: dict[str, Any], province: str) -> list[str]:
     """Tails of one district; the shorter of streets and wards is gone through again and again."""
     wards = [f"{ward['pre']} {ward['name']}".strip() for ward in district["ward"]]
-    # A street called by a number would read as a house number; it is left out.
-    streets = [f"Đường {street}" for street in district["street"] if not street.isdigit()]
+    streets = [f"Đường {street}" for street in district["street"]]
     tail = f"{district['pre']} {district['name']}".strip() + f", {province}"
     if not wards or not streets:
         return [f"{part}, {tail}" for part in wards + streets]

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from netchu.errors import NetchuError
 from netchu.images import Grey, encode
 from netchu.lines import LEVELS, Line, Skipped
 from netchu.sources.base import Source, fetch_file, github_archive, members
+from netchu.strokes import Pen, Stroke, choose_pen, trace
 from netchu.text import normalise
 
 SOURCE = Source(
@@ -33,32 +32,36 @@ SOURCE = Source(
 )
 LINE_HEIGHT = 64
 MARGIN = 4
-FINE = 2
-"""Strokes are drawn this many times larger and then shrunk: finer pen widths, smoother edges."""
-SHIFT = 3
-"""Bits after the point in the coordinates given to OpenCV."""
 LARGEST = 8000
 """Pixels; ink that would be larger comes from a broken file."""
-
-Stroke = NDArray[np.float32]
-"""One pen-down movement: points × (x, y)."""
 
 
 @dataclass(frozen=True)
 class Ink:
-    """One `traceGroup`: a word, a line or a paragraph."""
+    """One `traceGroup`: a word, a line or a paragraph; `traces` names its strokes."""
 
     id: str
     text: str
     strokes: list[Stroke]
+    traces: list[str]
 
 
 @dataclass(frozen=True)
-class Pen:
-    """How a session is drawn: pixels per tablet unit, pen width in fine pixels, grey of the ink."""
+class Session:
+    """One file: what one writer wrote in one go, cut into words, lines or paragraphs."""
+
+    level: str
+    name: str
+    writer: str
+    inks: list[Ink]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a session is drawn: pixels per tablet unit, its pen, the grey of its ink."""
 
     scale: float
-    width: int
+    pen: Pen
     shade: int
 
 
@@ -69,33 +72,29 @@ def fetch(folder: Path) -> None:
 
 def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
     """Draw every line, and then every word and paragraph, in the archive's order."""
-    archive = folder / SOURCE.file
-    pens: dict[str, Pen] = {}
-    for level, session, writer, inks in _sessions(archive, ("line",)):
-        pens[session] = _pen(session, inks)
-        if level in levels:
-            yield from _draw_all(inks, session, writer, level, pens[session])
-    if not pens:
+    looks: dict[str, Look] = {}
+    for session in sessions(folder, ("line",)):
+        looks[session.name] = _look(session)
+        if session.level in levels:
+            yield from _draw_all(session, looks[session.name])
+    if not looks:
         raise NetchuError(f"vnondb: {SOURCE.file} holds no InkData_line/*.inkml; fetch it anew")
     if not (others := set(levels) - {"line"}):
         return
-    for level, session, writer, inks in _sessions(archive, others):
-        if session in pens:
-            yield from _draw_all(inks, session, writer, level, pens[session])
+    for session in sessions(folder, others):
+        if session.name in looks:
+            yield from _draw_all(session, looks[session.name])
         else:
-            yield Skipped(f"vnondb-{level}-{session}", "session without lines")
+            yield Skipped(f"vnondb-{session.level}-{session.name}", "session without lines")
 
 
-def _draw_all(
-    inks: list[Ink], session: str, writer: str, level: str, pen: Pen
-) -> Iterator[Line | Skipped]:
-    for ink in inks:
-        yield _line(ink, f"vnondb-{level}-{session}-{ink.id}", writer, level, pen)
+def sessions(folder: Path, levels: Collection[str]) -> Iterator[Session]:
+    """The sessions of the wanted levels as strokes, in the archive's order.
 
-
-def _sessions(archive: Path, levels: Collection[str]) -> Iterator[tuple[str, str, str, list[Ink]]]:
-    """(level, session, writer, inks) of each file of the wanted levels."""
-    for path, content in members(archive, SOURCE, ".inkml"):
+    Raises:
+        NetchuError: the archive is not there or ends too early, or a file is no InkML.
+    """
+    for path, content in members(folder / SOURCE.file, SOURCE, ".inkml"):
         level = Path(path).parent.name.removeprefix("InkData_")
         if level in levels:
             try:
@@ -104,14 +103,14 @@ def _sessions(archive: Path, levels: Collection[str]) -> Iterator[tuple[str, str
             except (ElementTree.ParseError, ValueError) as error:
                 raise NetchuError(f"vnondb: {path} is no InkML ({error}); fetch it anew") from None
             writer = (root.findtext("annotationXML/Writer_ID") or "").strip()
-            yield level, Path(path).stem, writer, inks
+            yield Session(level, Path(path).stem, writer, inks)
 
 
 def _ink(group: ElementTree.Element) -> Ink:
     text = normalise(group.findtext("annotationXML/Tg_Truth") or "")
-    traces = [(trace.text or "").strip() for trace in group.iter("trace")]
-    strokes = [_stroke(points) for points in traces if points]
-    return Ink(group.get("id", ""), text, strokes)
+    traces = [(t.get("id", ""), (t.text or "").strip()) for t in group.iter("trace")]
+    strokes = [_stroke(points) for _, points in traces if points]
+    return Ink(group.get("id", ""), text, strokes, [name for name, points in traces if points])
 
 
 def _stroke(points: str) -> Stroke:
@@ -121,22 +120,31 @@ def _stroke(points: str) -> Stroke:
     return flat.reshape(-1, values)[:, :2]
 
 
-def _pen(session: str, lines: list[Ink]) -> Pen:
-    """The scale at which the session's median line fills a line's height, and its own pen."""
-    extents = [float(np.ptp(np.concatenate(line.strokes)[:, 1])) for line in lines if line.strokes]
+def _draw_all(session: Session, look: Look) -> Iterator[Line | Skipped]:
+    for ink in session.inks:
+        name = f"vnondb-{session.level}-{session.name}-{ink.id}"
+        yield _line(ink, name, session.writer, session.level, look)
+
+
+def _look(session: Session) -> Look:
+    """The scale at which the session's median line fills a line's height; a pen drawn by lot."""
+    written = [line.strokes for line in session.inks if line.strokes]
+    extents = [float(np.ptp(np.concatenate(strokes)[:, 1])) for strokes in written]
     typical = max(statistics.median(extents), 1.0) if extents else 1.0
-    rng = np.random.default_rng(zlib.crc32(session.encode()))
-    return Pen(
-        (LINE_HEIGHT - 2 * MARGIN) / typical, int(rng.integers(3, 7)), int(rng.integers(0, 80))
-    )
+    scale = (LINE_HEIGHT - 2 * MARGIN) / typical
+    # Most strokes are letters without an ascender: the median one is about an x-height tall.
+    heights = [float(np.ptp(stroke[:, 1])) for strokes in written for stroke in strokes]
+    x_height = scale * statistics.median(heights) if heights else LINE_HEIGHT / 4
+    rng = np.random.default_rng(zlib.crc32(session.name.encode()))
+    return Look(scale, choose_pen(rng, x_height), int(rng.integers(0, 80)))
 
 
-def _line(ink: Ink, name: str, writer: str, level: str, pen: Pen) -> Line | Skipped:
+def _line(ink: Ink, name: str, writer: str, level: str, look: Look) -> Line | Skipped:
     if not ink.strokes:
         return Skipped(name, "no ink")
     if not ink.text:
         return Skipped(name, "empty label")
-    image = draw(ink.strokes, pen, zlib.crc32(name.encode()))
+    image = draw(ink.strokes, look, zlib.crc32(name.encode()))
     if image is None:
         return Skipped(name, "ink far too large")
     return Line(
@@ -152,28 +160,18 @@ def _line(ink: Ink, name: str, writer: str, level: str, pen: Pen) -> Line | Skip
     )
 
 
-def draw(strokes: list[Stroke], pen: Pen, seed: int) -> Grey | None:
+def draw(strokes: list[Stroke], look: Look, seed: int) -> Grey | None:
     """Draw strokes on white paper, at least a line high; None if that would be too large.
 
     Ink lower than a line stands where `seed` puts it between the upper and the lower edge.
     """
-    points = np.concatenate(strokes)
-    corner = points.min(axis=0)
-    ink_w, ink_h = (np.ptp(points, axis=0) * pen.scale).tolist()
-    width = round(ink_w) + 2 * MARGIN
-    height = max(LINE_HEIGHT, round(ink_h) + 2 * MARGIN)
-    if max(width, height) > LARGEST:
+    extent = np.ptp(np.concatenate(strokes), axis=0) * look.scale
+    if extent.max() > LARGEST:
         return None
-    slack = height - 2 * MARGIN - ink_h
-    top = MARGIN + max(slack, 0.0) * (0.25 + 0.5 * (seed % 1000) / 999)
-    page = np.full((height * FINE, width * FINE), 255, np.uint8)
-    zoom = pen.scale * FINE * (1 << SHIFT)
-    offset = np.array([MARGIN, top], np.float32) * (FINE << SHIFT)
-    lines = [((stroke - corner) * zoom + offset).astype(np.int32) for stroke in strokes]
-    cv2.polylines(page, lines, False, pen.shade, pen.width, cv2.LINE_AA, SHIFT)
-    for line in lines:  # OpenCV draws no line without a length, so no dot of an i and no full stop
-        if np.ptp(line, axis=0).max() < 1 << SHIFT:
-            x, y = line[0].tolist()
-            radius = (pen.width << SHIFT) // 2
-            cv2.circle(page, (x, y), radius, pen.shade, cv2.FILLED, cv2.LINE_AA, SHIFT)
-    return np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    ink_HW = trace([stroke * np.float32(look.scale) for stroke in strokes], look.pen)
+    height = max(LINE_HEIGHT, ink_HW.shape[0] + 2)
+    slack = height - ink_HW.shape[0]
+    top = round(slack * (0.25 + 0.5 * (seed % 1000) / 999))
+    page = np.zeros((height, ink_HW.shape[1] + 2 * MARGIN), np.float32)
+    page[top : top + ink_HW.shape[0], MARGIN:-MARGIN] = ink_HW
+    return np.asarray(np.rint(255 - page * (255 - look.shade)), np.uint8)

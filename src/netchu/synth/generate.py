@@ -1,4 +1,4 @@
-"""Synthetic line tables: a text, a font family as its writer, a line.
+"""Synthetic lines: a text, a hand that writes it, a photo of the paper.
 
 Each line is drawn from its own random generator, seeded by (seed, kind, index), so any number of
 processes, in any order, makes the same bytes.
@@ -6,24 +6,95 @@ processes, in any order, makes the same bytes.
 
 from __future__ import annotations
 
-import multiprocessing
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
 
 from netchu.errors import NetchuError
-from netchu.images import Grey
+from netchu.images import Grey, decode
 from netchu.lines import SPLITS, Line, Skipped
-from netchu.params import SyntheticParams
+from netchu.params import Params, SyntheticParams
+from netchu.preprocessing import split_lines
 from netchu.sources.fonts import families, missing
-from netchu.synth.fonts import render
+from netchu.splits import split_writers
+from netchu.strokes import Ink
+from netchu.synth import fonts
+from netchu.synth.ink import Scribes
+from netchu.synth.paper import Sheets, photograph
+from netchu.synth.scribes import read_scribes
 from netchu.synth.text import Writer, writer_of_text
 
-CHUNK = 64
+if TYPE_CHECKING:
+    from netchu.synth.copies import Copies
+
+SHEETS = 200
+"""Papers taken from photos: more would look no more varied."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text as ink: by whom, and how many words came to be in which way."""
+
+    ink: Ink
+    writer: str
+    ways: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What became of one line number. ways: how many of its words came to be in which way."""
+
+    line: Line | Skipped
+    ways: Mapping[str, int] = field(default_factory=dict)
+
+
+class Hand(Protocol):
+    """Someone who writes."""
+
+    def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
+        """`text` as ink by a writer of `split`, or the reason why it cannot be written."""
+
+
+@dataclass(frozen=True)
+class FontHand:
+    """Font families as writers. names: the families of each split; files: of each family."""
+
+    names: Mapping[str, Sequence[str]]
+    files: Mapping[str, Sequence[Path]]
+    height: int
+    difficulty: float
+
+    def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
+        family = self.names[split][int(rng.integers(len(self.names[split])))]
+        font = self.files[family][int(rng.integers(len(self.files[family])))]
+        if lacks := missing(text, font):
+            return f"font {family} lacks {lacks!r}"
+        return Written(fonts.write(text, font, self.height, rng, self.difficulty), family)
+
+
+@dataclass(frozen=True)
+class InkHand:
+    """The pen strokes of real writers."""
+
+    scribes: Scribes
+    height: int
+    difficulty: float
+
+    def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
+        written = self.scribes.write(text, self.height, rng, self.difficulty)
+        return written if isinstance(written, str) else Written(*written)
+
+
+class Kind(Protocol):
+    """What the executors need of a kind of lines."""
+
+    def draw(self, index: int) -> Drawing:
+        """Line number `index`, or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -33,34 +104,55 @@ class Studio:
     kind: str
     seed: int
     params: SyntheticParams
-    files: dict[str, list[Path]]
     text: Writer
+    hand: Hand
+    sheets: Sheets | None
     shares: tuple[float, ...]
 
-    def draw(self, index: int) -> Line | Skipped:
-        """Line `index`; skipped where its font lacks a letter of its text."""
-        rng = np.random.default_rng([self.seed, zlib.crc32(self.kind.encode()), index])
-        name = f"{self.kind}-{index:07d}"
+    def draw(self, index: int) -> Drawing:
+        """Line `index`; skipped where its hand cannot write its text."""
+        rng, name = _lot(self.seed, self.kind, index)
         split = SPLITS[int(rng.choice(len(SPLITS), p=self.shares))]
-        names = self.params.fonts[split]
-        family = names[int(rng.integers(len(names)))]
-        files = self.files[family]
-        font = files[int(rng.integers(len(files)))]
         text = self.text(rng)
-        if lacks := missing(text, font):
-            return Skipped(name, f"font {family} lacks {lacks!r}")
-        image = render(text, font, self.params.height, rng, self.params.difficulty)
-        return Line(
+        written = self.hand.write(text, split, rng)
+        if isinstance(written, str):
+            return Drawing(Skipped(name, written))
+        height, difficulty = self.params.height, self.params.difficulty
+        image = photograph(written.ink, height, rng, difficulty, self.sheets)
+        line = Line(
             id=name,
-            image=_encode(image, rng, self.params.difficulty),
+            image=_encode(image, rng, difficulty),
             text=text,
-            writer=family,
+            writer=written.writer,
             source=self.kind,
             level="line" if " " in text else "word",
             split=split,
             width=image.shape[1],
             height=image.shape[0],
         )
+        return Drawing(line, written.ways)
+
+
+@dataclass(frozen=True)
+class CopyStudio:
+    """Distorted copies of training lines."""
+
+    kind: str
+    seed: int
+    params: SyntheticParams
+    copies: Copies
+
+    def draw(self, index: int) -> Drawing:
+        """Copy number `index`."""
+        rng, name = _lot(self.seed, self.kind, index)
+        height, difficulty = self.params.height, self.params.difficulty
+        return Drawing(self.copies.draw(index, rng, name, difficulty, height))
+
+
+def _lot(seed: int, kind: str, index: int) -> tuple[np.random.Generator, str]:
+    """The random generator and the id of a line."""
+    rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), index])
+    return rng, f"{kind}-{index:07d}"
 
 
 def _encode(image_HW: Grey, rng: np.random.Generator, difficulty: float) -> bytes:
@@ -70,66 +162,94 @@ def _encode(image_HW: Grey, rng: np.random.Generator, difficulty: float) -> byte
     return encoded.tobytes()
 
 
-def open_studio(
-    params: SyntheticParams, fonts: Path, corpus: Path | None, seed: int, kind: str
-) -> Studio:
-    """Check the parameters against the fonts that are there.
+def open_studio(params: Params, kind: str) -> Kind:
+    """Open all that the kind needs, from the profile's data folders.
 
     Raises:
-        NetchuError: an unknown split or family, a family in two splits, a share without fonts, a
-            difficulty or size out of range.
+        NetchuError: parameters that do not fit one another or the fonts and datasets that are
+            there: an unknown split, family or dataset, a family in two splits, a share without
+            fonts, a difficulty or size out of range.
     """
-    if not 0 <= params.difficulty <= 1:
-        raise NetchuError(f"{kind}: difficulty {params.difficulty} is not between 0 and 1; mend it")
-    if params.count < 1 or params.height < 16:
+    wanted = params.kind(kind)
+    _check_ranges(wanted, kind)
+    if wanted.hand == "copy":
+        from netchu.synth.copies import Copies  # it loads torch, which the others do without
+
+        lines = list(_training_lines(params, _named(wanted.datasets, kind, "copies")))
+        return CopyStudio(kind, params.seed, wanted, Copies(lines))
+    hand: Hand
+    shares: tuple[float, ...] = (1.0, 0.0, 0.0)
+    if wanted.hand == "ink":  # other splits would need writers who are held out
+        hand = InkHand(_scribes(params, wanted, kind), wanted.height, wanted.difficulty)
+    else:
+        files = families(Path("data") / params.profile / "raw" / "fonts")
+        shares = _check_fonts(wanted, files, kind)
+        hand = FontHand(wanted.fonts, files, wanted.height, wanted.difficulty)
+    text = writer_of_text(wanted, Path(wanted.corpus) if wanted.corpus else None)
+    sheets = _sheets(params, wanted) if wanted.papers else None
+    return Studio(kind, params.seed, wanted, text, hand, sheets, shares)
+
+
+def _check_ranges(wanted: SyntheticParams, kind: str) -> None:
+    if not 0 <= wanted.difficulty <= 1:
+        raise NetchuError(f"{kind}: difficulty {wanted.difficulty} is not between 0 and 1; mend it")
+    if wanted.count < 1 or wanted.height < 16:
         raise NetchuError(f"{kind}: count must be 1 or more, and height 16 or more")
-    files = families(fonts)
-    if unknown := sorted((set(params.fonts) | set(params.shares)) - set(SPLITS)):
+    if not wanted.text and wanted.hand != "copy":
+        raise NetchuError(f"{kind}: text is missing; set it to syllable, address or verse")
+
+
+def _check_fonts(
+    wanted: SyntheticParams, files: Mapping[str, Sequence[Path]], kind: str
+) -> tuple[float, ...]:
+    """The share of each split, checked against the fonts; they sum up to 1."""
+    if unknown := sorted((set(wanted.fonts) | set(wanted.shares)) - set(SPLITS)):
         raise NetchuError(f"{kind}: unknown split {unknown[0]!r}; use {', '.join(SPLITS)}")
-    named = [family for names in params.fonts.values() for family in names]
+    named = [family for names in wanted.fonts.values() for family in names]
     if unknown := sorted(set(named) - set(files)):
         raise NetchuError(f"{kind}: unknown font {unknown[0]!r}; there are: {', '.join(files)}")
     if twice := sorted({family for family in named if named.count(family) > 1}):
         raise NetchuError(f"{kind}: font {twice[0]} is named twice; give it to one split")
-    shares = np.array([params.shares.get(split, 0.0) for split in SPLITS])
+    shares = np.array([wanted.shares.get(split, 0.0) for split in SPLITS])
     for split, share in zip(SPLITS, shares, strict=True):
-        if share < 0 or (share and not params.fonts.get(split)):
+        if share < 0 or (share and not wanted.fonts.get(split)):
             raise NetchuError(f"{kind}: {split} has share {share} and no fonts; name some or set 0")
     if not shares.sum():
         raise NetchuError(f"{kind}: all shares are 0; give one split a share")
-    text = writer_of_text(params, corpus)
-    return Studio(kind, seed, params, files, text, tuple(shares / shares.sum()))
+    return tuple((shares / shares.sum()).tolist())
 
 
-_studio: Studio | None = None
+def _named(datasets: Sequence[str], kind: str, what: str) -> Sequence[str]:
+    if not datasets:
+        raise NetchuError(f"{kind}: {what} need datasets; name those whose training lines serve")
+    return datasets
 
 
-def _open_in_worker(
-    params: SyntheticParams, fonts: Path, corpus: Path | None, seed: int, kind: str
-) -> None:
-    global _studio
-    cv2.setNumThreads(1)
-    _studio = open_studio(params, fonts, corpus, seed, kind)
+def _training_lines(params: Params, datasets: Sequence[str]) -> Iterator[Line]:
+    """The training lines of the named datasets, split as preprocessing splits them."""
+    for name in datasets:
+        lines = split_lines(params.dataset(name), name, params.seed, [])
+        yield from (line for line in lines if line.split == "train")
 
 
-def _draw_in_worker(index: int) -> Line | Skipped:
-    assert _studio is not None
-    return _studio.draw(index)
+def _scribes(params: Params, wanted: SyntheticParams, kind: str) -> Scribes:
+    """The hands of the training writers of one dataset of pen strokes."""
+    names = _named(wanted.datasets, kind, "pen strokes")
+    dataset = params.dataset(names[0])
+    if len(names) > 1 or dataset.source != "vnondb":
+        raise NetchuError(f"{kind}: pen strokes come from one dataset of vnondb; name that alone")
+
+    def is_training(writers: set[str]) -> set[str]:
+        splits = split_writers(writers, dataset, params.seed)
+        return {writer for writer in writers if splits[writer] == "train"}
+
+    return Scribes(read_scribes(Path(dataset.input), is_training))
 
 
-def synthesize(
-    params: SyntheticParams,
-    fonts: Path,
-    corpus: Path | None,
-    seed: int,
-    kind: str,
-    processes: int = 1,
-) -> Iterator[Line | Skipped]:
-    """Draw `params.count` lines in order; the same bytes for any number of processes."""
-    studio = open_studio(params, fonts, corpus, seed, kind)
-    if processes == 1:
-        yield from map(studio.draw, range(params.count))
-        return
-    arguments = (params, fonts, corpus, seed, kind)
-    with multiprocessing.get_context("spawn").Pool(processes, _open_in_worker, arguments) as pool:
-        yield from pool.imap(_draw_in_worker, range(params.count), chunksize=CHUNK)
+def _sheets(params: Params, wanted: SyntheticParams) -> Sheets:
+    """Papers from photos drawn by lot among the training lines of the named datasets."""
+    lines = list(_training_lines(params, wanted.papers))
+    rng = np.random.default_rng([params.seed, zlib.crc32(b"papers")])
+    chosen = [lines[i] for i in sorted(rng.permutation(len(lines))[:SHEETS])]
+    photos = (decode(line.image, f"line {line.id}") for line in chosen)
+    return Sheets.from_photos(photos, wanted.height, count=SHEETS)

@@ -2,10 +2,13 @@
 
 The rules are those of the school grammar: k, gh, ngh before i e ê y and c, g, ng elsewhere; a rime
 that ends in p, t, c, ch takes only the acute or the dot; the tone stands on the marked vowel, or
-on the last vowel before a coda, or on the last but one of an open rime.
+on the last vowel before a coda, or on the last but one of an open rime. The four letters that the
+language lacks come in foreign syllables.
 """
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
@@ -35,6 +38,10 @@ BEFORE_Y = _list("h k l m s t v")
 """Initials after which i may also be written y: lý, kỳ, Mỹ."""
 NO_GLIDE = _list("b c g gi m p ph v")
 """Initials that take no rime with a glide (oa, oe, uy, uê, uơ, uâ): bua is b + ua, not bw + a."""
+
+FOREIGN = tuple(
+    initial + rime for initial in "fjwz" for rime in _list("a e i o u an en in on un at it ot")
+)
 
 UNFIT = _list("lồn buồi cặc địt đụ đéo cứt đĩ")
 """Words that have no place in a report that shows generated lines."""
@@ -90,23 +97,47 @@ def place_tone(initial: str, rime: str, tone: str, new_style: bool = False) -> s
     return initial + rime[:place] + bearer + rime[place + 1 :]
 
 
-def _inventory() -> tuple[tuple[str, ...], ...]:
-    """Every syllable, grouped by initial and rime so that tones are drawn evenly."""
-    groups = []
+def _inventory() -> tuple[str, ...]:
+    """Every syllable once, in small letters."""
+    forms: list[str] = list(FOREIGN)
     for initial, rime in _pairs():
         stopped = rime.endswith(("p", "t", "c", "ch"))
         tones = (ACUTE, DOT) if stopped else tuple(TONES)
-        forms = [place_tone(initial, rime, tone) for tone in tones]
-        if rime in MOVABLE and not stopped:
-            forms += [place_tone(initial, rime, tone, new_style=True) for tone in tones if tone]
-        groups.append(tuple(form for form in forms if form not in UNFIT))
-    return tuple(groups)
+        forms += [place_tone(initial, rime, tone) for tone in tones]
+        if rime in MOVABLE:
+            forms += [place_tone(initial, rime, tone, new_style=True) for tone in tones]
+    return tuple(form for form in dict.fromkeys(forms) if form not in UNFIT)
+
+
+def _by_letter(forms: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """For every letter, the syllables that hold it."""
+    letters = sorted(set("".join(forms)))
+    return tuple(tuple(form for form in forms if letter in form) for letter in letters)
 
 
 SYLLABLES = _inventory()
+_HOLDING = _by_letter(SYLLABLES)
 
 
 def draw(rng: np.random.Generator) -> str:
-    """One syllable in small letters."""
-    group = SYLLABLES[int(rng.integers(len(SYLLABLES)))]
-    return group[int(rng.integers(len(group)))]
+    """One syllable in small letters: first the letter that it must hold, then one that holds it.
+
+    So the rarest letter comes as often as the others are drawn for their own sake, and as each
+    tone has twelve vowels of its own, the tones come evenly too.
+    """
+    holding = _HOLDING[int(rng.integers(len(_HOLDING)))]
+    return holding[int(rng.integers(len(holding)))]
+
+
+_NEW_STYLE = {
+    place_tone("", rime, tone): place_tone("", rime, tone, new_style=True)
+    for rime in MOVABLE
+    for tone in TONES
+    if tone
+}
+_OLD_ENDING = re.compile(rf"({'|'.join(_NEW_STYLE)})\b")
+
+
+def to_new_style(text: str) -> str:
+    """Move the tone of every open oa, oe, uy in small letters: 'Hòa Thúy' becomes 'Hoà Thuý'."""
+    return _OLD_ENDING.sub(lambda match: _NEW_STYLE[match[1]], text)

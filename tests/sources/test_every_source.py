@@ -1,0 +1,128 @@
+"""What holds for every source. A new one: a file, a line in MODULES, a line in BUILDERS."""
+
+import hashlib
+import inspect
+import json
+import re
+
+import pytest
+from archives import BUILDERS
+
+from netchu import sources
+from netchu.errors import NetchuError
+from netchu.images import decode
+from netchu.lines import LEVELS, Line
+from netchu.text import check_label
+
+NAMES = sorted(sources.MODULES)
+FROM_NPM = {"fonts"}
+FILES = [name for name in NAMES if hasattr(sources.load(name), "SOURCE")]
+HANDWRITING = [name for name in NAMES if hasattr(sources.load(name), "parse")]
+MADE_HERE = {"synthetic"}
+LICENCES = r"research data|public domain|\(MIT\)|Open Font License|own licence"
+
+
+@pytest.fixture
+def obtained(monkeypatch, tmp_path):
+    """A function that brings a tiny copy of a source, through its `fetch` if it has a file."""
+
+    def obtain(name):
+        if name not in FILES:
+            BUILDERS[name](tmp_path / name)
+        else:
+            BUILDERS[name](tmp_path / "mirror" / name)
+            monkeypatch.setenv("NETCHU_MIRROR", str(tmp_path / "mirror"))
+            sources.fetch(name, tmp_path / name, {})
+        return tmp_path / name
+
+    return obtain
+
+
+def test_every_source_has_a_tiny_copy():
+    assert set(BUILDERS) == set(NAMES) - FROM_NPM
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring_names_the_licence(name):
+    module = sources.load(name)
+    assert module.__doc__.splitlines()[0].endswith(".")
+    if name not in MADE_HERE:
+        assert re.search(LICENCES, module.__doc__, re.IGNORECASE), module.__doc__
+        if name in FILES:
+            licence = module.SOURCE.licence.split(" without")[0]
+            assert licence.lower() in module.__doc__.lower()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fetch_takes_a_folder_and_options_with_defaults(name):
+    folder, *options = inspect.signature(sources.load(name).fetch).parameters.values()
+    assert folder.default is folder.empty
+    assert all(option.default is not option.empty for option in options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_option_is_named(name, tmp_path):
+    with pytest.raises(NetchuError, match=rf"sources\.{name}: unknown key 'foldr'"):
+        sources.fetch(name, tmp_path / "out", {"foldr": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_upstream_is_pinned_or_the_reason_is_given(name):
+    source = sources.load(name).SOURCE
+    assert source.name == name
+    if source.by_hand:
+        assert not source.url
+        assert "https://" in source.by_hand
+    else:
+        assert re.search(r"\b[0-9a-f]{40}\b", source.url)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_manifest_gives_sizes_and_hashes(name, obtained):
+    folder = obtained(name)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    source = sources.load(name).SOURCE
+    content = (folder / source.file).read_bytes()
+    assert (manifest["source"], manifest["licence"]) == (name, source.licence)
+    assert manifest["files"] == {
+        source.file: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    }
+    assert sorted(path.name for path in folder.iterdir()) == sorted([source.file, "manifest.json"])
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(FILES) - FROM_NPM))
+def test_what_is_not_downloaded_says_what_to_do(name, tmp_path):
+    with pytest.raises(NetchuError, match="out") as error:
+        sources.fetch(name, tmp_path / "out", {})
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", HANDWRITING)
+def test_lines_are_ready_for_preprocessing(name, obtained):
+    lines = list(sources.load_handwriting(name).parse(obtained(name), LEVELS))
+    assert len(lines) >= 3
+    assert all(isinstance(line, Line) for line in lines)
+    assert len({line.id for line in lines}) == len(lines)
+    for line in lines:
+        check_label(line.text, line.id)
+        assert decode(line.image, line.id).shape == (line.height, line.width)
+        assert line.level in LEVELS
+        assert line.split in ("", "test") or name in MADE_HERE
+        assert line.source == line.id.split("-")[0]
+
+
+@pytest.mark.parametrize("name", HANDWRITING)
+def test_only_the_wanted_levels(name, obtained):
+    folder, parse = obtained(name), sources.load_handwriting(name).parse
+    levels = {line.level for line in parse(folder, LEVELS)}
+    assert levels
+    for level in levels:
+        assert {line.level for line in parse(folder, (level,))} == {level}
+
+
+@pytest.mark.parametrize("name", sorted(set(FILES) & set(HANDWRITING)))
+def test_before_it_is_fetched(name, tmp_path):
+    with pytest.raises(NetchuError, match="dvc repro"):
+        list(sources.load_handwriting(name).parse(tmp_path, LEVELS))
