@@ -10,7 +10,7 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 ROOT = Path(__file__).resolve().parent.parent
-PROFILES = ("laptop", "real", "gpu")
+PROFILES = ("laptop", "real", "gpu", "ablation")
 
 
 @cache

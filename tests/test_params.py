@@ -19,9 +19,13 @@ def test_every_profile_composes_into_params_and_configs(profile, tmp_path):
     (tmp_path / "params.yaml").write_text(composed(profile), encoding="utf-8")
     params = load_params(tmp_path / "params.yaml")
     assert params.profile == profile
-    assert set(params.systems) == set(SYSTEMS)
+    networks = {name: params.network(name) for name in params.systems}
+    if profile != "ablation":
+        assert set(networks) == set(SYSTEMS)
+        assert all(name == network for name, network in networks.items())
     for name, system in params.systems.items():
-        kind = system_class(name)
+        kind = system_class(networks[name])
+        assert system.start in params.systems
         assert isinstance(build(kind.config_class, system.model, name), kind.config_class)
     assert set(params.sources) <= set(MODULES)
 
@@ -35,20 +39,22 @@ def test_whatever_a_profile_names_is_there(profile, tmp_path):
     named |= {*params.evaluate.datasets, *params.report.gallery}
     assert named <= set(params.datasets)
     home = f"data/{profile}"
-    for name, dataset in params.datasets.items():
-        kind = dataset.source == "synthetic"
-        assert dataset.input == (
-            f"{home}/synthetic/{name}" if kind else f"{home}/raw/{dataset.source}"
-        )
-        assert name in params.synthetic if kind else dataset.source in params.sources
+    for dataset in params.datasets.values():
+        if dataset.source == "synthetic":
+            assert dataset.input.removeprefix(f"{home}/synthetic/") in params.synthetic
+        else:
+            assert dataset.input == f"{home}/raw/{dataset.source}"
+            assert dataset.source in params.sources
     for kind in params.synthetic.values():
+        assert {*kind.datasets, *kind.papers} <= set(params.datasets)
         assert not kind.corpus or kind.corpus.removeprefix(f"{home}/raw/") in params.sources
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_committed_gallery_shows_no_research_data(profile):
     params = build(Params, yaml.safe_load(composed(profile)), profile)
-    assert {params.datasets[name].source for name in params.report.gallery} <= {"synthetic"}
+    for name in params.report.gallery:
+        assert params.borrows_nothing(name)
 
 
 def changed(path, value):
@@ -123,3 +129,9 @@ def test_a_file_that_is_no_params(tmp_path, content, said):
         file.write_text(content)
     with pytest.raises(NetchuError, match=said):
         load_params(file)
+
+
+def test_what_is_generated_from_research_data_is_not_ours():
+    params = build(Params, yaml.safe_load(composed("ablation")), "ablation")
+    assert not any(params.borrows_nothing(name) for name in params.datasets)
+    assert build(Params, yaml.safe_load(composed("laptop")), "laptop").borrows_nothing("address")

@@ -140,8 +140,9 @@ class SystemParams(Strict):
     lists of phases.
 
     network: the file in models/ ('' is the one that is called like the system). family: the folder
-    there that the file builds on, which dvc.yaml needs to know. note: what the report says about
-    the row (too small to learn in minutes, say).
+    there that the file builds on, which dvc.yaml needs to know. start: the system whose pretraining
+    is fine-tuned ('' is this one's own). note: what the report says about the row (too small to
+    learn in minutes, say).
     """
 
     model: dict[str, Any]
@@ -149,6 +150,7 @@ class SystemParams(Strict):
     finetune: list[PhaseParams]
     network: str = ""
     family: str = ""
+    start: str = ""
     note: str = ""
 
 
@@ -208,6 +210,12 @@ class Params(Strict):
     def kind(self, name: str) -> SyntheticParams:
         """The parameters of one kind of synthesis."""
         return _pick(self.synthetic, name, "kind of synthesis")
+
+    def borrows_nothing(self, dataset: str) -> bool:
+        """Whether a dataset is generated without strokes, lines or papers of anybody."""
+        wanted = self.dataset(dataset)
+        kind = self.synthetic.get(Path(wanted.input).name)
+        return wanted.source == "synthetic" and not (kind and (kind.datasets or kind.papers))
 
     @property
     def lines(self) -> Path:

@@ -40,7 +40,8 @@ def train(params: Params, system: str, stage: str) -> Path:
     settings = params.system(system)
     phases = settings.pretrain if stage == "pretrain" else settings.finetune
     data = {name: fingerprint(params.lines / name) for phase in phases for name in phase.datasets}
-    before = None if stage == "pretrain" else params.model_folder(system, "pretrain")
+    start = settings.start or system
+    before = None if stage == "pretrain" else params.model_folder(start, "pretrain")
     card: dict[str, Any] = {
         "stage": stage,
         "provenance": {

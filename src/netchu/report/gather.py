@@ -52,9 +52,9 @@ class Findings:
 
     @property
     def open_datasets(self) -> set[str]:
-        """Datasets whose labels may be shown: the gallery's, and those we generate ourselves."""
-        generated = {n for n, d in self.params.datasets.items() if d.source == "synthetic"}
-        return generated | set(self.params.report.gallery)
+        """Datasets whose labels may be shown: the gallery's, and those that borrow nothing."""
+        own = {name for name in self.params.datasets if self.params.borrows_nothing(name)}
+        return own | set(self.params.report.gallery)
 
     def may_list(self, system: str) -> bool:
         """Whether the lines `system` skipped may be listed: it saw open datasets only."""

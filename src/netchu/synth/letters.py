@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netchu.strokes import Stroke
-from netchu.synth.pieces import Piece, crop
+from netchu.synth.pieces import Piece, crop, extent
 from netchu.text import decompose
 
 WIDTHS = {**dict.fromkeys("iltjfrI1", 0.6), **dict.fromkeys("mwMWQG", 1.5)}
@@ -21,7 +21,7 @@ TALL = frozenset("bdđhkl0123456789")
 DEEP = frozenset("gpqyj")
 CELLS = 12
 """Rows and columns of the coarse picture by which letters are compared."""
-UNLIKE = 0.15
+UNLIKE = 0.1
 """Letters so much less like the mean of their kind (cosine) than most are dropped."""
 
 
@@ -101,8 +101,7 @@ def _width(letter: str) -> float:
 def _fits(letter: str, piece: Piece) -> bool:
     """Whether a piece is as tall and reaches as deep as such a letter does."""
     base, mark, tone = decompose(letter)
-    points = np.concatenate(piece.strokes)
-    top, bottom = float(points[:, 1].min()), float(points[:, 1].max())
+    top, bottom = extent(piece)
     above = mark in ("circumflex", "breve") or tone not in ("level", "dot")
     if letter.isupper() or base in TALL or mark == "bar":
         return top < -1.2 and -0.4 < bottom < 0.6 + (tone == "dot")

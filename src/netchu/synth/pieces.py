@@ -41,6 +41,12 @@ def shift(strokes: Sequence[Stroke], x: float, y: float) -> Piece:
     return Piece(moved, max(float(stroke[:, 0].max()) for stroke in moved))
 
 
+def extent(piece: Piece) -> tuple[float, float]:
+    """The smallest and the largest y."""
+    y = np.concatenate([stroke[:, 1] for stroke in piece.strokes])
+    return float(y.min()), float(y.max())
+
+
 def adapt(piece: Piece, shear: float, stretch: float) -> Piece:
     """The piece slanted by `shear` (x per y) and stretched along x."""
     changed = []

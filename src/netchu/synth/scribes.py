@@ -23,7 +23,7 @@ from netchu.sources.vnondb import Session, sessions
 from netchu.strokes import Stroke
 from netchu.synth.letters import odd_ones, split_letters
 from netchu.synth.marks import Mark, find_tone
-from netchu.synth.pieces import Piece, piece_of
+from netchu.synth.pieces import Piece, extent, piece_of
 from netchu.text import split_tone
 
 BELOW = frozenset("gpqyjQýỳỷỹGYÝ") | frozenset("ạặậẹệịọộợụựỵẠẶẬẸỆỊỌỘỢỤỰỴ")
@@ -113,7 +113,9 @@ def _read_session(
             gaps[scribe.name].append((after.left - before.right) / x_height)
         for word in row:
             base = _foot(word, level + slope * (word.left + word.right) / 2, x_height)
-            scribe.words[word.text].append(piece_of(word.strokes, word.left, base, x_height))
+            piece = piece_of(word.strokes, word.left, base, x_height)
+            if _is_sane(word.text, piece):
+                scribe.words[word.text].append(piece)
     for line in lines.inks:
         if line.id in by_line:
             loose = [
@@ -122,6 +124,12 @@ def _read_session(
                 if trace not in taken
             ]
             _punctuation(scribe, line.text, by_line[line.id], loose, baselines[line.id], x_height)
+
+
+def _is_sane(text: str, piece: Piece) -> bool:
+    """Whether a word is of a size that a word has: a stray stroke would shrink its whole line."""
+    low, high = extent(piece)
+    return low > -4.0 and high < 2.2 and piece.width < 3.5 * (len(text) + 1)
 
 
 def _placed(text: str, strokes: list[Stroke]) -> Placed:
