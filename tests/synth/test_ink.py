@@ -194,6 +194,17 @@ def test_tones_are_exchanged_within_a_hand(scribes):
     assert ways(scribes, "cáo hòa", {"id_1"}) == {ink.OWN_TONE: 2}, "his acute is that of 'hết'"
 
 
+def test_a_tone_that_cannot_be_told_apart_is_not_written(tmp_path):
+    # The label says má, but no stroke is its tone: neither a tone nor a letter á can be had.
+    files = {name: text.replace("ma", "má") for name, text in session("id_1", "ba ma").items()}
+    pack(tmp_path / "vnondb.tar.xz", files)
+    hands = Scribes(read_scribes(tmp_path, lambda writers: writers))
+    assert hands.scribes[0].tones == {}
+    answer = hands.write("bá", 64, np.random.default_rng(0), 0.5)
+    assert answer == "no writer wrote what 'á' needs"
+    assert not isinstance(hands.write("ba", 64, np.random.default_rng(0), 0.5), str)
+
+
 def test_initials_are_exchanged_within_a_hand(scribes):
     assert ways(scribes, "Bao bà", {"id_1"}) == {ink.OWN_INITIAL: 2}
 

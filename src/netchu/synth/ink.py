@@ -183,9 +183,11 @@ class Scribes:
         if letter in letters:
             return _any(rng, letters[letter])
         plain, tone, _ = split_tone(letter)
-        piece = change_tone(plain, _any(rng, letters[plain]), letter, self._tone(tone, who, rng))
-        if piece is None:
+        mark = self._tone(tone, who, rng)
+        if mark is None:
             raise UnwritableError(letter)
+        piece = change_tone(plain, _any(rng, letters[plain]), letter, mark)
+        assert piece is not None, "a letter without a tone takes any"
         return piece
 
     def _mark(self, mark: str, me: int, rng: np.random.Generator) -> Piece:

@@ -48,10 +48,10 @@ class Scribe:
     """
 
     name: str
-    words: dict[str, list[Piece]] = field(default_factory=lambda: defaultdict(list))
-    letters: dict[str, list[Piece]] = field(default_factory=lambda: defaultdict(list))
-    punctuation: dict[str, list[Piece]] = field(default_factory=lambda: defaultdict(list))
-    tones: dict[str, list[Mark]] = field(default_factory=lambda: defaultdict(list))
+    words: dict[str, list[Piece]] = field(default_factory=dict)
+    letters: dict[str, list[Piece]] = field(default_factory=dict)
+    punctuation: dict[str, list[Piece]] = field(default_factory=dict)
+    tones: dict[str, list[Mark]] = field(default_factory=dict)
     toneless: dict[str, list[str]] = field(default_factory=dict)
     slant: float = 0.0
     gap: float = 1.0
@@ -115,7 +115,7 @@ def _read_session(
             base = _foot(word, level + slope * (word.left + word.right) / 2, x_height)
             piece = piece_of(word.strokes, word.left, base, x_height)
             if _is_sane(word.text, piece):
-                scribe.words[word.text].append(piece)
+                scribe.words.setdefault(word.text, []).append(piece)
     for line in lines.inks:
         if line.id in by_line:
             loose = [
@@ -222,7 +222,7 @@ def _punctuation(
         if -0.5 < lead < 2.0 and (right - left) / x_height < 2.5:
             base = level + slope * (left + right) / 2
             piece = piece_of(strokes[place], left, base, x_height)
-            scribe.punctuation[mark].append(piece._replace(lead=lead))
+            scribe.punctuation.setdefault(mark, []).append(piece._replace(lead=lead))
 
 
 def _describe(scribe: Scribe, gaps: Sequence[float]) -> None:
@@ -248,12 +248,12 @@ def _take_apart(scribe: Scribe) -> None:
         toneless, tone, _ = split_tone(text)
         scribe.toneless.setdefault(toneless, []).append(text)
         for piece in written:
-            if any(len(scribe.letters[letter]) < KEPT for letter in text):
+            if any(len(scribe.letters.get(letter, ())) < KEPT for letter in text):
                 for letter, part in split_letters(text, piece, scribe.slant):
-                    scribe.letters[letter].append(part)
-            wanted = tone != "level" and len(scribe.tones[tone]) < KEPT
+                    scribe.letters.setdefault(letter, []).append(part)
+            wanted = tone != "level" and len(scribe.tones.get(tone, ())) < KEPT
             if wanted and (found := find_tone(text, piece)):
-                scribe.tones[tone].append(found.mark)
+                scribe.tones.setdefault(tone, []).append(found.mark)
 
 
 def _drop_odd_letters(scribes: Sequence[Scribe]) -> None:
@@ -266,4 +266,4 @@ def _drop_odd_letters(scribes: Sequence[Scribe]) -> None:
     for letter, owned in everyone.items():
         for (who, piece), odd in zip(owned, odd_ones([p for _, p in owned]), strict=True):
             if not odd:
-                scribes[who].letters[letter].append(piece)
+                scribes[who].letters.setdefault(letter, []).append(piece)
