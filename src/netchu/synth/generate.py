@@ -22,9 +22,8 @@ from netchu.params import Params, SyntheticParams
 from netchu.preprocessing import split_lines
 from netchu.sources.fonts import families, missing
 from netchu.splits import split_writers
-from netchu.strokes import Ink
 from netchu.synth import fonts
-from netchu.synth.ink import Scribes
+from netchu.synth.ink import Scribes, Written
 from netchu.synth.paper import Sheets, photograph
 from netchu.synth.scribes import read_scribes
 from netchu.synth.text import Writer, writer_of_text
@@ -34,15 +33,6 @@ if TYPE_CHECKING:
 
 SHEETS = 200
 """Papers taken from photos: more would look no more varied."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A text as ink: by whom, and how many words came to be in which way."""
-
-    ink: Ink
-    writer: str
-    ways: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,8 @@ class FontHand:
         font = self.files[family][int(rng.integers(len(self.files[family])))]
         if lacks := missing(text, font):
             return f"font {family} lacks {lacks!r}"
-        return Written(fonts.write(text, font, self.height, rng, self.difficulty), family)
+        ink_HW = fonts.write(text, font, self.height, rng, self.difficulty)
+        return Written(ink_HW, family, {})
 
 
 @dataclass(frozen=True)
@@ -86,8 +77,7 @@ class InkHand:
     difficulty: float
 
     def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
-        written = self.scribes.write(text, self.height, rng, self.difficulty)
-        return written if isinstance(written, str) else Written(*written)
+        return self.scribes.write(text, self.height, rng, self.difficulty)
 
 
 class Kind(Protocol):

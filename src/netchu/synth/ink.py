@@ -33,7 +33,7 @@ RUNS = re.compile(r"[^\W\d_]+|\d+|.")
 """Runs of letters, runs of digits, single marks."""
 
 
-class Penned(NamedTuple):
+class Written(NamedTuple):
     """A text as ink, who wrote it, and how many words came to be in which way."""
 
     ink: Ink
@@ -61,7 +61,7 @@ class Scribes:
 
     def write(
         self, text: str, height: int, rng: np.random.Generator, difficulty: float
-    ) -> Penned | str:
+    ) -> Written | str:
         """`text` as one line for a photo `height` pixels high, or why nobody can write it.
 
         difficulty: how much the hand wavers in place, size, slant and spacing; 0 not at all.
@@ -77,7 +77,7 @@ class Scribes:
         extent = float(np.ptp(points[:, 1]))
         scale = np.float32(0.8 * height / max(extent, 2.6))
         ink_HW = trace([stroke * scale for stroke in line], choose_pen(rng, float(scale)))
-        return Penned(ink_HW, self.scribes[me].name, ways)
+        return Written(ink_HW, self.scribes[me].name, ways)
 
     def _writer(self, text: str, rng: np.random.Generator) -> int:
         """Who is to write: of a few drawn by lot the one who wrote most of these words."""
