@@ -14,7 +14,7 @@ from netchu.params import Params, build
 from netchu.training import fresh
 
 PHASE = {"datasets": ["drawn"], "epochs": 1, "steps_per_epoch": 1, "batch_size": 2}
-MODEL = {"height": 32, "channels": [4, 4, 8, 8], "hidden": 8}
+MODEL = {"height": 32, "channels": [4, 4, 8, 8], "mixers": 1}
 WORDS = ("hoà bình", "Tổ 3", "đường Láng", "quận 1", "xã Yên Hoà", "ấp 5", "nghĩa", "phường 12")
 
 

@@ -95,12 +95,12 @@ def test_truncated_weights(folder, keep):
 
 
 def test_weights_of_another_shape(folder):
-    edit_card(folder, config=read_card(folder)["config"] | {"hidden": 16})
+    edit_card(folder, config=read_card(folder)["config"] | {"mixers": 2})
     assert "the weights do not load" in said(folder)
 
 
 def test_a_card_with_an_unknown_key_or_system(folder):
     edit_card(folder, system="vietocr")
     assert "unknown system 'vietocr'" in said(folder)
-    edit_card(folder, system="netchu_small", config={"hiden": 8})
-    assert "did you mean 'hidden'?" in said(folder)
+    edit_card(folder, system="netchu_small", config={"mixer": 2})
+    assert "did you mean 'mixers'?" in said(folder)

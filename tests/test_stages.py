@@ -107,11 +107,11 @@ def test_an_unknown_key_names_the_near_one(run, stage):
 
 
 def test_an_unknown_key_of_a_model(run_here):
-    system = {"model": MODEL | {"hiden": 8}, "pretrain": [PHASE], "finetune": [PHASE]}
+    system = {"model": MODEL | {"mixer": 2}, "pretrain": [PHASE], "finetune": [PHASE]}
     params = content(systems={"netchu_small": system})
     write_lines()
     told = run_here("pretrain", "netchu_small", params=params)
-    wanted = "params.yaml systems.netchu_small.model: unknown key hiden; did you mean 'hidden'?"
+    wanted = "params.yaml systems.netchu_small.model: unknown key mixer; did you mean 'mixers'?"
     assert wanted in told.splitlines()[-1]
 
 

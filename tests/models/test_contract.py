@@ -170,7 +170,7 @@ def test_a_letter_outside_the_alphabet_is_named(system):
 @pytest.mark.parametrize(
     ("system", "rate", "changes"),
     [
-        ("netchu_small", 5e-3, {"channels": [8, 16, 16, 32], "hidden": 32, "dropout": 0.0}),
+        ("netchu_small", 5e-3, {"channels": [8, 16, 16, 32], "dropout": 0.0}),
         ("crnn_vgg", 3e-3, {"hidden": 32}),
         ("crnn_residual", 5e-3, {"width": 0.25}),
         ("effnet_seq2seq", 5e-3, {"dropout": 0.0}),

@@ -1,7 +1,9 @@
 """netchu_small: our own light recogniser.
 
-Residual convolutions, bidirectional GRUs and CTC, close to Retsinas et al. 2022 ("Best practices
-for a handwritten text recognition system") at a quarter of the size.
+Residual convolutions, then one-dimensional ones along the line, and CTC. The column maximum and the
+second head are those of Retsinas et al. 2022 ("Best practices for a handwritten text recognition
+system"); in place of their recurrent layers stand blocks like those of Liu et al. 2022 ("A ConvNet
+for the 2020s"), which train three times as fast on a CPU and read all columns at once.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ from netchu.params import Strict
 
 @dataclass(frozen=True)
 class NetchuSmallConfig(Strict):
-    """height: pixels. channels: of stem and blocks. hidden: of each GRU direction."""
+    """height: pixels. channels: of stem and blocks. mixers: blocks along the line.
+
+    kernel: time steps that a mixer sees at once, odd. shortcut: weight of the second CTC head.
+    """
 
     height: int = 48
     channels: tuple[int, int, int, int] = (32, 64, 128, 192)
-    hidden: int = 160
-    layers: int = 2
-    dropout: float = 0.2
+    mixers: int = 6
+    kernel: int = 9
+    dropout: float = 0.1
     shortcut: float = 0.1
 
 
@@ -49,6 +54,29 @@ class ResidualBlock(nn.Module):
         return F.relu(hidden + self.skip(features_BCHW))
 
 
+class Mixer(nn.Module):
+    """What the neighbours say about a column: a depthwise convolution, two linear layers, a skip.
+
+    Columns (B, T, C) in and out.
+    """
+
+    def __init__(self, channels: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.neighbours = nn.Conv1d(
+            channels, channels, kernel, padding=kernel // 2, groups=channels
+        )
+        self.norm = nn.LayerNorm(channels)
+        self.widen = nn.Linear(channels, 2 * channels)
+        self.narrow = nn.Linear(2 * channels, channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, columns_BTC: Tensor) -> Tensor:
+        mixed_BTC = self.neighbours(columns_BTC.transpose(1, 2)).transpose(1, 2)
+        hidden_BTC = self.narrow(F.gelu(self.widen(self.norm(mixed_BTC))))
+        changed_BTC: Tensor = self.dropout(hidden_BTC)
+        return columns_BTC + changed_BTC
+
+
 class NetchuSmall(CTCRecogniser):
     """One time step every 4 pixels."""
 
@@ -67,12 +95,13 @@ class NetchuSmall(CTCRecogniser):
             ResidualBlock(b, c, (2, 1)),
             ResidualBlock(c, d, (2, 1)),
         )
-        self.rnn = nn.GRU(
-            d, config.hidden, config.layers, batch_first=True, bidirectional=True,
-            dropout=config.dropout if config.layers > 1 else 0.0,
-        )  # fmt: skip
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(2 * config.hidden, self.codec.size)
+        # A fifth less time in training than with weights in the usual order.
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mixers = nn.Sequential(
+            *(Mixer(d, config.kernel, config.dropout) for _ in range(config.mixers))
+        )
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Linear(d, self.codec.size)
         self.add_shortcut(d)
 
     @property
@@ -89,6 +118,5 @@ class NetchuSmall(CTCRecogniser):
         return features_BCHW.amax(2).transpose(1, 2)
 
     def read_columns(self, columns_BTC: Tensor) -> Tensor:
-        hidden_BTC, _ = self.rnn(self.dropout(columns_BTC))
-        logits_BTV: Tensor = self.head(self.dropout(hidden_BTC))
+        logits_BTV: Tensor = self.head(self.norm(self.mixers(columns_BTC)))
         return logits_BTV
