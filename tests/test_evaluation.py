@@ -10,9 +10,10 @@ import small_project
 from netchu import evaluation
 from netchu.errors import NetchuError
 from netchu.lines import write_table
-from netchu.models.base import LineBatch, Reading
+from netchu.models.base import LineBatch
 from netchu.models.netchu_small import NetchuSmall
 from netchu.params import Params
+from netchu.readings import Reading
 
 
 @pytest.fixture

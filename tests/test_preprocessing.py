@@ -117,16 +117,18 @@ def test_same_seed_same_bytes_and_another_seed_another_split(tmp_path):
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_whoever_asks_gets_the_splits_of_the_table(tmp_path):
+def test_whoever_asks_gets_the_lines_of_the_table(tmp_path):
     lines = [line(n) for n in range(40)]
     lines += [line(n, writer=f"twice {n}", image=lines[n - 40].image) for n in range(40, 60)]
     table = run(tmp_path, lines, limit=3)
     skipped = []
-    wanted = DatasetParams(source="synthetic", input=str(tmp_path / "in"))
-    splits = {one.id: one.split for one in split_lines(wanted, "made", 1, skipped)}
-    assert len(splits) == 40
+    wanted = DatasetParams(source="synthetic", input=str(tmp_path / "in"), limit=3)
+    asked = {one.id: one.split for one in split_lines(wanted, "made", 1, skipped)}
+    assert asked == dict(zip(table["id"], table["split"], strict=True))
     assert len(skipped) == 20
-    assert all(splits[row.id] == row.split for row in table.itertuples())
+    without = split_lines(replace(wanted, limit=0), "made", 1, [])
+    assert len(without) == 40
+    assert asked.items() <= {one.id: one.split for one in without}.items()
 
 
 def test_summary_counts(tmp_path):

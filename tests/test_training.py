@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import small_project
 from conftest import as_table
 from netchu import fitting, training
-from netchu.checkpoint import read_card, weights_hash
+from netchu.checkpoint import load_model, read_card, weights_hash
 from netchu.errors import NetchuError
 from netchu.lines import fingerprint, read_skipped, write_table
 from netchu.models.netchu_small import NetchuSmall
@@ -88,6 +89,21 @@ def test_finetuning_goes_on_from_the_pretrained_weights(tmp_path, monkeypatch):
     assert weights_hash(after) != weights_hash(before)
 
 
+def test_every_phase_trains_in_training_mode(tmp_path, monkeypatch):
+    trained(tmp_path, monkeypatch)
+    modes = []
+    step = NetchuSmall.training_step
+
+    def watched(self, batch, batch_idx):
+        modes.append(all(module.training for module in self.modules()))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(NetchuSmall, "training_step", watched)
+    system = {"model": MODEL, "pretrain": [LONG], "finetune": [LONG, LONG]}
+    train(small_project.params(systems={"netchu_small": system}), "netchu_small", "finetune")
+    assert modes == [True] * 12
+
+
 def die_in_epoch_1(monkeypatch, count):
     """Count training steps; break off in the second step of the second epoch."""
     step = NetchuSmall.training_step
@@ -101,19 +117,60 @@ def die_in_epoch_1(monkeypatch, count):
     monkeypatch.setattr(NetchuSmall, "training_step", dying)
 
 
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
-    whole = trained(tmp_path / "whole", monkeypatch)
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, average):
+    whole = trained(tmp_path / "whole", monkeypatch, average=average)
     steps = []
     with monkeypatch.context() as patch:
         die_in_epoch_1(patch, steps)
         with pytest.raises(RuntimeError, match="power"):
-            trained(tmp_path / "halves", monkeypatch)
+            trained(tmp_path / "halves", monkeypatch, average=average)
         assert not list((tmp_path / "halves" / "models").rglob("*.json"))
         assert len(steps) == 5
         steps.append("restart")
-        halves = trained(tmp_path / "halves", monkeypatch)
+        halves = trained(tmp_path / "halves", monkeypatch, average=average)
     assert steps[6:] == [(1, 0), (1, 1), (1, 2)]
     assert fingerprint(whole) == fingerprint(halves)
+
+
+def test_the_running_mean_is_what_is_kept(tmp_path, monkeypatch):
+    plain = load_model(trained(tmp_path / "plain", monkeypatch, epochs=1)).state_dict()
+    first = load_model(trained(tmp_path / "first", monkeypatch, epochs=1, average=1.0)).state_dict()
+    mean = load_model(trained(tmp_path / "mean", monkeypatch, epochs=1, average=0.5)).state_dict()
+    # The mean begins with the weights after the first step; keeping all of it, it stays there.
+    assert not torch.equal(mean["head.weight"], plain["head.weight"])
+    assert not torch.equal(first["head.weight"], plain["head.weight"])
+    between = torch.dist(mean["head.weight"], plain["head.weight"])
+    assert between < torch.dist(first["head.weight"], plain["head.weight"])
+
+
+def test_a_dataset_named_twice_is_shown_twice_and_validates_once(tmp_path, monkeypatch):
+    once = read_card(trained(tmp_path / "once", monkeypatch))
+    twice = read_card(trained(tmp_path / "twice", monkeypatch, datasets=("drawn", "drawn")))
+    assert twice["training"][0]["lines"] == 2 * once["training"][0]["lines"]
+    lines = pd.concat([as_table(drawn_lines("val"))] * 2, ignore_index=True)
+    (phase,) = settings().systems["netchu_small"].pretrain
+    assert fitting.validation_lines(lines, phase)["id"].is_unique
+
+
+def test_a_phase_with_lines_of_another_height(tmp_path, monkeypatch):
+    seen = []
+    step = NetchuSmall.training_step
+
+    def watched(self, batch, batch_idx):
+        seen.append(batch.images_BCHW.shape[2])
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(NetchuSmall, "training_step", watched)
+    folder = trained(tmp_path, monkeypatch, height=24)
+    assert set(seen) == {24}
+    assert load_model(folder).preprocessing.height == MODEL["height"]
+
+
+def test_a_network_of_one_height_refuses_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(NetchuSmall, "any_height", False)
+    with pytest.raises(NetchuError, match="netchu_small reads lines of 32 px alone"):
+        trained(tmp_path, monkeypatch, height=24)
 
 
 KILLED = """

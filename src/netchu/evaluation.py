@@ -22,8 +22,9 @@ from netchu.errors import NetchuError
 from netchu.lines import LEVELS, read_table
 from netchu.loader import frame_batches
 from netchu.metrics import DIGITS, bootstrap_groups, score, summarise
-from netchu.models.base import LineBatch, Reading, Recogniser
+from netchu.models.base import LineBatch, Recogniser
 from netchu.params import Params
+from netchu.readings import Reading
 from netchu.text import loops
 
 Reader = Callable[[LineBatch], list[Reading]]

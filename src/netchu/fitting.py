@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,17 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 
 from netchu.compute import is_main_process
 from netchu.errors import NetchuError
+from netchu.images import Preprocessing
 from netchu.loader import LineDataModule, plan_items
 from netchu.models.base import Recogniser
 from netchu.params import Params, PhaseParams
@@ -147,11 +154,14 @@ def _fit(
     every_epoch = partial(
         ModelCheckpoint, folder, enable_version_counter=False, save_on_train_epoch_end=True
     )
-    best = every_epoch("best", monitor="val_cer", save_weights_only=True)
+    # Not the weights alone: Lightning then leaves out the average.
+    best = every_epoch("best", monitor="val_cer")
     last = every_epoch("last")
+    average = [EMAWeightAveraging(decay=phase.average)] if phase.average else []
     stopping = EarlyStopping("val_cer", patience=phase.patience or phase.epochs, check_finite=False)
     trainer = L.Trainer(
-        max_epochs=phase.epochs, callbacks=[curve, best, stopping, last, TQDMProgressBar(20)],
+        max_epochs=phase.epochs,
+        callbacks=[curve, *average, best, stopping, last, TQDMProgressBar(20)],
         gradient_clip_val=phase.clip, reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
         use_distributed_sampler=False, deterministic="warn", benchmark=False, logger=False,
         enable_model_summary=False, default_root_dir=folder, **asdict(params.trainer),
@@ -191,13 +201,30 @@ def _data(
             )
     return LineDataModule(
         train, plan_items(train, phase.joined, seed), val,
-        recogniser.preprocessing, batch_size=phase.batch_size,
+        phase_preprocessing(recogniser, phase), batch_size=phase.batch_size,
         steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
         difficulty=phase.difficulty, seed=seed,
     )  # fmt: skip
 
 
+def phase_preprocessing(recogniser: Recogniser, phase: PhaseParams) -> Preprocessing:
+    """How lines are prepared in a phase: smaller, perhaps, than the network will read them.
+
+    Raises:
+        NetchuError: the phase has a height of its own and the network cannot do with it.
+    """
+    own = recogniser.preprocessing
+    if not phase.height:
+        return own
+    if not recogniser.any_height:
+        raise NetchuError(
+            f"{recogniser.system} reads lines of {own.height} px alone; take 'height: "
+            f"{phase.height}' out of the phase or set it in the model"
+        )
+    return replace(own, height=phase.height)
+
+
 def validation_lines(lines: pd.DataFrame, phase: PhaseParams) -> pd.DataFrame:
-    """The val split, or `val_lines` of it drawn once and for all."""
-    val = lines[lines["split"] == "val"]
+    """The val split, each line once, or `val_lines` of it drawn once and for all."""
+    val = lines[lines["split"] == "val"].drop_duplicates(["source", "id"])
     return val.sample(min(len(val), phase.val_lines), random_state=0).reset_index(drop=True)

@@ -108,10 +108,14 @@ class DatasetParams(Strict):
 class PhaseParams(Strict):
     """One run of the optimiser; a stage is a list of them.
 
-    epochs × steps_per_epoch batches are drawn, whatever the number of lines; a checkpoint is
-    written after every epoch. difficulty: augmentation at the first and at the last epoch (the
-    curriculum), 0 is none. freeze: the part of the network that is not trained ('' for none).
+    datasets: one that is named twice is shown twice as often. epochs × steps_per_epoch batches are
+    drawn, whatever the number of lines; a checkpoint is written after every epoch. difficulty:
+    augmentation at the first and at the last epoch (the curriculum), 0 is none. freeze: the part of
+    the network that is not trained ('' for none).
     patience: epochs without a better validation CER before training stops; 0 never stops.
+    height: pixels of the lines in this phase, where the network reads at any; 0 is its own height.
+    average: what is validated and kept is a running mean of the weights, of which each step keeps
+    this share (0.999, say); 0 keeps the weights themselves.
     folds: K of K-fold training; 1 trains once on the train split.
     """
 
@@ -130,6 +134,8 @@ class PhaseParams(Strict):
     joined: float = 0.0
     freeze: str = ""
     patience: int = 0
+    height: int = 0
+    average: float = 0.0
     folds: int = 1
     val_lines: int = 256
 
@@ -181,7 +187,10 @@ class ReportParams(Strict):
 
 @dataclass(frozen=True)
 class Params(Strict):
-    """All of params.yaml."""
+    """All of params.yaml.
+
+    exports: systems that are written to be read without torch; their networks end in CTC.
+    """
 
     profile: str
     seed: int
@@ -192,6 +201,7 @@ class Params(Strict):
     datasets: dict[str, DatasetParams]
     systems: dict[str, SystemParams]
     evaluate: EvaluateParams
+    exports: tuple[str, ...] = ()
     report: ReportParams = ReportParams()
     synthesis: SynthesisParams = SynthesisParams()
 

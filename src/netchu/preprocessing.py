@@ -40,7 +40,7 @@ def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
             stand in two splits.
     """
     skipped: list[Skipped] = []
-    lines = _limit(split_lines(params, name, seed, skipped), params.limit, seed)
+    lines = split_lines(params, name, seed, skipped)
     if not lines:
         raise NetchuError(
             f"dataset {name}: no line is left of {params.input} at levels "
@@ -64,17 +64,17 @@ def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
 
 
 def split_lines(params: DatasetParams, name: str, seed: int, skipped: list[Skipped]) -> list[Line]:
-    """Every line of dataset `name` that can be used, with its split; the others go to `skipped`.
+    """The lines of dataset `name` with their splits; what cannot be used goes to `skipped`.
 
-    Whatever else builds on a dataset's training lines asks here, for splits are drawn among all
-    the writers that are left.
+    Whatever else builds on a dataset's training lines asks here: splits are drawn among all the
+    writers that are left, and copies of lines beyond the limit would smuggle them in.
 
     Raises:
         NetchuError: the input is missing or broken, or has too few writers.
     """
     read = load_handwriting(params.source).parse(Path(params.input), params.levels)
     sound = _sound(track(read, f"reading {name}", transient=True), skipped)
-    return assign(sound, params, seed)
+    return _limit(assign(sound, params, seed), params.limit, seed)
 
 
 def _sound(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[Line]:

@@ -17,8 +17,9 @@ from netchu.checkpoint import load_model, read_card
 from netchu.errors import NetchuError, one_line_errors
 from netchu.images import decode
 from netchu.loader import frame_batches
-from netchu.models.base import Reading, Recogniser
+from netchu.models.base import Recogniser
 from netchu.params import Params, load_params
+from netchu.readings import Reading
 
 NAME = "netchu"
 

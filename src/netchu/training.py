@@ -19,7 +19,7 @@ import torch
 from netchu import code
 from netchu.checkpoint import load_model, read_card, save_model, weights_hash, write_json
 from netchu.compute import is_main_process
-from netchu.fitting import PhaseResult, fit
+from netchu.fitting import PhaseResult, fit, phase_preprocessing
 from netchu.folds import best_fold
 from netchu.images import prepared_width
 from netchu.lines import Skipped, fingerprint, read_table, write_skipped
@@ -52,14 +52,15 @@ def train(params: Params, system: str, stage: str) -> Path:
         },
     }
     scratch = CHECKPOINTS / params.profile / system / stage / _key(params, system, stage, card)
-    recogniser = load_model(before) if before else fresh(params, system)
+    # Lightning leaves a network in the mode it finds, and a loaded one is ready to read.
+    recogniser = (load_model(before) if before else fresh(params, system)).train()
     results: list[PhaseResult] = []
     skipped: list[Skipped] = []
     for number, phase in enumerate(phases):
         lines = _lines(params, phase)
         if number == 0:
             recogniser.fit_to(lines["text"].tolist())
-        kept, left_out = fitting_lines(recogniser, lines)
+        kept, left_out = fitting_lines(recogniser, lines, phase)
         skipped += left_out
         folder = scratch / f"phase{number}"
         seed = _seed(params.seed, params.network(system), stage, number)
@@ -88,10 +89,10 @@ def fresh(params: Params, system: str) -> Recogniser:
 
 
 def fitting_lines(
-    recogniser: Recogniser, lines: pd.DataFrame
+    recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams
 ) -> tuple[pd.DataFrame, list[Skipped]]:
     """Split `lines` into those the network can learn from and those it cannot, each with why."""
-    how = recogniser.preprocessing
+    how = phase_preprocessing(recogniser, phase)
     reasons = [
         recogniser.misfit(text, prepared_width(width, height, how))
         for text, width, height in zip(lines["text"], lines["width"], lines["height"], strict=True)

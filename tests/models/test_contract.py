@@ -10,9 +10,10 @@ from netchu.errors import NetchuError
 from netchu.images import Preprocessing, prepare
 from netchu.models import SYSTEMS
 from netchu.models.attention import AttentionRecogniser
-from netchu.models.base import LineBatch, Reading
+from netchu.models.base import LineBatch
 from netchu.models.ctc import CTCRecogniser
 from netchu.params import PhaseParams, build
+from netchu.readings import Reading
 from netchu.text import ALPHABET
 from netchu.training import fresh
 from small_project import MODEL, params, picture

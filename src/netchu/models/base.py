@@ -21,6 +21,7 @@ from netchu.errors import NetchuError
 from netchu.images import Preprocessing
 from netchu.models.optimisation import optimiser_and_schedule
 from netchu.params import PhaseParams
+from netchu.readings import Reading
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,6 @@ class LineBatch:
         )
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a recogniser read: the text, its probability in [0, 1], and each character's."""
-
-    text: str
-    confidence: float
-    characters: tuple[float, ...]
-
-
 class Recogniser(L.LightningModule, ABC):
     """A network that reads lines.
 
@@ -65,6 +57,8 @@ class Recogniser(L.LightningModule, ABC):
     config_class: ClassVar[type[Any]]
     levels: ClassVar[tuple[str, ...]] = ("word", "line")
     """What it can be asked to read; the others are not put to it."""
+    any_height: ClassVar[bool] = False
+    """Whether it can learn from lines of another height than its own."""
 
     def __init__(self, config: Any, alphabet: str) -> None:
         super().__init__()
@@ -150,11 +144,3 @@ class Recogniser(L.LightningModule, ABC):
         if self.phase is None:
             raise NetchuError(f"{self.system} is not in a training phase; train it by training.py")
         return optimiser_and_schedule(self, self.phase)
-
-
-def product(probabilities: Sequence[float]) -> float:
-    """Product of the characters' probabilities: that of the whole text."""
-    result = 1.0
-    for probability in probabilities:
-        result *= probability
-    return result

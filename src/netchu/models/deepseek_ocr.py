@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +23,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from netchu.errors import NetchuError
 from netchu.images import Preprocessing
-from netchu.models.base import LineBatch, Reading, Recogniser
+from netchu.models.base import LineBatch, Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
 from netchu.models.hub.qlora import (
     add_adapter,
@@ -36,6 +35,7 @@ from netchu.models.hub.qlora import (
 from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
 from netchu.params import Strict
+from netchu.readings import Reading, joint
 from netchu.text import loops
 
 IGNORED = -100
@@ -197,7 +197,7 @@ class DeepSeekOCR(Recogniser):
         end = self.tokenizer.eos_token_id
         length = ids.index(end) if end in ids else len(ids)
         text, characters = read_tokens(self.tokenizer, ids[:length], sure[:length])
-        return Reading(text, prod(sure[:length]), characters)
+        return Reading(text, joint(sure[:length]), characters)
 
     def looped(self, text: str) -> bool:
         """Whether a reading ran away: its tail repeats itself, or it hit the length cap."""

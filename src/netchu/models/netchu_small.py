@@ -83,6 +83,7 @@ class NetchuSmall(CTCRecogniser):
     system: ClassVar[str] = "netchu_small"
     config_class: ClassVar[type[NetchuSmallConfig]] = NetchuSmallConfig
     config: NetchuSmallConfig
+    any_height: ClassVar[bool] = True
 
     def __init__(self, config: NetchuSmallConfig, alphabet: str) -> None:
         super().__init__(config, alphabet)

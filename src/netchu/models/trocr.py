@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,11 +22,12 @@ from transformers import GenerationConfig, TrOCRProcessor, VisionEncoderDecoderM
 from netchu.codec import Codec
 from netchu.errors import NetchuError
 from netchu.images import Preprocessing
-from netchu.models.base import LineBatch, Reading, Recogniser
+from netchu.models.base import LineBatch, Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, quiet
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr
 from netchu.params import Strict
+from netchu.readings import Reading, joint
 
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
 IGNORED = -100
@@ -204,7 +204,7 @@ class TrOCR(Recogniser):
 
     def _reading(self, ids: list[int], sure: list[float]) -> Reading:
         length = ids.index(EOS_ID) if EOS_ID in ids else len(ids)
-        return Reading(self.codec.decode(ids[:length]), prod(sure[:length]), tuple(sure[:length]))
+        return Reading(self.codec.decode(ids[:length]), joint(sure[:length]), tuple(sure[:length]))
 
     def save(self, folder: Path) -> None:
         """Write the hub's format: config, weights, generation config, processor."""

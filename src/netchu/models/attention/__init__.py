@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.codec import Codec
-from netchu.models.base import LineBatch, Reading, Recogniser, product
+from netchu.models.base import LineBatch, Recogniser
+from netchu.readings import Reading, joint
 
 
 class AttentionRecogniser(Recogniser):
@@ -84,6 +85,6 @@ class AttentionRecogniser(Recogniser):
                 ids[row].append(int(ids_B[row]))
                 sure[row].append(float(best_B[row]))
         return [
-            Reading(self.codec.decode(i), product(p), tuple(p))
+            Reading(self.codec.decode(i), joint(p), tuple(p))
             for i, p in zip(ids, sure, strict=True)
         ]

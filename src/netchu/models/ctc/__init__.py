@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.codec import Codec
+from netchu.decoding.greedy import greedy
 from netchu.errors import NetchuError
-from netchu.models.base import LineBatch, Reading, Recogniser, product
+from netchu.models.base import LineBatch, Recogniser
+from netchu.readings import Reading, joint
 
 
 class CTCRecogniser(Recogniser):
@@ -102,19 +104,8 @@ class CTCRecogniser(Recogniser):
         ]
 
     def _greedy(self, probabilities_TV: Tensor) -> Reading:
-        """Best class at each step, repeats joined, blanks dropped.
-
-        A character's probability is the best of its steps; the reading's is their product.
-        """
-        best_T, ids_T = probabilities_TV.max(-1)
-        ids: list[int] = []
-        sure: list[float] = []
-        before = self.BLANK
-        for i, p in zip(ids_T.tolist(), best_T.tolist(), strict=True):
-            if i != self.BLANK and i == before:
-                sure[-1] = max(sure[-1], p)
-            elif i != self.BLANK:
-                ids.append(i)
-                sure.append(p)
-            before = i
-        return Reading(self.codec.decode(ids), product(sure), tuple(sure))
+        """What greedy decoding writes; its probability is the product of its characters'."""
+        emissions = greedy(probabilities_TV.numpy(), self.BLANK)
+        sure = tuple(emission.probability for emission in emissions)
+        text = self.codec.decode(emission.id for emission in emissions)
+        return Reading(text, joint(sure), sure)

@@ -1,0 +1,72 @@
+from itertools import groupby
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netchu.decoding.greedy import ALTERNATIVES, LEAST_PROBABILITY, greedy
+
+CLASSES = 6
+paths = st.lists(st.integers(0, CLASSES - 1), max_size=30)
+
+
+def probabilities(path, seed=0):
+    """Random rows that sum to 1 and are highest where `path` says."""
+    rows_TV = np.random.default_rng(seed).dirichlet(np.ones(CLASSES), len(path))
+    for row_V, best in zip(rows_TV, path, strict=True):
+        top = int(row_V.argmax())
+        row_V[[top, best]] = row_V[[best, top]]
+    return rows_TV.astype(np.float32).reshape(-1, CLASSES)
+
+
+@given(paths, st.integers(0, 99))
+def test_repeats_are_joined_and_blanks_dropped(path, seed):
+    written = [i for i, _ in groupby(path) if i]
+    assert [e.id for e in greedy(probabilities(path, seed))] == written
+
+
+@given(paths, st.integers(0, 99))
+def test_an_emission_is_its_steps_and_the_surest_of_them(path, seed):
+    rows_TV = probabilities(path, seed)
+    end = 0
+    for emission in greedy(rows_TV):
+        assert end <= emission.begin < emission.end <= len(path)
+        end = emission.end
+        assert set(path[emission.begin : end]) == {emission.id}
+        assert path[emission.begin - 1 : emission.begin] != [emission.id]
+        assert path[end : end + 1] != [emission.id]
+        assert emission.probability == rows_TV[emission.begin : end, emission.id].max()
+
+
+@given(paths, st.integers(0, 99))
+def test_alternatives_are_other_letters_of_the_surest_step_best_first(path, seed):
+    rows_TV = probabilities(path, seed)
+    for emission in greedy(rows_TV):
+        ids, sure = zip(*emission.alternatives, strict=True) if emission.alternatives else ((), ())
+        assert not {0, emission.id} & set(ids)
+        assert list(sure) == sorted(sure, reverse=True)
+        steps = range(emission.begin, emission.end)
+        row_V = next(rows_TV[t] for t in steps if rows_TV[t, emission.id] == emission.probability)
+        assert sure == tuple(row_V[list(ids)])
+        likely = np.delete(row_V, [0, emission.id]) >= LEAST_PROBABILITY
+        assert len(ids) == min(ALTERNATIVES, likely.sum())
+
+
+def test_the_blank_may_be_another_class():
+    assert [e.id for e in greedy(probabilities([0, 0, 5, 0]), blank=5)] == [0, 0]
+
+
+def test_no_step_writes_nothing():
+    assert greedy(np.zeros((0, CLASSES), np.float32)) == []
+
+
+def test_a_letter_twice_needs_a_blank_between():
+    rows_TV = np.full((4, 3), 0.1, np.float32)
+    rows_TV[[0, 1, 3], 2] = 0.8
+    rows_TV[2, 0] = 0.8
+    rows_TV[1, 2] = 0.7
+    first, second = greedy(rows_TV)
+    assert (first.begin, first.end, second.begin, second.end) == (0, 2, 3, 4)
+    assert first.probability == pytest.approx(0.8)
+    assert first.alternatives == ((1, pytest.approx(0.1)),)
