@@ -1,0 +1,285 @@
+import io
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from netchu.errors import NetchuError
+from netchu.images import decode
+from netchu.photos import LONGEST_SIDE, read_photo
+
+
+def page(height=30, width=50):
+    """Grey paper, darker to the right, with a black corner at the top left."""
+    shades = np.linspace(250, 150, width).astype(np.uint8)
+    photo_HW = np.repeat(shades[None], height, 0)
+    photo_HW[:10, :20] = 0
+    return photo_HW
+
+
+def saved(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def colour():
+    return Image.fromarray(np.dstack([page(), page() - page() // 4, page()]))
+
+
+# What training saw.
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("image", [Image.fromarray(page()), colour()], ids=["grey", "colour"])
+def test_plain_images_have_the_pixels_that_training_saw(kind, image, tmp_path):
+    content = saved(image, kind)
+    path = tmp_path / "photo"
+    path.write_bytes(content)
+    for source in (content, path, str(path)):
+        photo_HW = read_photo(source)
+        np.testing.assert_array_equal(photo_HW, decode(content, "line"))
+        assert photo_HW.dtype == np.uint8
+
+
+# Every kind of image.
+
+RGBA = np.dstack([np.zeros((30, 50, 3), np.uint8), np.where(page() > 0, 0, 255).astype(np.uint8)])
+INK = Image.fromarray(RGBA)
+"""Black in the top left corner, and transparent black everywhere else."""
+KINDS = {
+    "CMYK JPEG": saved(colour().convert("CMYK"), "JPEG"),
+    "CMYK TIFF": saved(colour().convert("CMYK"), "TIFF"),
+    "16-bit PNG": saved(Image.fromarray(page().astype(np.uint16) * 257), "PNG"),
+    "12 of 16 bits TIFF": saved(Image.fromarray(page().astype(np.uint16) * 16), "TIFF"),
+    "32-bit TIFF": saved(Image.fromarray(page().astype(np.int32)), "TIFF"),
+    "float TIFF": saved(Image.fromarray(page().astype(np.float32) / 255), "TIFF"),
+    "black and white": saved(Image.fromarray(page() > 0), "PNG"),
+    "palette": saved(colour().quantize(8), "PNG"),
+    "palette with a hole": saved(INK.quantize(4), "PNG"),
+    "grey with alpha": saved(INK.convert("LA"), "PNG"),
+    "alpha PNG": saved(INK, "PNG"),
+    "alpha WebP": saved(INK, "WEBP", lossless=True),
+    "one colour is clear": saved(Image.fromarray(page()), "PNG", transparency=150),
+    "BMP": saved(colour(), "BMP"),
+    "PPM": saved(colour(), "PPM"),
+    "GIF": saved(colour(), "GIF"),
+    "two JPEGs in one": saved(colour(), "MPO", save_all=True, append_images=[colour()]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ink_is_dark_on_light_paper_in_every_kind_of_image(kind):
+    photo_HW = read_photo(KINDS[kind])
+    assert (photo_HW.shape, photo_HW.dtype) == ((30, 50), np.uint8)
+    assert photo_HW[:8, :16].max() < 30
+    assert photo_HW[12:, :].min() > 120
+    assert photo_HW[:, 26:].min() > 120
+
+
+def test_sixteen_bits_become_their_upper_eight():
+    np.testing.assert_array_equal(read_photo(KINDS["16-bit PNG"]), page())
+    np.testing.assert_array_equal(read_photo(KINDS["12 of 16 bits TIFF"]), page())
+
+
+def test_clear_paper_is_white():
+    assert (read_photo(KINDS["alpha PNG"])[12:] == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_an_animation_the_first_frame_is_read(kind):
+    others = [Image.fromarray(255 - page()), Image.new("L", (50, 30), 90)]
+    frames = saved(Image.fromarray(page()), kind, save_all=True, append_images=others)
+    assert getattr(Image.open(io.BytesIO(frames)), "is_animated", False)
+    assert np.abs(read_photo(frames).astype(int) - page()).mean() < 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGBA")])
+def test_a_photo_is_turned_as_it_is_shown(orientation, kind, mode):
+    upright = page()
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.T, 6: np.rot90(upright), 7: np.rot90(upright.T, 2), 8: np.rot90(upright, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(stored)).convert(mode)
+    photo_HW = read_photo(saved(image, kind, exif=exif))
+    assert photo_HW.shape == upright.shape
+    assert np.abs(photo_HW.astype(int) - upright).mean() < 8
+    np.testing.assert_array_equal(read_photo(with_exif(image, exif)).shape, upright.shape)
+
+
+def with_exif(image, exif):
+    image.getexif().update(exif)
+    return image
+
+
+# Pixels of the caller's own.
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        page(), page()[:, :, None], np.dstack([page()] * 3), page().astype(np.uint16) * 257,
+        page().astype(np.int64), page() / 255, (page() / 255).astype(np.float32),
+        np.asfortranarray(page()), np.dstack([page() // 2] * 3 + [page() * 0 + 255])[..., :3] * 2,
+    ],
+)  # fmt: skip
+def test_arrays_of_any_pixels(pixels):
+    before = pixels.copy()
+    photo_HW = read_photo(pixels)
+    assert np.abs(photo_HW.astype(int) - page()).max() <= 1
+    assert photo_HW.flags.c_contiguous
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_booleans_and_alpha_in_arrays():
+    np.testing.assert_array_equal(read_photo(page() > 0), np.where(page() > 0, 255, 0))
+    np.testing.assert_array_equal(read_photo(RGBA), np.where(page() > 0, 255, 0))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((3, 4, 5), np.uint8), r"shape \(3, 4, 5\)"),
+        (np.zeros(7, np.uint8), r"shape \(7,\)"),
+        (np.zeros((0, 9), np.uint8), "no pixel"),
+        (np.full((4, 4), 2.0), "between 0 and 1"),
+        (np.full((4, 4), np.nan), "between 0 and 1"),
+        (np.zeros((4, 4), complex), "complex128"),
+        (np.array([["a"]]), "no pixels"),
+        (np.zeros((1, LONGEST_SIDE + 1), np.uint8), "a side of more than 30000 px"),
+        (None, "a NoneType is no photo"),
+        (Image.new("L", (LONGEST_SIDE + 1, 1)), "a side of more than 30000 px"),
+        (Image.new("L", (0, 3)), "no pixel"),
+    ],
+)
+def test_what_is_no_photo_is_said(pixels, reason):
+    with pytest.raises(NetchuError, match=reason):
+        read_photo(pixels)
+
+
+# Bad files.
+
+
+def refusal(source):
+    with pytest.raises(NetchuError) as caught:
+        read_photo(source)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+@given(share=st.floats(0, 0.98))
+@settings(max_examples=25, deadline=None)
+def test_a_file_cut_short_is_refused(kind, share):
+    content = saved(colour(), kind)
+    assert "not an image, or a damaged one" in refusal(content[: int(share * len(content))])
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff",
+       b"GIF89a", b"RIFF....WEBPVP8 ", b"BM", b"II*\x00", b"P5 "]))  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_garbage_is_one_line(garbage, head):
+    try:
+        assert read_photo(head + garbage).ndim == 2
+    except NetchuError as error:
+        assert "the image: " in str(error)
+        assert "\n" not in str(error)
+
+
+def test_libraries_say_nothing_of_their_own(capfd):
+    refusal(saved(colour(), "PNG")[:-30])
+    refusal(saved(colour(), "JPEG")[:-30])
+    refusal(b"hello")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_files_that_are_none_are_named(tmp_path):
+    assert refusal(tmp_path / "gone.jpg") == f"{tmp_path}/gone.jpg: no such file; look at its name"
+    assert refusal(str(tmp_path)).startswith(f"{tmp_path} is a folder")
+    assert refusal("/dev/zero").startswith("/dev/zero is no file")
+    assert "cannot be read" in refusal("a\0b")
+    assert "cannot be read" in refusal("x" * 5000)
+    text = tmp_path / "notes.txt"
+    text.write_text("not an image")
+    assert refusal(text).startswith(f"{text}: not an image")
+    text.write_bytes(b"")
+    assert refusal(text).startswith(f"{text}: not an image")
+
+
+def test_a_huge_file_is_refused_by_its_size(tmp_path):
+    path = tmp_path / "disk.img"
+    with path.open("wb") as stream:
+        stream.truncate(2**33)  # takes no room on the disk
+    assert "more than 256 MB" in refusal(path)
+
+
+def white_png(width, height, rows):
+    """A black-and-white PNG that says it is `height` high and holds the pixels of `rows`."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    packer = zlib.compressobj(9)
+    row = b"\0" + b"\xff" * (-(-width // 8))
+    packed = b"".join(packer.compress(row * 100) for _ in range(rows // 100)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (29_000, 29_000), (12_000, 9_000)])
+def test_a_bomb_is_refused_by_its_header(size):
+    content = white_png(*size, 100)
+    begin = time.perf_counter()
+    assert "more than 100 megapixels" in refusal(content)
+    assert time.perf_counter() - begin < 0.5
+
+
+MEASURED = """
+import resource, sys, warnings
+warnings.simplefilter("error")
+from netchu.photos import read_photo
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+photo = read_photo(sys.argv[1])
+print(photo.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_the_largest_photo_takes_a_few_bytes_a_pixel_and_gives_no_warning(tmp_path):
+    path = tmp_path / "large.png"
+    path.write_bytes(white_png(12_000, 8_300, 8_300))
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True
+    )
+    shape, megabytes = done.stdout.rsplit(maxsplit=1)
+    assert shape == "(8300, 12000)"
+    assert int(megabytes) < 400
+    assert done.stderr == ""
+
+
+def test_extremes_that_are_photos():
+    assert read_photo(saved(Image.new("L", (1, 1), 7), "PNG")).tolist() == [[7]]
+    wide = np.full((20, LONGEST_SIDE), 200, np.uint8)
+    assert read_photo(saved(Image.fromarray(wide), "PNG")).shape == wide.shape
+
+
+def test_the_photo_of_a_path_object_is_that_of_its_name(tmp_path):
+    path = tmp_path / "chữ viết.png"
+    cv2.imencode(".png", page())[1].tofile(path)
+    np.testing.assert_array_equal(read_photo(Path(path)), read_photo(str(path)))

@@ -1,0 +1,206 @@
+import time
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netchu.segmentation import cut, find_lines
+
+FONT = cv2.FONT_HERSHEY_SCRIPT_COMPLEX
+WORDS = ["nguyen", "dinh", "hoa", "binh", "quang", "trung", "thanh", "long", "an", "giang", "xa"]
+
+
+class Page:
+    """A page with its truth: the number of its line, from 1, at each pixel of ink."""
+
+    def __init__(self, height, width):
+        self.truth = np.zeros((height, width), np.uint8)
+        self.lines = 0
+
+    def write(self, x, y, words, marks=True):
+        """A line of letters on baseline `y`, with a hook over and a dot under every word."""
+        ink = np.zeros_like(self.truth)
+        for word in words:
+            cv2.putText(ink, word, (x, y), FONT, 1.0, 255, 2)
+            wide = cv2.getTextSize(word, FONT, 1.0, 2)[0][0]
+            if marks:
+                cv2.ellipse(ink, (x + wide // 2, y - 31), (7, 3), 0, 180, 360, 255, 2)
+                cv2.circle(ink, (x + wide // 2, y + 9), 2, 255, cv2.FILLED)
+            x += wide + 20
+        self.lines += 1
+        self.truth[ink > 127] = self.lines
+
+    def photo(self, paper=None, rules=0, noise=3.0):
+        height, width = self.truth.shape
+        light = np.full((height, width), 220, np.float32) if paper is None else paper.copy()
+        if rules:
+            light[rules::rules] *= 0.6
+        light[self.truth > 0] *= 0.3
+        grain = np.random.default_rng(0).normal(0, noise, light.shape).astype(np.float32)
+        return np.clip(cv2.GaussianBlur(light, (3, 3), 0) + grain, 0, 255).astype(np.uint8)
+
+    def turned(self, degrees):
+        height, width = self.truth.shape
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+        turned = Page(height, width)
+        turned.truth = cv2.warpAffine(self.truth, turn, (width, height), flags=cv2.INTER_NEAREST)
+        turned.lines = self.lines
+        return turned
+
+
+def notebook(lines, pitch=70, seed=0, width=900):
+    rng = np.random.default_rng(seed)
+    page = Page(pitch * (lines + 2), width)
+    for line in range(lines):
+        page.write(90 + int(rng.integers(30)), pitch * (line + 2) - 20, rng.choice(WORDS, 4))
+    return page
+
+
+def shares(page, photo, boxes):
+    """Lines × boxes: the share of a line's ink that is dark in a box's crop."""
+    found = np.zeros((page.lines, len(boxes)))
+    for place, box in enumerate(boxes):
+        shown = cut(photo, box) < 150
+        tilt = np.tan(np.deg2rad(box.angle))
+        to_photo = np.array([[1, 0, box.left], [tilt, 1, box.start]])
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        crop = cv2.warpAffine(page.truth, to_photo, shown.shape[::-1], flags=flags)
+        for line in range(page.lines):
+            found[line, place] = (shown & (crop == line + 1)).sum() / (page.truth == line + 1).sum()
+    return found
+
+
+def assert_cut_right(page, photo):
+    boxes = find_lines(photo)
+    assert len(boxes) == page.lines
+    found = shares(page, photo, boxes)
+    assert (np.diag(found) > 0.9).all()
+    assert (found - np.diag(np.diag(found)) < 0.03).all()
+    for box in boxes:
+        assert 0 <= box.left < box.right <= photo.shape[1]
+        assert 0 <= box.top < box.bottom <= photo.shape[0]
+        assert cut(photo, box).shape == (box.height, box.right - box.left)
+
+
+@settings(max_examples=15, deadline=None)
+@given(lines=st.integers(2, 7), degrees=st.floats(-8, 8), seed=st.integers(0, 99))
+def test_every_line_is_cut_with_all_its_marks_and_nothing_else(lines, degrees, seed):
+    page = notebook(lines, seed=seed).turned(degrees)
+    assert_cut_right(page, page.photo())
+
+
+def test_lines_so_close_that_boxes_overlap_lose_no_mark():
+    page = notebook(6, pitch=52)
+    boxes = find_lines(page.photo())
+    assert any(above.bottom > below.top for above, below in pairwise(boxes))
+    assert_cut_right(page, page.photo())
+
+
+def test_ruled_lines_and_margins_are_not_writing():
+    page = notebook(5)
+    photo = page.photo(rules=35)
+    photo[:, 60:63] = 100
+    assert_cut_right(page, photo)
+
+
+def test_uneven_light_and_a_dark_desk():
+    page = notebook(5)
+    height, width = page.truth.shape
+    paper = np.tile(np.linspace(230, 110, width, dtype=np.float32), (height, 1))
+    paper[: height // 2] *= 0.75
+    paper[:, :40] = 30
+    assert_cut_right(page, page.photo(paper))
+
+
+def test_a_large_photo_is_cut_at_its_own_size():
+    page = notebook(4)
+    large = Page(1, 1)
+    large.truth = cv2.resize(page.truth, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
+    large.lines = page.lines
+    assert_cut_right(large, large.photo())
+
+
+def test_columns_are_read_one_after_the_other():
+    page = Page(420, 1100)
+    for x in (40, 640):
+        for line in range(4):
+            page.write(x, 100 + 80 * line, ["thanh", "pho"])
+    assert_cut_right(page, page.photo())
+
+
+def test_a_gap_in_a_line_is_no_column():
+    page = Page(260, 1100)
+    for line in range(2):
+        page.write(40, 100 + 80 * line, ["thanh", "pho"])
+        page.lines -= 1
+        page.write(800, 100 + 80 * line, ["long", "an"])
+    assert_cut_right(page, page.photo())
+
+
+def test_a_low_word_is_not_blown_up():
+    page = Page(320, 900)
+    page.write(60, 90, ["nguyen", "dinh"])
+    page.write(60, 170, ["xoan"], marks=False)
+    page.write(60, 250, ["quang", "trung"])
+    first, low, last = find_lines(page.photo())
+    assert low.height > 0.9 * min(first.height, last.height)
+
+
+@pytest.mark.parametrize("border", [False, True])
+def test_a_photo_of_one_line_is_left_as_it_is(border):
+    page = Page(64, 1000)
+    page.write(10, 44, ["thanh", "pho", "long", "an"])
+    photo = page.photo()
+    if border:  # of a cell, and what peeps in from the lines above and below
+        photo[1:3] = photo[-3:-1] = 60
+        cv2.putText(photo, "gyg", (300, -6), FONT, 1.0, 60, 2)
+        cv2.putText(photo, "hdh", (600, 82), FONT, 1.0, 60, 2)
+    (box,) = find_lines(photo)
+    assert (box.left, box.top, box.right, box.bottom) == (0, 0, 1000, 64)
+    assert np.array_equal(cut(photo, box), photo)
+
+
+def test_one_line_on_a_large_sheet_is_cut_out():
+    page = Page(600, 900)
+    page.write(100, 300, ["thanh", "pho", "long", "an"])
+    (box,) = find_lines(page.photo())
+    assert box.bottom - box.top < 120
+    assert shares(page, page.photo(), [box])[0, 0] > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 3), (400, 600), (50, 30_000)])
+@pytest.mark.parametrize("noise", [0.0, 6.0])
+def test_empty_paper_has_no_lines(shape, noise):
+    rng = np.random.default_rng(1)
+    light = np.linspace(140, 230, shape[1])[None] + rng.normal(0, noise, shape)
+    assert find_lines(np.clip(light, 0, 255).astype(np.uint8)) == []
+    assert find_lines(np.zeros(shape, np.uint8)) == []
+
+
+def test_ruled_paper_alone_has_no_lines():
+    assert find_lines(Page(500, 700).photo(rules=30)) == []
+
+
+def test_columns_of_a_crop_are_columns_of_the_photo():
+    page = notebook(4).turned(5)
+    photo = page.photo(noise=0)
+    for box in find_lines(photo):
+        assert box.angle == pytest.approx(-5, abs=1)
+        for column in range(0, box.right - box.left, 97):
+            top = box.start + column * np.tan(np.deg2rad(box.angle))
+            rows = np.clip(np.rint(top + np.arange(box.height)), 0, len(photo) - 1).astype(int)
+            crop = cut(photo, box)[:, column].astype(int)
+            original = photo[rows, box.left + column].astype(int)
+            assert (crop - original > -60).all()  # nothing is darker than there was ink
+
+
+@pytest.mark.parametrize("blob", [3, 9, 25])
+def test_a_photo_of_anything_takes_bounded_time(blob):
+    rng = np.random.default_rng(2)
+    texture = cv2.GaussianBlur(rng.normal(0, 1, (1500, 2000)).astype(np.float32), (0, 0), blob / 3)
+    begun = time.thread_time()
+    find_lines(np.where(texture > texture.std(), 60, 200).astype(np.uint8))
+    assert time.thread_time() - begun < 3
