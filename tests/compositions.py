@@ -47,9 +47,11 @@ def instances(profile):
         items = spec.get("foreach")
         if isinstance(items, str):
             items = values[items.removeprefix("${").removesuffix("}")]
+        if isinstance(items, list):
+            items = dict.fromkeys(items)
         found += [
             _fill(stage, key, spec.get("do", spec), values["profile"], item)
-            for key, item in (items or {"": {}}).items()
+            for key, item in ({"": {}} if items is None else items).items()
         ]
     return found
 
@@ -58,7 +60,7 @@ def _fill(stage, key, spec, profile, item):
     def fill(template):
         return re.sub(r"\$\{([\w.]+)\}", lambda found: known[found[1]], template)
 
-    known = {"key": key, "profile": profile} | {
+    known = {"key": key, "item": key, "profile": profile} | {
         f"item.{name}": value for name, value in (item or {}).items() if isinstance(value, str)
     }
     script = ROOT / fill(spec["cmd"]).split()[1]

@@ -1,0 +1,35 @@
+"""Stage export@SYSTEM: calibrate a finetuned system, and write it to read without torch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from netchu.compute import cap
+from netchu.errors import one_line_errors
+from netchu.params import Params, load_params
+
+
+def run(params: Params, system: str) -> None:
+    """Export one system; torch loads only after the caps are set."""
+    from netchu.releasing import release, time_reading
+
+    home = Path("models") / params.profile / system
+    release(params, system, home)
+    time_reading(params, home / "export", home / "export.speed.json")
+
+
+def main() -> None:
+    """Read the flags and export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("system", help="a system of params.yaml whose network ends in CTC")
+    system = parser.parse_args().system
+    with one_line_errors():
+        params = load_params()
+        params.system(system)
+        cap(params.compute)
+        run(params, system)
+
+
+if __name__ == "__main__":
+    main()
