@@ -25,10 +25,13 @@ def fetch(folder: Path) -> None:
     )
 
 
-def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
+def parse(
+    folder: Path, levels: Collection[str] = LEVELS, images: Path | None = None
+) -> Iterator[Line | Skipped]:
     """The rows in their order; a label without a space is a word, another one a line.
 
-    folder: the table itself, or the folder that holds it and no other.
+    folder: the table itself, or the folder that holds it and no other. images: the folder that
+    image paths are relative to; the table's own where none is named.
 
     Raises:
         NetchuError: there is no such table, it is not a CSV file in UTF-8, or a column is missing.
@@ -40,7 +43,7 @@ def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Ski
         if level not in levels:
             continue
         try:
-            content = (table.parent / row["image"]).read_bytes()
+            content = ((images or table.parent) / row["image"]).read_bytes()
         except (OSError, ValueError):
             yield Skipped(name, f"image is missing: {row['image']}")
         else:

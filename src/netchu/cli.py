@@ -1,0 +1,294 @@
+"""The command `netchu`: read photos of handwriting, or train on one's own lines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netchu import output
+from netchu.errors import NetchuError, one_line_errors
+
+if TYPE_CHECKING:
+    from netchu.adapting import Adaptation
+    from netchu.reader import Reader
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+"""What is read of a folder; a file that is named itself may be called anything."""
+
+LISTED = 10
+"""Rows left out that `netchu train` names on the screen; all of them stand in skipped.csv."""
+
+ROUGH = 30
+"""Held-out lines below which a figure says little."""
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None,
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+def main() -> None:
+    """The console's entry: UTF-8 whatever the locale, and silence where `| head` closes a pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        # A path that is no UTF-8 is shown by escapes, which are good JSON too.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    app()
+
+
+@contextmanager
+def _doorway() -> Iterator[None]:
+    """An error is one line and exit code 2, Ctrl-C one line and 130."""
+    with one_line_errors():
+        try:
+            yield
+        except KeyboardInterrupt:
+            print("netchu: stopped", file=sys.stderr)
+            raise SystemExit(130) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"netchu {version('netchu')}")
+        raise typer.Exit
+
+
+@app.callback()
+def netchu(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
+) -> None:
+    """Read Vietnamese handwriting, offline."""
+
+
+@app.command()
+def read(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH",
+            help="Images, folders (all images in them and below), or - for one on stdin.",
+        ),
+    ],
+    line: Annotated[
+        bool, typer.Option("--line", help="Each image is one line: do not look for lines.")
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON object for each image: path, text, confidence, size, and lines with "
+            "their boxes, characters and what else these might be.",
+        ),
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="A table with a row for each line of handwriting.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images read at a time.")] = 16,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Another model than netchu's own, from netchu train."),
+    ] = None,
+) -> None:
+    """Read photos of handwriting.
+
+    A photo is cut into lines, and their text is written to stdout in the order
+    given; of several photos each has its path above it.
+
+    \b
+    Examples:
+      netchu read photo.jpg
+      netchu read --json scans/ > readings.jsonl
+      curl -s https://example.org/form.png | netchu read -
+
+    An image that cannot be read stops nothing: it is named on stderr at the end.
+
+    \b
+    Exit codes:
+      0  every image was read (an empty sheet is read, too)
+      1  some could not be read
+      2  none could be read, or the command was wrong
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude one another; choose one")
+    with _doorway():
+        failed: list[NetchuError] = []
+        images = [image for path in paths for image in _images(path, failed)]
+        wanted = len(images) + len(failed)
+        results = _read(images, failed, _reader(model), line=line, batch=batch)
+        if as_json:
+            blocks = output.json_lines(results)
+        elif as_csv:
+            blocks = output.table(results)
+        else:
+            blocks = output.plain(results, headings=len(images) > 1)
+        for block in blocks:
+            print(block, end="", flush=True)
+        for error in failed:
+            print(f"netchu: {error}", file=sys.stderr)
+        if failed:
+            raise SystemExit(2 if len(failed) == wanted else 1)
+
+
+def _images(path: str, failed: list[NetchuError]) -> list[str]:
+    """`path` itself, or the images of a folder, sorted, hidden ones left out."""
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        return [path]
+    found = sorted(
+        image
+        for image in folder.rglob("*")
+        if image.suffix.lower() in IMAGES
+        and not any(part.startswith(".") for part in image.relative_to(folder).parts)
+        and image.is_file()
+    )
+    if not found:
+        kinds = ", ".join(IMAGES)
+        failed.append(NetchuError(f"{path}: no image in this folder, which is one of {kinds}"))
+    return [str(image) for image in found]
+
+
+def _reader(model: Path | None) -> Reader:
+    from netchu.reader import Reader
+
+    return Reader(model)
+
+
+def _read(
+    images: list[str], failed: list[NetchuError], reader: Reader, *, line: bool, batch: int
+) -> Iterator[output.Result]:
+    """Each image with its reading or error, in order, under a progress bar; `failed` fills up."""
+    from netchu.photos import MOST_BYTES
+
+    sources = (sys.stdin.buffer.read(MOST_BYTES) if path == "-" else path for path in images)
+    readings = reader.read_many(sources, line=line, batch=batch)
+    with _progress(len(images)) as advance:
+        for path, result in zip(images, readings, strict=True):
+            if isinstance(result, NetchuError):
+                failed.append(result)
+            yield path, result
+            advance()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr where that is a terminal and there is something to wait for."""
+    if total < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    # Only where stdout is the same terminal may rich move its text above the bar.
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda: bar.advance(task)
+
+
+@app.command()
+def train(
+    table: Annotated[
+        Path,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="A table image,label[,writer] in UTF-8: a row for each image of one line.",
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where the image paths begin.", show_default="the table's folder"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The new model; it must not be there yet.",
+            show_default="the table's name and -model",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The model to start from.", show_default="netchu's own"),
+    ] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(min=0.01, metavar="N", help="About so long at most; few lines take less."),
+    ] = 10.0,
+) -> None:
+    """Train the recogniser further on lines of your own.
+
+    Letters that it does not know become part of its alphabet. A part of the lines is held out, by
+    writer where the table names ten writers or more, to tell how well the model read them before
+    and reads them after. Needs more than reading does: pip install 'netchu[train]'
+
+    \b
+    Example:
+      netchu train --csv my_lines.csv --out my_model
+      netchu read --model my_model photo.jpg
+
+    \b
+    Exit codes:
+      0  the new model is written
+      2  nothing is written: training did not help, or something was wrong
+    """
+    with _doorway():
+        out = out or Path(f"{table.stem}-model")
+        _tell(_adapt(table, out, images=images, model=model, minutes=minutes), out)
+
+
+def _adapt(table: Path, out: Path, **wishes: Any) -> Adaptation:
+    try:
+        from netchu.compute import cap
+        from netchu.params import ComputeParams
+
+        cap(ComputeParams(threads=os.cpu_count() or 1, isa="native"))
+        from netchu.adapting import adapt
+    except ModuleNotFoundError as missing:
+        if str(missing.name).startswith("netchu"):
+            raise
+        raise NetchuError(
+            f"training needs {missing.name}, which reading does not: pip install 'netchu[train]'"
+        ) from None
+    return adapt(table, out, **wishes)
+
+
+def _tell(done: Adaptation, out: Path) -> None:
+    """Say what was learned from and what it brought."""
+    for row in done.skipped[:LISTED]:
+        print(f"left out: row {row.id.removeprefix('csv-').lstrip('0')}: {row.reason}",
+              file=sys.stderr)  # fmt: skip
+    if len(done.skipped) > LISTED:
+        print(f"left out: {len(done.skipped)} in all, see {out / 'skipped.csv'}", file=sys.stderr)
+    counts = done.lines
+    print(f"{counts['train']} lines taught it, {counts['val']} chose when to stop")
+    if done.letters:
+        print(f"new letters: {' '.join(done.letters)}")
+    print(f"CER on {counts['test']} lines held out: {_cer(done.before)} before, "
+          f"{_cer(done.after)} after")  # fmt: skip
+    if done.after["cer"] >= done.before["cer"]:
+        print("these lines do not confirm the gain: try both models on others", file=sys.stderr)
+    if counts["test"] < ROUGH:
+        print(f"fewer than {ROUGH} lines held out: these figures are rough", file=sys.stderr)
+    print(f"netchu read --model {out} PATH... reads with it")
+
+
+def _cer(rates: dict[str, float | int]) -> str:
+    cer, low, high = (100 * rates[name] for name in ("cer", "cer_low", "cer_high"))
+    return f"{cer:.1f} % ({low:.1f}–{high:.1f})"
