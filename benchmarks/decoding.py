@@ -1,0 +1,114 @@
+"""Does the language model help? Greedy decoding beside the beam, on validation lines.
+
+`python benchmarks/decoding.py MODEL LINES... --language-model FILE`, where MODEL is an exported
+model and LINES are folders of line tables. Of each table: the rates of both, in per cent, their
+difference with a 95 % interval by a bootstrap that draws the same writers (or lines) for both, the
+rate of edits among the digits alone, and milliseconds of one core per line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from netchu.codec import Codec
+from netchu.decoding.beam import BeamDecoder
+from netchu.decoding.greedy import Emission, greedy
+from netchu.errors import NetchuError, one_line_errors
+from netchu.exported import ExportedModel
+from netchu.images import decode, prepare
+from netchu.lines import read_table
+from netchu.metrics import bootstrap_groups, score
+
+RESAMPLES = 2000
+Decode = Callable[[NDArray[np.float32]], list[Emission]]
+
+
+def main() -> None:
+    """Read the flags, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("lines", type=Path, nargs="+")
+    parser.add_argument("--language-model", type=Path, required=True)
+    parser.add_argument("--most", type=int, default=300, help="lines of each table")
+    flags = parser.parse_args()
+    with one_line_errors():
+        model = ExportedModel(flags.model)
+        beam = BeamDecoder(model.alphabet, flags.language_model)
+        for folder in flags.lines:
+            compare(model, beam, folder, flags.most)
+
+
+def compare(model: ExportedModel, beam: BeamDecoder, folder: Path, most: int) -> None:
+    """Print one table's rates."""
+    table = read_table(folder)
+    chosen = table[table["split"] == "val"]
+    if chosen.empty:
+        raise NetchuError(f"{folder} has no validation line; name another table")
+    lines = chosen.sample(min(most, len(chosen)), random_state=1).reset_index(drop=True)
+    probabilities = [
+        model.probabilities(prepare(decode(image, name), model.preprocessing)[None])[0]
+        for image, name in zip(lines["image"], lines["id"], strict=True)
+    ]
+    codec = Codec(model.alphabet)
+    truths = lines["text"].tolist()
+    plain, plain_ms = read(probabilities, greedy, codec)
+    helped, helped_ms = read(probabilities, beam.decode, codec)
+    scores = score(truths, plain), score(truths, helped)
+    weights_RG, groups = draw(bootstrap_groups(lines))
+    print(f"{folder.name}: {len(lines)} lines; greedy {plain_ms:.2f} ms, beam {helped_ms:.2f} ms")
+    for name, edits, units in (("CER", "edits", "characters"), ("WER", "word_edits", "words"),
+                               ("SER", "wrong", "lines")):  # fmt: skip
+        sums = [np.bincount(groups, s[edits]) for s in scores]
+        whole = np.bincount(groups, scores[0][units])
+        change_R = 100 * (weights_RG @ (sums[1] - sums[0])) / (weights_RG @ whole)
+        low, high = np.quantile(change_R, (0.025, 0.975))
+        before, after = (100 * s.sum() / whole.sum() for s in sums)
+        print(f"  {name} {before:6.2f} → {after:6.2f}  ({low:+.2f} … {high:+.2f})")
+    numbered = [i for i, truth in enumerate(truths) if digits(truth)]
+    if numbered:
+        rates = [digit_rate(truths, texts, numbered) for texts in (plain, helped)]
+        print(f"  digits {rates[0]:.2f} → {rates[1]:.2f}")
+
+
+def read(
+    probabilities: Sequence[NDArray[np.float32]], decoder: Decode, codec: Codec
+) -> tuple[list[str], float]:
+    """The texts, and the milliseconds of one core that a line takes in the median."""
+    texts, seconds = [], []
+    for probabilities_TV in probabilities:
+        begin = time.thread_time()
+        ids = [emission.id for emission in decoder(probabilities_TV)]
+        seconds.append(time.thread_time() - begin)
+        texts.append(codec.decode(ids))
+    return texts, 1000 * float(np.median(seconds))
+
+
+def draw(groups: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """How often each resample takes each group (R, G), and the group of each line."""
+    codes, names = pd.factorize(np.asarray(groups, dtype=object))
+    rng = np.random.default_rng(1)
+    number = len(names)
+    weights_RG = rng.multinomial(number, np.full(number, 1 / number), size=RESAMPLES)
+    return weights_RG.astype(np.float64), codes
+
+
+def digits(text: str) -> str:
+    """The digits of a text."""
+    return "".join(letter for letter in text if letter.isdigit())
+
+
+def digit_rate(truths: Sequence[str], texts: Sequence[str], chosen: Sequence[int]) -> float:
+    """CER in per cent of the digits alone."""
+    scored = score([digits(truths[i]) for i in chosen], [digits(texts[i]) for i in chosen])
+    return float(100 * scored["edits"].sum() / scored["characters"].sum())
+
+
+if __name__ == "__main__":
+    main()
