@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -48,10 +49,11 @@ def run(*arguments, **options):
 
 
 def start(*arguments, **options):
-    """In a process of its own, with pipes."""
+    """In a process of its own, with pipes, and with Ctrl-C even where the tests run without it."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [*MAIN, *arguments, "--model", "model", "--line"]
-    return subprocess.Popen(command, **(pipes | options))
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, preexec_fn=heed, **(pipes | options))
 
 
 def test_one_photo_is_text_on_stdout(home):
