@@ -23,6 +23,9 @@ def cap(compute: ComputeParams) -> None:
         os.environ[name] = str(compute.threads)
     # Threads that wait asleep: spinning ones stall one another when the machine is busy otherwise.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    # One primitive for each layer and width of line: of the usual 1,024 most are made again and
+    # again, at every training step.
+    os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "8192"
     if compute.isa == "AVX2":
         os.environ.update(_AVX2)
 

@@ -115,6 +115,13 @@ class Curve(Callback):
         self.rows, self.seconds = state_dict["rows"], state_dict["seconds"]
 
 
+class Keeper(ModelCheckpoint):
+    """Knows the best epoch in another folder too, where Lightning's own would forget it."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict | {"dirpath": self.dirpath})
+
+
 def fit(
     recogniser: Recogniser,
     lines: pd.DataFrame,
@@ -152,7 +159,7 @@ def _fit(
     """Let Lightning train, from `last.ckpt` where a killed run left one."""
     curve = Curve(seed)
     every_epoch = partial(
-        ModelCheckpoint, folder, enable_version_counter=False, save_on_train_epoch_end=True
+        Keeper, folder, enable_version_counter=False, save_on_train_epoch_end=True
     )
     # Not the weights alone: Lightning then leaves out the average.
     best = every_epoch("best", monitor="val_cer")
@@ -203,7 +210,7 @@ def _data(
         train, plan_items(train, phase.joined, seed), val,
         phase_preprocessing(recogniser, phase), batch_size=phase.batch_size,
         steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
-        difficulty=phase.difficulty, seed=seed,
+        difficulty=phase.difficulty, seed=seed, workers=params.compute.workers,
     )  # fmt: skip
 
 

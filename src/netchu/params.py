@@ -30,10 +30,13 @@ class ComputeParams(Strict):
 
     threads: CPU threads of every stage. isa: the widest instruction set used (`AVX2` holds on any
     x86-64 machine since 2013; `native` is faster and gives other roundings elsewhere).
+    workers: processes that load lines beside a training; no byte depends on them.
     """
 
     threads: int = 2
     isa: Literal["AVX2", "native"] = "AVX2"
+    # Not in the representation, of which the key of a checkpoint is made.
+    workers: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True)
