@@ -184,7 +184,7 @@ def test_other_families_are_refused(tmp_path):
     [
         ("crnn_residual", {"height": 96, "width": 0.125, "layers": 1}),
         ("crnn_vgg", {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none",
-                      "hidden": 16}),
+                      "hidden": 16, "layers": 1}),
     ],
 )  # fmt: skip
 def test_recurrent_networks_are_exported_too(system, model, tmp_path):
