@@ -42,8 +42,8 @@ lines where no writer is known.
 
 {p50} ms for a line of 64×800 px from file to text, one core of {machine}.
 
-On {val_lines} validation lines, which chose nothing but the temperature: {before} CER before
-export and {after} after; onnxruntime and torch read every one of them the same.
+On {val_lines} validation lines, by which the epoch and the temperature were chosen: {before} CER
+before export and {after} after; onnxruntime and torch read every one of them the same.
 
 ## What its confidence means
 
