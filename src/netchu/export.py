@@ -11,7 +11,6 @@ import json
 import shutil
 import warnings
 from dataclasses import asdict, replace
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +26,13 @@ from netchu.checkpoint import save_model, weights_hash
 from netchu.codec import Codec
 from netchu.decoding.greedy import greedy
 from netchu.errors import NetchuError
-from netchu.exported import ExportedModel
+from netchu.exported import NETWORK, ExportedModel
 from netchu.images import WIDTH_STEP
 from netchu.loader import frame_batches
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
+from netchu.readings import joint
 
-GRAPH = "model.onnx"
 WEIGHTS = "model.safetensors"
 OPSET = 20
 """The first with GELU as one operator; onnxruntime has it since 1.17."""
@@ -73,7 +72,7 @@ def export(
     (partial / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read what it writes
     _point_into(graph, partial / WEIGHTS)
     graph.metadata_props.add(key="weights", value=weights_hash(partial))
-    onnx.save(graph, partial / GRAPH)
+    onnx.save(graph, partial / NETWORK)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -102,7 +101,7 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
                     "text": text,
                     "torch": codec.decode(e.id for e in ours),
                     "exported": codec.decode(e.id for e in theirs),
-                    "confidence": prod(e.probability for e in theirs) if theirs else 0.0,
+                    "confidence": joint([e.probability for e in theirs]),
                     "apart": float(apart_B[place]),
                 }
             )

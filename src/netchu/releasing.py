@@ -84,11 +84,10 @@ def _comparison(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
             f"{folder} reads {len(differing)} of {len(same)} lines not as torch does "
             f"({differing[0]} first); do not ship it"
         )
-    before = compare(recogniser, folder, lines)
-    truths = before["text"].tolist()
+    truths = same["text"].tolist()
     scored = score(truths, same["exported"].tolist())
     edits, characters = scored["edits"].to_numpy(), scored["characters"].to_numpy()
-    full = score(truths, before["torch"].tolist())
+    full = score(truths, _readings(recogniser, lines))
     curve = reject_curve(same["confidence"].to_numpy(), edits, characters)
     return {
         "lines": len(same),
@@ -98,6 +97,12 @@ def _comparison(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
         "reject": [{"kept": share, "cer": round(cer, DIGITS)} for share, cer in curve.items()],
         "size_mb": round(sum(p.stat().st_size for p in folder.iterdir()) / 1e6, 3),
     }
+
+
+def _readings(recogniser: CTCRecogniser, lines: pd.DataFrame) -> list[str]:
+    """In the order of `compare`'s rows."""
+    batches = frame_batches(lines, recogniser.preprocessing, 8)
+    return [reading.text for batch in batches for reading in recogniser.transcribe(batch)]
 
 
 def time_reading(params: Params, folder: Path, out: Path) -> dict[str, Any]:
