@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -323,3 +324,32 @@ def test_a_step_without_a_finite_gradient_is_left_out(tmp_path, monkeypatch, cap
     folder = trained(tmp_path, monkeypatch)
     assert "step 1 has no finite gradient" in capsys.readouterr().err
     assert pd.read_csv(folder / "history.csv")["val_loss"].notna().all()
+
+
+def test_a_pretraining_may_begin_with_the_weights_of_a_model(tmp_path, monkeypatch):
+    first = trained(tmp_path, monkeypatch)
+    grown = {"model": MODEL | {"weights": str(first), "mixers": 2}, "pretrain": [], "finetune": []}
+    params = small_project.params(profile="later", systems={"netchu_small": grown})
+    folder = train(params, "netchu_small", "pretrain")
+    old, new = load_model(first).state_dict(), load_model(folder).state_dict()
+    assert all(torch.equal(new[name], weight) for name, weight in old.items())
+    assert {name.split(".")[1] for name in set(new) - set(old)} == {"1"}
+    card = read_card(folder)
+    assert card["training"] == read_card(first)["training"]
+    assert card["provenance"]["pretrained"] == weights_hash(first)
+    shutil.rmtree(first)
+    assert train(params, "netchu_small", "finetune")  # the origin is not needed again
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"channels": [4, 4, 8, 12]}, r"backbone\S+ \(.*\) is no weight of this netchu_small"),
+        ({"weights": "nowhere"}, "nowhere holds no weights to begin with"),
+    ],
+)
+def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, told):
+    first = trained(tmp_path, monkeypatch)
+    grown = {"model": MODEL | {"weights": str(first)} | changes, "pretrain": [], "finetune": []}
+    with pytest.raises(NetchuError, match=told):
+        training.fresh(small_project.params(systems={"netchu_small": grown}), "netchu_small")

@@ -40,8 +40,10 @@ def train(params: Params, system: str, stage: str) -> Path:
     settings = params.system(system)
     phases = settings.pretrain if stage == "pretrain" else settings.finetune
     data = {name: fingerprint(params.lines / name) for phase in phases for name in phase.datasets}
-    start = settings.start or system
-    before = None if stage == "pretrain" else params.model_folder(start, "pretrain")
+    start = params.model_folder(settings.start or system, "pretrain")
+    # Lightning leaves a network in the mode it finds, and a loaded one is ready to read.
+    recogniser = (fresh(params, system) if stage == "pretrain" else load_model(start)).train()
+    before = recogniser.origin() if stage == "pretrain" else start
     card: dict[str, Any] = {
         "stage": stage,
         "provenance": {
@@ -52,8 +54,6 @@ def train(params: Params, system: str, stage: str) -> Path:
         },
     }
     scratch = CHECKPOINTS / params.profile / system / stage / _key(params, system, stage, card)
-    # Lightning leaves a network in the mode it finds, and a loaded one is ready to read.
-    recogniser = (load_model(before) if before else fresh(params, system)).train()
     results: list[PhaseResult] = []
     skipped: list[Skipped] = []
     for number, phase in enumerate(phases):
@@ -78,7 +78,7 @@ def train(params: Params, system: str, stage: str) -> Path:
 
 
 def fresh(params: Params, system: str) -> Recogniser:
-    """An untrained recogniser with first weights drawn by the seed."""
+    """A recogniser with its first weights: drawn by the seed, or those that its config names."""
     network = params.network(system)
     kind = system_class(network)
     config = build(

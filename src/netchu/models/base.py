@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import jiwer
 import lightning as L
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from netchu.errors import NetchuError
@@ -113,6 +114,31 @@ class Recogniser(L.LightningModule, ABC):
     def offline(cls, config: Any) -> Any:
         """`config` without what would fetch first weights: `load` overwrites them anyway."""
         return config
+
+    def origin(self) -> Path | None:
+        """The model directory whose weights it began with; None if they were drawn or fetched."""
+        return None
+
+    def begin_with(self, folder: Path) -> None:
+        """Take over the weights of a model directory; what it lacks keeps its own.
+
+        Raises:
+            NetchuError: no weights there, or others than this network's.
+        """
+        from safetensors.torch import load_file
+
+        try:
+            known = load_file(folder / "model.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise NetchuError(f"{folder} holds no weights to begin with ({error})") from None
+        own = self.state_dict()
+        for name, weight in known.items():
+            if name not in own or own[name].shape != weight.shape:
+                raise NetchuError(
+                    f"{folder}: {name} {tuple(weight.shape)} is no weight of this {self.system}; "
+                    "give it the config that stands in the folder's model.json"
+                )
+        self.load_state_dict(own | known)
 
     def fit_to(self, texts: Sequence[str]) -> None:
         """Learn what depends on the training texts (a greatest length, say); nothing by default."""

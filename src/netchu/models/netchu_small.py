@@ -8,7 +8,8 @@ for the 2020s"), which train three times as fast on a CPU and read all columns a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -25,6 +26,7 @@ class NetchuSmallConfig(Strict):
     """height: pixels. channels: of stem and blocks. mixers: blocks along the line.
 
     kernel: time steps that a mixer sees at once, odd. shortcut: weight of the second CTC head.
+    weights: a model directory whose weights it begins with; '' draws them.
     """
 
     height: int = 48
@@ -33,6 +35,7 @@ class NetchuSmallConfig(Strict):
     kernel: int = 9
     dropout: float = 0.1
     shortcut: float = 0.1
+    weights: str = ""
 
 
 class ResidualBlock(nn.Module):
@@ -104,6 +107,15 @@ class NetchuSmall(CTCRecogniser):
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, self.codec.size)
         self.add_shortcut(d)
+        if origin := self.origin():
+            self.begin_with(origin)
+
+    def origin(self) -> Path | None:
+        return Path(self.config.weights) if self.config.weights else None
+
+    @classmethod
+    def offline(cls, config: NetchuSmallConfig) -> NetchuSmallConfig:
+        return replace(config, weights="")
 
     @property
     def preprocessing(self) -> Preprocessing:
