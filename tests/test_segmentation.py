@@ -51,11 +51,11 @@ class Page:
         return turned
 
 
-def notebook(lines, pitch=70, seed=0, width=900):
+def notebook(lines, pitch=70, seed=0, width=900, words=WORDS):
     rng = np.random.default_rng(seed)
     page = Page(pitch * (lines + 2), width)
     for line in range(lines):
-        page.write(90 + int(rng.integers(30)), pitch * (line + 2) - 20, rng.choice(WORDS, 4))
+        page.write(90 + int(rng.integers(30)), pitch * (line + 2) - 20, rng.choice(words, 4))
     return page
 
 
@@ -85,18 +85,16 @@ def assert_cut_right(page, photo):
         assert cut(photo, box).shape == (box.height, box.right - box.left)
 
 
-# The same pages every time: of random ones with two or three lines one in a hundred fails (below).
-@settings(max_examples=15, deadline=None, derandomize=True)
-@given(lines=st.integers(2, 7), degrees=st.floats(-8, 8), seed=st.integers(0, 99))
+@settings(max_examples=15, deadline=None)
+@given(lines=st.integers(2, 7), degrees=st.floats(-8, 8), seed=st.integers(0, 2**32 - 1))
 def test_every_line_is_cut_with_all_its_marks_and_nothing_else(lines, degrees, seed):
     page = notebook(lines, seed=seed).turned(degrees)
     assert_cut_right(page, page.photo())
 
 
-@pytest.mark.xfail(reason="of few letters, all of them low, marks pass for a line", strict=True)
-@pytest.mark.parametrize(("lines", "seed"), [(2, 96), (3, 75)])
-def test_a_page_of_few_and_low_letters(lines, seed):
-    page = notebook(lines, seed=seed)
+@pytest.mark.parametrize("seed", range(4))
+def test_where_all_letters_are_low_marks_are_no_line(seed):
+    page = notebook(2 + seed, pitch=70 + 8 * seed, seed=seed, words=["an", "xa", "hoa", "mua"])
     assert_cut_right(page, page.photo())
 
 
@@ -121,6 +119,15 @@ def test_uneven_light_and_a_dark_desk():
     paper[: height // 2] *= 0.75
     paper[:, :40] = 30
     assert_cut_right(page, page.photo(paper))
+
+
+@pytest.mark.parametrize("desk", [30, 75, 120, 245])
+def test_a_sheet_that_lies_askew_on_a_desk(desk):
+    page = notebook(5).turned(4)
+    height, width = page.truth.shape
+    corners = [[40, 45], [width - 30, 25], [width - 45, height - 40], [55, height - 24]]
+    sheet = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), np.array(corners), 1)
+    assert_cut_right(page, page.photo(np.where(sheet, 215, desk).astype(np.float32)))
 
 
 def test_a_large_photo_is_cut_at_its_own_size():

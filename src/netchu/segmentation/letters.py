@@ -22,14 +22,20 @@ TALL = 1.0
 TOUCHING = 0.15
 """Share of such a blot that a second line covers at least."""
 APART = 0.9
-"""Letter heights from the nearest letter at which a mark is a speck."""
+"""Letter heights from the nearest letter at which what is too low for a letter is a speck."""
+LOW = 0.55
+"""Share of a line's letter height below which a row of lower blots close by is its marks."""
+THIN = 0.4
+"""Share of the line's ink per column below which it is."""
+REACH = 2.2
+"""Heights of the line's letters within which it is; larger marks reach as far to their letter."""
 LIFT = 0.15
 """Letter heights by which marks stand nearer below than above a letter that is not theirs."""
 
 
 def share_out(ink_HW: Mask) -> tuple[Labels, float]:
     """The number of its line, from 1 in reading order, at every pixel of ink; letters' height."""
-    _, found, sizes, _ = cv2.connectedComponentsWithStats(ink_HW, connectivity=8)
+    _, found, sizes, middles = cv2.connectedComponentsWithStats(ink_HW, connectivity=8)
     blots, stats = np.asarray(found, np.int32), np.asarray(sizes, np.int32)
     high, area = stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA].copy()
     area[0] = 0
@@ -38,8 +44,13 @@ def share_out(ink_HW: Mask) -> tuple[Labels, float]:
     if height < SMALLEST or not core.any():
         return np.zeros_like(blots), 0.0
     rows = find_rows(np.where(core, 255, 0).astype(np.uint8)[blots], height)
-    letters = _letters(blots, core, stats, height, rows)
-    return _with_marks(letters, blots, high < LARGEST * height, height), height
+    owner = rows.labels_HW[tuple(np.rint(middles.T[::-1]).astype(np.int64))]
+    owner[~core] = 0
+    is_marks = _of_marks(rows, owner, stats)
+    letters = _letters(blots, core, stats, height, _without(rows, is_marks))
+    reach = np.where(np.append(False, is_marks)[owner], REACH, APART) * height
+    reach[high >= LARGEST * height] = 0
+    return _with_marks(letters, blots, reach, height), height
 
 
 def _letter_height(high: NDArray[np.int32], area: NDArray[np.int32]) -> float:
@@ -50,6 +61,32 @@ def _letter_height(high: NDArray[np.int32], area: NDArray[np.int32]) -> float:
     order = np.argsort(high)
     total = np.cumsum(np.sqrt(area[order]))
     return float(high[order[np.searchsorted(total, USUAL * total[-1])]])
+
+
+def _of_marks(rows: Rows, owner: Labels, stats_N5: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which rows are the marks of another: where all letters are low, marks pass for some.
+
+    owner: the row in which each blot's middle is, 0 for none. stats_N5: OpenCV's of the blots.
+    """
+    left, right = np.zeros((2, len(rows.density_N)), np.int64)
+    high = np.full(len(rows.density_N), np.inf)
+    for row in np.unique(owner[owner > 0] - 1).tolist():
+        start, _, wide, tall, area = stats_N5[owner == row + 1].T
+        left[row], right[row] = start.min(), (start + wide).max()
+        high[row] = _letter_height(tall, area)
+    middle = (left + right) // 2
+    down_NN = rows.centres_NW[:, middle]
+    apart_NN = np.abs(down_NN - np.diag(down_NN))
+    beside_NN = (left[:, None] <= middle) & (middle < right[:, None])
+    close_NN = beside_NN & (apart_NN < REACH * high[:, None])
+    low_NN = high < LOW * high[:, None]
+    thin_NN = rows.density_N < THIN * rows.density_N[:, None]
+    return np.asarray((close_NN & low_NN & thin_NN).any(axis=0))
+
+
+def _without(rows: Rows, gone: NDArray[np.bool_]) -> Rows:
+    numbers = np.append(0, np.cumsum(~gone) * ~gone).astype(np.int32)
+    return Rows(numbers[rows.labels_HW], rows.centres_NW[~gone], rows.density_N[~gone])
 
 
 def _letters(
@@ -95,9 +132,9 @@ def _majority(
 
 
 def _with_marks(
-    letters_HW: Labels, blots_HW: Labels, writing: NDArray[np.bool_], letter_height: float
+    letters_HW: Labels, blots_HW: Labels, reach: NDArray[np.float64], letter_height: float
 ) -> Labels:
-    """Give every other blot to the line of the letter nearest to it; far ones are specks.
+    """Give every other blot to the line of the letter nearest to it, if that is within its reach.
 
     Most marks stand above their letter, and higher than dots stand below theirs, so letters are
     raised before distances are measured.
@@ -111,9 +148,8 @@ def _with_marks(
     line_of = np.zeros(int(np.max(nearest)) + 1, np.int32)
     line_of[nearest[raised > 0]] = raised[raised > 0]
     y, x = np.nonzero((letters_HW == 0) & (blots_HW > 0))
-    near = distance[y, x] < APART * letter_height
-    lines, *_ = _majority(blots_HW[y, x], np.where(near, line_of[nearest[y, x]], 0), len(writing))
-    lines[~writing] = 0
+    near = distance[y, x] < reach[blots_HW[y, x]]
+    lines, *_ = _majority(blots_HW[y, x], np.where(near, line_of[nearest[y, x]], 0), len(reach))
     shared = letters_HW.copy()
     shared[y, x] = lines[blots_HW[y, x]]
     return shared

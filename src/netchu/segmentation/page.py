@@ -26,6 +26,8 @@ FAINTEST = 0.1
 """Share of the paper's light that the faintest ink takes away."""
 DESK = 0.3
 """Where the ground is darker than this share of the paper, it is no paper."""
+EDGE = 25
+"""Pixels that the change from a desk to the sheet of paper is wide at most."""
 RULE = 1 / 6
 """Share of the page's width or height from which a straight stroke is a ruled line."""
 
@@ -69,8 +71,11 @@ def ground(grey_HW: Grey, reach: int) -> Grey:
     shrink = max(1, min(reach // 8, min(grey_HW.shape)))
     size = max(1, grey_HW.shape[1] // shrink), max(1, grey_HW.shape[0] // shrink)
     small = cv2.resize(grey_HW, size, interpolation=cv2.INTER_AREA)
-    kernel = np.ones((reach // shrink | 1,) * 2, np.uint8)
-    closed = cv2.blur(cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel), (3, 3))
+    side = reach // shrink | 1
+    # What is dark along the photo's edge goes on beyond it: a strip of desk is no ink.
+    wide = cv2.copyMakeBorder(small, side, side, side, side, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    closed = cv2.blur(closed[side:-side, side:-side], (3, 3))
     full = (grey_HW.shape[1], grey_HW.shape[0])
     return np.asarray(cv2.resize(closed, full, interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -78,7 +83,8 @@ def ground(grey_HW: Grey, reach: int) -> Grey:
 def _binarise(grey_HW: Grey) -> Mask:
     """Ink as 255: what is darker than the paper around it by half as much as the ink mostly is."""
     soft = np.asarray(cv2.GaussianBlur(grey_HW, (3, 3), 0), np.uint8)
-    paper = ground(soft, 48)
+    # Within reach of a darker ground, as at the sheet's edge, that ground is what counts.
+    paper = np.asarray(cv2.erode(ground(soft, 48), np.ones((EDGE, EDGE), np.uint8)), np.uint8)
     darkness = cv2.bitwise_not(np.asarray(cv2.divide(soft, paper, scale=255), np.uint8))
     darkness[paper < DESK * np.percentile(paper[::4, ::4], 90)] = 0
     sample = darkness[::2, ::2]

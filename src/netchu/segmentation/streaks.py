@@ -44,11 +44,12 @@ class Rows:
     """The lines of a page, numbered from 1 in reading order.
 
     labels_HW: the number of the line whose letters' middles run here. centres_NW: the height of
-    each line's middle at every column of the page.
+    each line's middle at every column of the page. density_N: each line's ink per column.
     """
 
     labels_HW: Labels
     centres_NW: Field
+    density_N: Field
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def find_rows(letters_HW: NDArray[np.uint8], letter_height: float) -> Rows:
     for number, row in enumerate(rows):
         middle = np.interp(places, np.arange(size[0]), row.centres)
         centres[number] = (middle + 0.5) * height / size[1] - 0.5
-    return Rows(np.asarray(renamed, np.int32), centres)
+    density = np.array([row.density for row in rows], np.float32)
+    return Rows(np.asarray(renamed, np.int32), centres, density)
 
 
 def _streaks(small_HW: Field) -> tuple[Labels, list[_Row]]:
