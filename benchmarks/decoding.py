@@ -1,6 +1,6 @@
 """Does the language model help? Greedy decoding beside the beam, on validation lines.
 
-`python benchmarks/decoding.py MODEL LINES... --language-model FILE`, where MODEL is an exported
+`python benchmarks/decoding.py MODEL LINES...`, where MODEL is an exported model with a language
 model and LINES are folders of line tables. Of each table: the rates of both, in per cent, their
 difference with a 95 % interval by a bootstrap that draws the same writers (or lines) for both, the
 rate of edits among the digits alone, and milliseconds of one core per line.
@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from netchu.bootstrap import bootstrap_groups, draw, paired
 from netchu.codec import Codec
-from netchu.decoding.beam import BeamDecoder
-from netchu.decoding.greedy import Emission, greedy
+from netchu.decoding.greedy import Decode, greedy
 from netchu.errors import NetchuError, one_line_errors
-from netchu.exported import ExportedModel
+from netchu.exported import ExportedModel, decoder
 from netchu.images import decode, prepare
 from netchu.lines import read_table
-from netchu.metrics import bootstrap_groups, score
+from netchu.metrics import score
 
 RESAMPLES = 2000
-Decode = Callable[[NDArray[np.float32]], list[Emission]]
 
 
 def main() -> None:
@@ -35,20 +34,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("lines", type=Path, nargs="+")
-    parser.add_argument("--language-model", type=Path, required=True)
     parser.add_argument("--most", type=int, default=300, help="lines of each table")
     flags = parser.parse_args()
     with one_line_errors():
         model = ExportedModel(flags.model)
-        beam = BeamDecoder(model.alphabet, flags.language_model)
+        if model.language_model is None:
+            raise NetchuError(f"{flags.model} holds no language model; name a model that does")
         for folder in flags.lines:
-            compare(model, beam, folder, flags.most)
+            compare(model, folder, flags.most)
 
 
-def compare(model: ExportedModel, beam: BeamDecoder, folder: Path, most: int) -> None:
+def compare(model: ExportedModel, folder: Path, most: int) -> None:
     """Print one table's rates."""
     table = read_table(folder)
-    chosen = table[table["split"] == "val"]
+    chosen = table[(table["split"] == "val") & (table["level"] == "line")]
     if chosen.empty:
         raise NetchuError(f"{folder} has no validation line; name another table")
     lines = chosen.sample(min(most, len(chosen)), random_state=1).reset_index(drop=True)
@@ -59,17 +58,18 @@ def compare(model: ExportedModel, beam: BeamDecoder, folder: Path, most: int) ->
     codec = Codec(model.alphabet)
     truths = lines["text"].tolist()
     plain, plain_ms = read(probabilities, greedy, codec)
-    helped, helped_ms = read(probabilities, beam.decode, codec)
+    helped, helped_ms = read(probabilities, decoder(model)[0], codec)
     scores = score(truths, plain), score(truths, helped)
-    weights_RG, groups = draw(bootstrap_groups(lines))
+    groups, names = pd.factorize(np.asarray(bootstrap_groups(lines), dtype=object))
+    weights_RG = draw(len(names), RESAMPLES, 1)
     print(f"{folder.name}: {len(lines)} lines; greedy {plain_ms:.2f} ms, beam {helped_ms:.2f} ms")
     for name, edits, units in (("CER", "edits", "characters"), ("WER", "word_edits", "words"),
                                ("SER", "wrong", "lines")):  # fmt: skip
         sums = [np.bincount(groups, s[edits]) for s in scores]
-        whole = np.bincount(groups, scores[0][units])
-        change_R = 100 * (weights_RG @ (sums[1] - sums[0])) / (weights_RG @ whole)
-        low, high = np.quantile(change_R, (0.025, 0.975))
-        before, after = (100 * s.sum() / whole.sum() for s in sums)
+        found = paired(*sums, np.bincount(groups, scores[0][units]), weights_RG)
+        before, after, low, high = (
+            100 * x for x in (found.before, found.after, found.low, found.high)
+        )
         print(f"  {name} {before:6.2f} → {after:6.2f}  ({low:+.2f} … {high:+.2f})")
     numbered = [i for i, truth in enumerate(truths) if digits(truth)]
     if numbered:
@@ -78,25 +78,16 @@ def compare(model: ExportedModel, beam: BeamDecoder, folder: Path, most: int) ->
 
 
 def read(
-    probabilities: Sequence[NDArray[np.float32]], decoder: Decode, codec: Codec
+    probabilities: Sequence[NDArray[np.float32]], decode_line: Decode, codec: Codec
 ) -> tuple[list[str], float]:
     """The texts, and the milliseconds of one core that a line takes in the median."""
     texts, seconds = [], []
     for probabilities_TV in probabilities:
         begin = time.thread_time()
-        ids = [emission.id for emission in decoder(probabilities_TV)]
+        ids = [emission.id for emission in decode_line(probabilities_TV)]
         seconds.append(time.thread_time() - begin)
         texts.append(codec.decode(ids))
     return texts, 1000 * float(np.median(seconds))
-
-
-def draw(groups: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """How often each resample takes each group (R, G), and the group of each line."""
-    codes, names = pd.factorize(np.asarray(groups, dtype=object))
-    rng = np.random.default_rng(1)
-    number = len(names)
-    weights_RG = rng.multinomial(number, np.full(number, 1 / number), size=RESAMPLES)
-    return weights_RG.astype(np.float64), codes
 
 
 def digits(text: str) -> str:

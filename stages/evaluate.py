@@ -13,16 +13,14 @@ from netchu.params import Params, load_params
 
 def run(params: Params, system: str) -> None:
     """Evaluate one system; torch loads only after the caps are set."""
-    from netchu import checkpoint, evaluation, tracking
+    from netchu import evaluation
+    from netchu.evaluation_run import track_evaluation
 
     home = Path("models") / params.profile / system
     begin = time.perf_counter()
-    metrics = evaluation.evaluate(params, system, home / "evaluation")
-    speed = evaluation.measure(params, system, home / "speed.json")
-    card = checkpoint.read_card(params.model_folder(system, "finetune"))
-    files = [home / "evaluation" / "metrics.json", home / "evaluation" / "predictions.parquet"]
-    seconds = time.perf_counter() - begin
-    tracking.track_evaluation(params, system, metrics, speed, card, seconds, files)
+    evaluation.evaluate(params, system, home / "evaluation")
+    evaluation.measure(params, system, home / "speed.json")
+    track_evaluation(params, system, time.perf_counter() - begin)
 
 
 def main() -> None:

@@ -7,16 +7,19 @@ from pathlib import Path
 
 from netchu.errors import one_line_errors
 from netchu.params import load_params
-from netchu.report import build_report
 
 
 def main() -> None:
-    """Read params.yaml and build the report."""
+    """Read params.yaml, build the report and let MLflow keep it."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()
-        models = Path("models") / params.profile
-        build_report(params, models, Path("reports") / params.profile)
+        from netchu import tracking
+        from netchu.report import build_report
+
+        folder = Path("reports") / params.profile
+        build_report(params, Path("models") / params.profile, folder)
+        tracking.track_report(params, folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Training on one's own lines, from the table to a model that reads them."""
 
 import csv
+import shutil
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import as_table
 from netchu import adapting
 from netchu.adapting import adapt, extended, own_lines
 from netchu.checkpoint import load_model, read_card, save_model
+from netchu.decoding.estimation import experts, write
+from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.images import decode, encode, prepare
-from netchu.lines import read_skipped
+from netchu.lines import Line, read_skipped
 from netchu.loader import PreparedLine, collate
 from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.reader import Reader
@@ -82,6 +86,8 @@ def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, mo
     monkeypatch.setattr(adapting, "PASSES", 32)
     monkeypatch.setattr(adapting, "EPOCHS", 4)
     Path("images/bad.png").write_bytes(b"no image")
+    start = shutil.copytree(start, home / "start")
+    (start / LANGUAGE_MODEL).write_bytes(b"of the start")
     extra = [("bad.png", "xo"), ("xxx.png", "xxx"), ("gone.png", "o")]
     done = adapt(write_table([*ROWS, *extra]), Path("new/mine"), model=start, minutes=1.0)
     assert done.lines == {"train": 19, "val": 4, "test": 4}
@@ -104,10 +110,31 @@ def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, mo
     assert [phase["stage"] for phase in card["training"]] == ["adapt"]
     assert str(home) not in Path("new/mine/model.json").read_text(encoding="utf-8")
 
+    assert (Path("new/mine") / LANGUAGE_MODEL).read_bytes() == b"of the start"
+    (Path("new/mine") / LANGUAGE_MODEL).unlink()
     readings = Reader("new/mine").read_many((f"images/{text}.png" for text in TEXTS), line=True)
     right = [reading.text == text for reading, text in zip(readings, TEXTS, strict=True)]
     assert sum(right) > 18
     assert isinstance(load_model(Path("new/mine"), "xo ß"), NetchuSmall)
+
+
+def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tmp_path):
+    recogniser = adapting.load_model(start, "xo ")
+    card = {"temperature": 1.25, "scales": {"characters": [0.5, 0.1], "lines": [0.7, 0.2]}}
+    lines = [Line(str(n), encode(drawn(text)), text, "", "mine", "line", "val", 64, 32)
+             for n, text in enumerate(["xox", "oxo", "xxo", "oxx", "ooo"] * 12)]  # fmt: skip
+    val = as_table(lines)
+    language = tmp_path / LANGUAGE_MODEL
+    texts = [line.text for line in lines]
+    write(experts(texts, texts, texts, texts), language)
+    few = adapting._confidences(recogniser, val[:49], language, card)
+    assert few == card
+    assert adapting._confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
+    many = adapting._confidences(recogniser, val, language, card)
+    assert many.keys() == card.keys()
+    assert many["temperature"] != 1.25
+    assert many["scales"] != card["scales"]
+    assert "scales" not in adapting._confidences(recogniser, val, None, card)
 
 
 def test_new_letters_leave_what_was_learned_alone(start):

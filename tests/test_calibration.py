@@ -8,17 +8,23 @@ from hypothesis.extra import numpy as stnp
 
 from netchu.calibration import (
     Evidence,
+    Judged,
     calibrate,
     calibration_error,
     character_confidences,
+    fit_scales,
     fit_temperature,
     gather,
+    judge,
     line_confidences,
     reject_curve,
     right_characters,
+    scale_errors,
 )
 from netchu.codec import Codec
+from netchu.decoding.greedy import greedy
 from netchu.errors import NetchuError
+from netchu.softmax import softmax
 
 CODEC = Codec("abc")
 
@@ -84,6 +90,46 @@ def test_a_lines_confidence_is_the_product_and_none_where_nothing_was_read():
 def test_a_network_that_reads_nothing_cannot_be_calibrated():
     with pytest.raises(NetchuError, match="train the network first"):
         gather([(logits_of(""), "a")], CODEC)
+
+
+def drawn_judged(characters, lines=800, seed=3):
+    """Decoded lines whose letters are wrong by the word, and surer of it than they should be."""
+    rng = np.random.default_rng(seed)
+    judged = []
+    for _ in range(lines):
+        sure = rng.uniform(0.7, 1, 4)
+        right = np.repeat(rng.random(4) < sure**2, characters)
+        judged.append(Judged(tuple(np.repeat(sure, characters)), tuple(right), bool(right.all())))
+    return judged
+
+
+def test_scales_mend_characters_and_lines_that_err_by_the_word():
+    judged = drawn_judged(5)
+    products = np.array([np.prod(line.characters) for line in judged])
+    wholes = np.array([line.whole for line in judged])
+    errors = scale_errors(judged)
+    assert calibration_error(products, wholes) > 0.1
+    assert errors["character_ece"] < 0.04
+    assert errors["line_ece"] < 0.05
+    scales = fit_scales(judged)
+    assert scales.lines.of(float(np.median(products))) > np.median(products)
+
+
+def test_judging_decodes_each_line_and_compares():
+    lines = [(softmax(logits_of(text)), truth)
+             for text, truth in (("abc", "abc"), ("abb", "acb"), ("", "a"))]  # fmt: skip
+    first, second, empty = judge(lines, CODEC, greedy)
+    assert (first.right, first.whole) == ((True, True, True), True)
+    assert (second.right, second.whole) == ((True, False, True), False)
+    assert second.characters == tuple(e.probability for e in greedy(lines[1][0]))
+    assert empty == ((), (), False)
+
+
+def test_lines_on_which_nothing_was_read_do_not_bend_the_scale():
+    judged = drawn_judged(2, lines=60)
+    empty = [Judged((), (), False)] * 60
+    assert fit_scales(judged + empty) == fit_scales(judged)
+    assert scale_errors(empty) == {"character_ece": 0.0, "line_ece": 0.0}
 
 
 @pytest.mark.parametrize(

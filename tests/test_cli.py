@@ -18,6 +18,7 @@ from bar_model import bars, write_bar_model
 from netchu import cli
 from netchu.images import encode
 from netchu.lines import Skipped
+from netchu.reader import Reader
 
 MAIN = [sys.executable, "-c", "from netchu.cli import main; main()"]
 BASE = {"NO_COLOR": "1", "COLUMNS": "100"}
@@ -59,6 +60,18 @@ def start(*arguments, **options):
 def test_one_photo_is_text_on_stdout(home):
     done = run("read", "1.png")
     assert (done.stdout, done.stderr, done.exit_code) == ("ạọ\n", "", 0)
+
+
+def test_the_network_alone_may_be_asked(home, monkeypatch):
+    asked = []
+
+    def made(model, **wishes):
+        asked.append(wishes)
+        return Reader(model, **wishes)
+
+    monkeypatch.setattr("netchu.reader.Reader", made)
+    assert run("read", "--greedy", "1.png").stdout == run("read", "1.png").stdout == "ạọ\n"
+    assert asked == [{"greedy": True}, {"greedy": False}]
 
 
 def test_folders_are_read_through_in_order(home):
@@ -257,9 +270,10 @@ def test_training_tells_what_it_did(home, monkeypatch):
 
 def test_a_gain_that_is_not_confirmed_is_no_success_story(capsys):
     from netchu.adapting import Adaptation
+    from netchu.commands.train import _tell
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.3}
-    cli._tell(Adaptation({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), cli.Path("m"))
+    _tell(Adaptation({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), cli.Path("m"))
     assert capsys.readouterr().err == (
         "these lines do not confirm the gain: try both models on others\n"
     )

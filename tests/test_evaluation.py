@@ -8,6 +8,7 @@ from bitsandbytes.nn import Linear4bit
 
 import small_project
 from netchu import evaluation
+from netchu.comparing import compare, pairs
 from netchu.errors import NetchuError
 from netchu.lines import write_table
 from netchu.models.base import LineBatch
@@ -59,7 +60,10 @@ def test_size_and_parameters_are_those_of_the_files(project):
     size = (folder / "model.safetensors").stat().st_size
     assert metrics["size_mb"] == round(size / 1e6, 3)
     network = evaluation.load_for_reading(project, "netchu_small")
-    assert metrics["parameters"] == sum(p.numel() for p in network.parameters())
+    weights = sum(p.numel() for p in network.parameters())
+    assert metrics["parameters"] == weights
+    buffers = sum(b.numel() * b.element_size() for b in network.buffers())
+    assert metrics["memory_mb"] == round((4 * weights + buffers) / 1e6, 3)
 
 
 def test_a_4_bit_weight_counts_as_the_weights_it_packs():
@@ -90,7 +94,23 @@ def test_variants_are_summarised_and_the_guarded_one_leads(project, monkeypatch)
     assert metrics["overall"]["cer"] == 0
     assert list(metrics["variants"]) == ["zero_shot"]
     assert metrics["variants"]["zero_shot"]["overall"]["loop_rate"] == 1
+    assert "sums" in metrics["overall"]
+    assert "sums" not in metrics["variants"]["zero_shot"]["overall"]
+    assert "tables" not in metrics["variants"]["zero_shot"]
     assert len(pd.read_parquet("out/predictions.parquet")) == 24
+
+
+def test_two_evaluations_can_be_compared(project, monkeypatch):
+    evaluation.evaluate(project, "netchu_small", Path("untrained"))
+    monkeypatch.setattr(
+        NetchuSmall, "transcribe", lambda self, batch: [Reading(t, 0.5, ()) for t in batch.texts]
+    )
+    evaluation.evaluate(project, "netchu_small", Path("perfect"))
+    ((before, after),) = pairs("untrained", "perfect")
+    rows = {(r.place, r.rate): r for r in compare(before, after)}
+    assert rows["overall", "cer"].after == 0
+    assert rows["overall", "cer"].verdict == "better"
+    assert ("drawn/word", "ser") in rows
 
 
 def test_a_system_that_loses_a_line_is_refused(project, monkeypatch):

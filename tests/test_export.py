@@ -124,6 +124,8 @@ def test_both_read_every_line_the_same(folder):
     assert compared["exported"].str.len().max() > 0
     assert compared["apart"].max() < 1e-4
     assert compared["confidence"].between(0, 1).all()
+    assert compared["decoded"].tolist() == compared["exported"].tolist()  # no language model
+    assert compared["decoded_confidence"].tolist() == pytest.approx(compared["confidence"].tolist())
 
 
 def test_another_network_is_told_apart(folder):

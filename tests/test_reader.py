@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -16,10 +18,15 @@ import small_project
 from bar_model import ALPHABET, BAR, HEIGHT, bars, write_bar_model
 from conftest import as_table
 from netchu import Reader, reader
+from netchu.checkpoint import save_model
+from netchu.decoding.estimation import experts, write
 from netchu.errors import NetchuError
+from netchu.evaluation import chosen_lines, evaluate
 from netchu.images import encode
+from netchu.lines import write_table
 from netchu.loader import frame_batches
 from netchu.models.base import LineBatch
+from netchu.platt import Scale
 from netchu.training import fresh
 
 
@@ -36,8 +43,12 @@ def bar_reader(folder):
 @pytest.fixture(scope="module")
 def real_folder(tmp_path_factory):
     """An untrained netchu_small, exported plainly."""
-    folder = tmp_path_factory.mktemp("real")
     network = fresh(small_project.params(), "netchu_small").eval()
+    return plainly_exported(network, tmp_path_factory.mktemp("real")), network
+
+
+def plainly_exported(network, folder):
+    """A model folder made without the project's own export, which takes longer."""
     torch.onnx.export(
         network, (torch.zeros(2, 1, 32, 96),), folder / "model.onnx", input_names=["images"],
         output_names=["logits"], dynamo=False,
@@ -51,7 +62,7 @@ def real_folder(tmp_path_factory):
         "temperature": 1.0,
     }
     (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
-    return folder, network
+    return folder
 
 
 def page(texts, gap=40):
@@ -168,6 +179,65 @@ def test_it_reads_as_the_network_does_in_evaluation(real_folder):
             assert read[line].confidence == pytest.approx(wanted.confidence, rel=1e-3)
             some += len(wanted.text)
     assert some > 0
+
+
+def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch):
+    """A network with opinions, read by the stage that evaluates it and by `Reader`."""
+    monkeypatch.chdir(tmp_path)
+    project = small_project.params()
+    write_table(small_project.drawn_lines("test", 12), project.lines / "drawn")
+    torch.manual_seed(4)
+    network = fresh(project, "netchu_small").eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() > 1:
+                weight.mul_(3)
+    trained = project.model_folder("netchu_small", "finetune")
+    trained.mkdir(parents=True)
+    save_model(network, trained, {"training": [], "provenance": {}})
+    (tmp_path / "model").mkdir()
+    plainly_exported(network, tmp_path / "model")
+    evaluate(project, "netchu_small", tmp_path / "evaluation")
+    rows = pd.read_parquet(tmp_path / "evaluation" / "predictions.parquet")
+    lines = chosen_lines(project).set_index("id")["image"]
+    alone = Reader(tmp_path / "model", greedy=True)
+    texts = [alone.read(lines[i], line=True).text for i in rows["id"]]
+    assert texts == list(rows["reading"])
+    assert len(set(texts)) > 5
+
+
+# With a language model.
+
+
+@pytest.fixture(scope="module")
+def helped(tmp_path_factory):
+    """The bar model beside a language model that has read `dada` and `baba` only."""
+    folder = write_bar_model(
+        tmp_path_factory.mktemp("helped"), temperature=30.0,
+        scales={"characters": [0.5, 0.25], "lines": [0.8, -0.5]},
+    )  # fmt: skip
+    texts = ["dada baba"] * 300
+    write(experts(texts, texts, ["da", "ba"], texts), folder / "language_model.npz")
+    return folder
+
+
+def test_a_language_model_in_the_folder_is_used_unless_the_network_is_asked_alone(helped):
+    photo = bars("dadah")
+    photo[photo == bars("dh")[0, 3 * BAR // 2]] = 255 - round(255 * 4.55 / 8)  # nearer to e
+    assert Reader(helped, greedy=True).read(photo, line=True).text.startswith("eaea")
+    assert Reader(helped).read(photo, line=True).text.startswith("dada")
+
+
+def test_its_scales_make_the_confidences(helped, tmp_path):
+    plain = shutil.copytree(helped, tmp_path / "plain")
+    card = json.loads((plain / "model.json").read_text())
+    del card["scales"]
+    (plain / "model.json").write_text(json.dumps(card))
+    before, after = (Reader(f).read(bars("dadah"), line=True).lines[0] for f in (plain, helped))
+    assert before.confidence == pytest.approx(np.prod([c.confidence for c in before.characters]))
+    scaled = [Scale(0.5, 0.25).of(c.confidence) for c in before.characters]
+    assert [c.confidence for c in after.characters] == pytest.approx(scaled)
+    assert after.confidence == pytest.approx(Scale(0.8, -0.5).of(float(np.prod(scaled))))
 
 
 # Many.

@@ -1,5 +1,6 @@
 import json
-import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import mlflow
@@ -7,147 +8,168 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-import small_project
-from netchu import evaluation, registry, tracking
-from netchu.checkpoint import load_model, read_card, write_json
+import tracked_project
+from netchu import tracking
 from netchu.errors import NetchuError
-from netchu.loader import frame_batches
-from netchu.params import Params
+from netchu.runs import Run
 
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Params:
-    """A trained, evaluated and tracked project; tests run inside its folder."""
-    home = tmp_path_factory.mktemp("tracked")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        # Six phases have more parameters than MLflow takes at once.
-        phases = {"pretrain": [], "finetune": [small_project.PHASE] * 6}
-        system = {"model": small_project.MODEL, **phases}
-        project = small_project.params(systems={"netchu_small": system})
-        small_project.write_lines(project)
-        folder = small_project.write_model(project)
-        tracking.track_training(project, "netchu_small", "finetune", folder)
-        out = Path("models/tiny/netchu_small/evaluation")
-        metrics = evaluation.evaluate(project, "netchu_small", out)
-        speed = {"latency_p50_ms": 3.0, "latency_p95_ms": 4.0, "lines": 2, "machine": "some"}
-        files = [out / "metrics.json"]
-        tracking.track_evaluation(
-            project, "netchu_small", metrics, speed, read_card(folder), 1.5, files
-        )
-        yield project
+DEAD = "http://127.0.0.1:9"  # the discard port: refused at once
 
 
 @pytest.fixture
-def client(project) -> MlflowClient:
-    return MlflowClient(tracking.STORE)
+def project(project_folder, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_project.put_store(project_folder))
+    return tracked_project.params(profile="tracked")
 
 
-def runs(client: MlflowClient, stage: str):
-    experiment = client.get_experiment_by_name("netchu-tiny")
-    return client.search_runs([experiment.experiment_id], f"tags.stage = '{stage}'")
+@pytest.fixture
+def runs(project):
+    """The runs of the project's experiment, newest first."""
+
+    def search():
+        client = MlflowClient(tracking._uri())
+        experiment = client.get_experiment_by_name("netchu-tracked")
+        return client.search_runs([experiment.experiment_id], run_view_type=3)
+
+    return search
 
 
-def test_each_stage_is_one_flat_finished_run_joined_by_its_weights(client):
-    (training,), (evaluated,) = runs(client, "finetune"), runs(client, "evaluate")
-    assert training.info.run_name == "netchu_small-finetune"
-    assert training.info.status == evaluated.info.status == "FINISHED"
-    assert training.data.tags["weights"] == evaluated.data.tags["weights"] != ""
-    for run in (training, evaluated):
-        assert run.data.tags["profile"] == "tiny"
-        assert {"system", "git_commit", "data", "device"} <= set(run.data.tags)
-        assert "mlflow.parentRunId" not in run.data.tags
+def write_table(folder: Path) -> Path:
+    file = folder / "some.csv"
+    file.write_text("a\n1\n")
+    return file
 
 
-def test_training_has_its_curve_time_parameters_and_files(client):
-    (run,) = runs(client, "finetune")
-    curve = client.get_metric_history(run.info.run_id, "train_loss")
-    assert [(m.step, m.value) for m in curve] == [(5, 4.0), (10, 3.0), (15, 2.0), (20, 1.5)]
-    assert len(client.get_metric_history(run.info.run_id, "val_cer")) == 4  # 3 and the kept one
-    assert run.data.metrics["train_seconds"] == 61.5
-    assert run.data.params["model.height"] == "32"
-    assert run.data.params["phase.5.batch_size"] == "2"
-    files = {f.path for f in client.list_artifacts(run.info.run_id)}
-    assert files == {"history.csv", "model.json", "skipped.csv"}
-
-
-def test_a_stage_without_a_phase_is_a_run_too(project, client):
-    # A checkpoint that is only fine-tuned has an empty pretraining.
-    folder = project.model_folder("netchu_small", "pretrain")
-    shutil.copytree(project.model_folder("netchu_small", "finetune"), folder)
-    card = read_card(folder)
-    write_json(card | {"training": []}, folder / "model.json")
-    header = (folder / "history.csv").read_text(encoding="utf-8").splitlines()[0]
-    (folder / "history.csv").write_text(header + "\n", encoding="utf-8")
-    tracking.track_training(project, "netchu_small", "pretrain", folder)
-    (run,) = runs(client, "pretrain")
-    assert run.data.metrics["size_mb"] > 0
-
-
-def test_evaluation_has_rates_size_speed_and_training_time(client):
-    (run,) = runs(client, "evaluate")
-    wanted = {"cer", "wer", "ser", "size_mb", "parameters", "latency_p50_ms", "latency_p95_ms",
-              "train_seconds", "evaluate_seconds", "drawn/line/cer"}  # fmt: skip
-    assert wanted <= set(run.data.metrics)
-    out = Path("models/tiny/netchu_small/evaluation/metrics.json")
-    stored = json.loads(out.read_text(encoding="utf-8"))["overall"]["cer"]
-    assert run.data.metrics["cer"] == stored
-    assert run.data.metrics["lines"] == 11  # the twelfth is a word
+def test_all_that_a_run_holds_arrives(project, project_folder, runs):
+    run = Run(
+        name="x evaluate",
+        tags={"stage": "evaluate", "family": ""},
+        # More parameters and metrics than MLflow takes at once.
+        settings={"model": {f"p{n}": n for n in range(150)}},
+        numbers={"cer": 0.5, "cer/drawn line": 0.25},
+        curves=[("loss", step, 1 / (step + 1)) for step in range(1200)],
+        files=[write_table(project_folder)],
+        note="| a |\n" * 3000,
+        data={"drawn": "cd" * 32},
+        split="test",
+        table=pd.DataFrame({"text": ["hoà"], "reading": ["hòa"]}),
+        seconds=90.0,
+    )
+    run_id = tracking.record(project, run, {"about": "this"})
+    (found,) = runs()
+    client = MlflowClient(tracking._uri())
+    assert (found.info.run_id, found.info.run_name) == (run_id, "x evaluate")
+    assert found.info.status == "FINISHED"
+    assert found.info.end_time - found.info.start_time >= 90_000
+    assert found.data.tags["stage"] == "evaluate"
+    assert "family" not in found.data.tags  # MLflow shows an empty tag as a hole
+    assert 0 < len(found.data.tags["mlflow.note.content"]) <= 8000
+    assert found.data.params["model.p149"] == "149"
+    assert {"seed": "7", "compute.threads": "1"}.items() <= found.data.params.items()
+    assert found.data.metrics["cer/drawn line"] == 0.25
+    assert found.data.metrics["loss"] == 1 / 1200
+    (given,) = found.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("drawn", "cd" * 18)
+    assert given.tags[0].value == "test"
+    assert {f.path for f in client.list_artifacts(run_id)} == {"some.csv", tracking.TABLE}
+    assert client.get_experiment(found.info.experiment_id).tags["about"] == "this"
     assert Path("mlartifacts").is_dir()
 
 
-def test_a_dead_server_costs_one_line_and_no_stage(project, monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    folder = project.model_folder("netchu_small", "finetune")
-    tracking.track_training(project, "netchu_small", "finetune", folder)
+def test_the_experiment_opens_on_its_runs_and_shows_the_leaderboard(project, runs):
+    tracking.track_report(project, tracked_project.write_report(Path("reports/tracked")))
+    tags = MlflowClient(tracking._uri()).get_experiment_by_name("netchu-tracked").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    note = tags["mlflow.note.content"]
+    assert note.startswith("| system | CER |")
+    assert note.endswith(" |")  # cut between two lines
+    assert [run.info.run_name for run in runs()] == ["report"]
+
+
+def test_of_several_processes_the_first_records_a_training(project, runs, monkeypatch):
+    tracked_project.write_system(project, "aa", 10)
+    folder = tracked_project.home(project) / "finetune"
+    tracking.track_training(project, tracked_project.SYSTEM, "finetune", folder)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    tracking.track_training(project, tracked_project.SYSTEM, "finetune", folder)
+    (run,) = runs()
+    assert run.data.tags["weights"] == "aa"
+
+
+def test_a_run_that_breaks_off_is_marked_and_costs_one_line(project, runs, capsys):
+    tracking.track(project, Run("x", {}, files=[Path("nowhere.csv")]))
+    assert capsys.readouterr().err.count("\n") == 1
+    assert [run.info.status for run in runs()] == ["FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (DEAD, DEAD),
+        ("http://me:secret@127.0.0.1:9", DEAD),
+        ("nonsense://somewhere", "nonsense://somewhere"),
+    ],
+)
+def test_a_server_that_is_not_there_costs_one_line_and_no_stage(
+    project, monkeypatch, capsys, address, shown
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    tracking.track(project, Run("x", {}))
     error = capsys.readouterr().err.strip()
-    assert error.startswith("netchu: not tracked, http://127.0.0.1:9: ")
+    assert error.startswith(f"netchu: not tracked, {shown}: ")
     assert len(error.splitlines()) == 1
+    assert "secret" not in error
 
 
-def test_registering_with_a_dead_server_is_a_clear_error(project, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(NetchuError, match="did not register netchu_small"):
-        registry.register_best(project)
+class OldServer(BaseHTTPRequestHandler):
+    """A server that knows its version and none of what is asked of it."""
+
+    def do_GET(self):
+        known = self.path == "/version"
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        self.wfile.write(b"1.30.0" if known else b"<html>not here</html>")
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
 
 
-def test_the_champion_reads_what_the_model_directory_reads(project, client):
-    assert registry.register_best(project) == "1"
-    mlflow.set_tracking_uri(tracking.STORE)
-    champion = mlflow.pyfunc.load_model("models:/netchu@champion")
-    lines = evaluation.chosen_lines(project)
-    answer = champion.predict(pd.DataFrame({"image": lines["image"]}))
-    model = load_model(project.model_folder("netchu_small", "finetune"))
-    direct = {
-        i: r
-        for batch in frame_batches(lines, model.preprocessing, 16)
-        for i, r in zip(batch.ids, model.transcribe(batch), strict=True)
-    }
-    assert answer["text"].tolist() == [direct[i].text for i in lines["id"]]
-    assert answer["confidence"].tolist() == [direct[i].confidence for i in lines["id"]]
-    (run,) = runs(client, "evaluate")
-    assert client.get_model_version_by_alias("netchu", "champion").run_id == run.info.run_id
+@pytest.fixture
+def old_server(monkeypatch):
+    server = HTTPServer(("127.0.0.1", 0), OldServer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    server.server_close()
 
 
-def test_the_best_system_is_the_one_of_the_lowest_cer(project, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    system = {"model": {}, "pretrain": [], "finetune": []}
-    several = small_project.params(
-        systems={"crnn_vgg": system, "trocr": system, "crnn_residual": system}
-    )
-    with pytest.raises(NetchuError, match="no system of profile tiny is evaluated"):
-        registry.best_system(several)
-    for name, cer in (("crnn_vgg", 0.3), ("trocr", 0.2)):
-        folder = Path("models/tiny", name, "evaluation")
-        folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps({"overall": {"cer": cer}}))
-    assert registry.best_system(several) == "trocr"
+def test_a_server_of_another_version_is_named(project, old_server, capsys):
+    tracking.track(project, Run("x", {}))
+    error = capsys.readouterr().err
+    assert f"it runs MLflow 1.30.0, and this is {mlflow.__version__} (" in error
+    assert error.count("\n") == 1
 
 
-def test_a_table_without_images_and_a_broken_image_are_named(project):
-    reader = registry.ImageReader(load_model(project.model_folder("netchu_small", "finetune")))
-    with pytest.raises(NetchuError, match="no column 'image'"):
-        reader.predict(pd.DataFrame({"picture": [b""]}))
-    with pytest.raises(NetchuError, match="image 0: not an image"):
-        reader.predict(pd.DataFrame({"image": [b"no"]}))
+def test_what_a_uri_does_not_name_is_told(project, monkeypatch):
+    with pytest.raises(NetchuError, match=r"did not give models:/nothing@champion: .*nothing"):
+        tracking.model_folder("models:/nothing@champion")
+    with pytest.raises(NetchuError, match="did not give models:/nothing/1: "):
+        tracking.model_folder("models:/nothing/1")
+    run_id = tracking.record(project, Run("x", {}, files=[write_table(Path.cwd())]))
+    with pytest.raises(NetchuError, match="holds no exported model; name one that 'make register'"):
+        tracking.model_folder(f"runs:/{run_id}/")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
+    with pytest.raises(NetchuError, match=r"http://127\.0\.0\.1:9 did not give"):
+        tracking.model_folder("models:/nothing/1")
+
+
+def test_the_table_can_be_read_by_mlflow(project):
+    table = pd.DataFrame({"text": ["hoà", "Đắk"], "right": [True, False]})
+    run_id = tracking.record(project, Run("x", {}, table=table))
+    path = MlflowClient(tracking._uri()).download_artifacts(run_id, tracking.TABLE)
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    assert content["columns"] == ["text", "right"]
+    assert content["data"] == [["hoà", True], ["Đắk", False]]

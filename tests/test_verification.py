@@ -13,7 +13,18 @@ REPORT = {
     "systems": {
         "netchu_small": {
             "overall": {"cer": 0.05, "wer": 0.2, "ser": 0.6, "lines": 100, "cer_low": 0.04},
-            "datasets": {"drawn": {"line": {"cer": 0.05, "wer": 0.2, "ser": 0.6, "lines": 100}}},
+            "datasets": {
+                "drawn": {
+                    "line": {
+                        "cer": 0.05,
+                        "wer": 0.2,
+                        "ser": 0.6,
+                        "lines": 100,
+                        "lines_hash": "ab",
+                        "sums": {"lines": [60, 40]},
+                    }
+                }
+            },
             "size_mb": 6.7,
             "parameters": 1_675_000,
         }
@@ -54,6 +65,10 @@ def test_the_same_report_and_one_within_the_tolerance_hold(compare):
         (lambda s: s["netchu_small"].update(size_mb=6.8), "size_mb"),
         (lambda s: s["netchu_small"].update(parameters=1_675_001), "parameters"),
         (lambda s: s["netchu_small"]["overall"].update(lines=99), "overall/lines"),
+        (
+            lambda s: s["netchu_small"]["datasets"]["drawn"]["line"].update(lines_hash="cd"),
+            "drawn/line/lines_hash",
+        ),
     ],
 )
 def test_a_figure_that_is_not_reproduced_is_named(compare, change, place):
@@ -63,7 +78,7 @@ def test_a_figure_that_is_not_reproduced_is_named(compare, change, place):
 
 def test_a_system_that_is_gone_fails_every_figure_of_it(compare):
     failures = compare(lambda systems: systems.clear())
-    assert len(failures) == 10
+    assert len(failures) == 11
     assert all("nothing was rebuilt" in failure for failure in failures)
 
 
@@ -95,3 +110,13 @@ def test_missing_broken_and_empty_reports_are_named(tmp_path):
     bad.write_text("{}")
     with pytest.raises(NetchuError, match="holds no figure"):
         verify(bad, good, 0.02)
+    bad.write_text('{"systems": {"a": {"overall": {"cer": NaN}}}}')
+    with pytest.raises(NetchuError, match=r"bad\.json holds NaN"):
+        verify(good, bad, 0.02)
+
+
+def test_sums_by_writer_are_no_figures_to_reproduce(compare):
+    def other_sums(systems):
+        systems["netchu_small"]["datasets"]["drawn"]["line"]["sums"]["lines"] = [50, 50]
+
+    assert compare(other_sums) == []

@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from netchu.checkpoint import load_model, read_card, weights_hash
+from netchu.confidences import calibrated
+from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.export import export, rounded
-from netchu.exported import SHIPPED
+from netchu.exported import SCALES, SHIPPED
 from netchu.fitting import PhaseResult, fit, validation_lines
 from netchu.images import prepared_width
 from netchu.lines import Line, Skipped, write_skipped
@@ -37,6 +40,7 @@ from netchu.params import (
 )
 from netchu.sources import csv
 from netchu.splits import split_writers
+from netchu.transcription import read_lines
 
 Rates = dict[str, float | int]
 """What `metrics.summarise` gives."""
@@ -49,6 +53,9 @@ HELD_OUT = 0.15
 
 LEARNING_RATE = 5e-4
 """A fraction of that of the first training, so that what was learned there is kept."""
+
+CALIBRATING = 50
+"""Validation lines from which on confidences are fitted to them anew."""
 
 SEED = 0
 EPOCHS = 10
@@ -104,7 +111,8 @@ def adapt(
     new = extended(old, letters)
     phase = _phase(new, lines, minutes)
     result = _fit(new, lines, phase, out)
-    _check_gain(_rates(old, validation_lines(lines, phase)), result, table)
+    val = validation_lines(lines, phase)
+    _check_gain(_rates(old, val), result, table)
     new = rounded(new)
     test = lines[lines["split"] == "test"].reset_index(drop=True)
     before, after = _rates(old, test), _rates(new, test)
@@ -113,10 +121,22 @@ def adapt(
         "training": [*card.get("training", []), result.summary() | {"stage": "adapt"}],
         "figures": {"before": before, "after": after},
     }
-    export(new, out, told, temperature=card.get("temperature", 1.0))
+    language_model = start / LANGUAGE_MODEL if (start / LANGUAGE_MODEL).is_file() else None
+    sure = _confidences(new, val, language_model, card)
+    export(new, out, told | sure, sure["temperature"], language_model)
     write_skipped(skipped, out)
     counts = {str(split): int(count) for split, count in lines["split"].value_counts().items()}
     return Adaptation(counts, letters, skipped, before, after)
+
+
+def _confidences(
+    recogniser: CTCRecogniser, val: pd.DataFrame, language_model: Path | None, card: dict[str, Any]
+) -> dict[str, Any]:
+    """Temperature and scales, fitted to the validation lines or, where these are few, the old."""
+    if len(val) < CALIBRATING:
+        kept = {name: card[name] for name in ("temperature", SCALES) if name in card}
+        return {"temperature": 1.0} | kept
+    return calibrated(recogniser, val, language_model).card()
 
 
 def _check_gain(before: Rates, result: PhaseResult, table: Path) -> None:
@@ -258,11 +278,8 @@ def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: P
 
 
 def _rates(recogniser: Recogniser, lines: pd.DataFrame) -> Rates:
-    read: dict[str, str] = {}
-    for batch in frame_batches(lines, recogniser.preprocessing, batch_size=16):
-        readings = recogniser.transcribe(batch)
-        read |= {i: reading.text for i, reading in zip(batch.ids, readings, strict=True)}
-    scored = score(lines["text"].tolist(), lines["id"].map(read).tolist())
+    texts = [reading.text for reading in read_lines(recogniser, lines, batch_size=16)]
+    scored = score(lines["text"].tolist(), texts)
     return summarise(scored, bootstrap_groups(lines), 1000, SEED)
 
 

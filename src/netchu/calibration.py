@@ -1,23 +1,32 @@
-"""Whether a confidence means what it says, and the temperature that makes it so.
+"""Whether a confidence means what it says, and what makes it so.
 
 A CTC network's logits are divided by one number, the temperature, before the softmax (Guo et al.
 2017, "On calibration of modern neural networks"). It changes no reading, only how sure it is. It is
 fitted so that the probabilities of single characters fit how often they are right; the product of
 a line's characters is then the probability that the whole line is.
+
+What a language model has settled is another matter: letters of one word are wrong together, and a
+letter may be likelier than the network holds it. There two scales are fitted (`platt.py`), one for
+characters and one for the product of a line's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
+from netchu import platt
 from netchu.codec import Codec
-from netchu.decoding.greedy import greedy
+from netchu.decoding.greedy import Decode, greedy
 from netchu.errors import NetchuError
+from netchu.platt import Scale
+from netchu.readings import joint
+from netchu.softmax import softmax
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -50,6 +59,21 @@ class Evidence:
     line_right_L: Bools
 
 
+class Judged(NamedTuple):
+    """A decoded line: its characters' confidences, which are right, and whether all of it is."""
+
+    characters: tuple[float, ...]
+    right: tuple[bool, ...]
+    whole: bool
+
+
+class Scales(NamedTuple):
+    """Of characters, and of the products of lines' scaled characters."""
+
+    characters: Scale
+    lines: Scale
+
+
 Confidences = Callable[[Evidence, float], Floats]
 """Confidences of characters or lines at a temperature."""
 
@@ -62,7 +86,7 @@ def gather(lines: Iterable[tuple[Floats, str]], codec: Codec) -> Evidence:
     """
     rows, ids, right, numbers, line_right = [], [], [], [], []
     for number, (logits_TV, truth) in enumerate(lines):
-        emissions = greedy(_softmax(logits_TV, 1.0))
+        emissions = greedy(softmax(logits_TV))
         reading = codec.decode(e.id for e in emissions)
         for e in emissions:
             surest = e.begin + int(logits_TV[e.begin : e.end, e.id].argmax())
@@ -106,6 +130,50 @@ def calibrate(evidence: Evidence) -> dict[str, float]:
     }
 
 
+def judge(
+    lines: Iterable[tuple[NDArray[np.float32], str]], codec: Codec, decode: Decode
+) -> list[Judged]:
+    """Decode the probabilities (T, V) of each line and compare with its truth (NFC)."""
+    judged = []
+    for probabilities_TV, truth in lines:
+        emissions = decode(probabilities_TV)
+        reading = codec.decode(e.id for e in emissions)
+        right = tuple(right_characters(truth, reading))
+        judged.append(Judged(tuple(e.probability for e in emissions), right, reading == truth))
+    return judged
+
+
+def fit_scales(judged: Sequence[Judged]) -> Scales:
+    """The scales that fit how often characters and lines are right."""
+    confidences = [sure for line in judged for sure in line.characters]
+    right = [mark for line in judged for mark in line.right]
+    characters = platt.fit(np.array(confidences), np.array(right, np.bool_))
+    written = [line for line in judged if line.characters]
+    products = [joint([characters.of(sure) for sure in line.characters]) for line in written]
+    wholes = np.array([line.whole for line in written], np.bool_)
+    return Scales(characters, platt.fit(np.array(products), wholes))
+
+
+def scale_errors(judged: Sequence[Judged]) -> dict[str, float]:
+    """Expected calibration errors of characters and lines, by scales of every other line."""
+    characters: list[float] = []
+    right: list[bool] = []
+    lines, wholes = [], []
+    for half, scales in (
+        (judged[::2], fit_scales(judged[1::2])), (judged[1::2], fit_scales(judged[::2])),
+    ):  # fmt: skip
+        for line in half:
+            sure = [scales.characters.of(confidence) for confidence in line.characters]
+            characters += sure
+            right += line.right
+            lines.append(scales.lines.of(joint(sure)))
+            wholes.append(line.whole)
+    return {
+        "character_ece": round(calibration_error(np.array(characters), np.array(right)), DIGITS),
+        "line_ece": round(calibration_error(np.array(lines), np.array(wholes)), DIGITS),
+    }
+
+
 def right_characters(truth: str, reading: str) -> list[bool]:
     """Of each character of `reading`, whether the best alignment finds it in `truth`."""
     right = [False] * len(reading)
@@ -131,7 +199,7 @@ def fit_temperature(evidence: Evidence) -> float:
 
 def character_confidences(evidence: Evidence, temperature: float) -> Floats:
     """The probability of each character (N) at a temperature."""
-    probabilities_NV = _softmax(evidence.logits_NV, temperature)
+    probabilities_NV = softmax(evidence.logits_NV, temperature)
     chosen: Floats = probabilities_NV[np.arange(len(evidence.ids_N)), evidence.ids_N]
     return chosen
 
@@ -147,8 +215,10 @@ def line_confidences(evidence: Evidence, temperature: float) -> Floats:
 def calibration_error(confidence_N: Floats, right_N: Bools) -> float:
     """Expected calibration error: how far confidence and share of right ones lie apart.
 
-    In groups of equal size, ordered by confidence; 0 is perfect, 1 is the worst.
+    In groups of equal size, ordered by confidence; 0 is perfect (or nothing), 1 is the worst.
     """
+    if not len(confidence_N):
+        return 0.0
     order = np.argsort(confidence_N, kind="stable")
     groups = [g for g in np.array_split(order, BINS) if len(g)]
     apart = [abs(confidence_N[g].mean() - right_N[g].mean()) * len(g) for g in groups]
@@ -188,9 +258,3 @@ def _part(evidence: Evidence, rest: int) -> Evidence:
 def _loss(confidence_N: Floats, right_N: Bools) -> float:
     sure_N = np.clip(confidence_N, 1e-6, 1 - 1e-6)
     return float(-np.where(right_N, np.log(sure_N), np.log1p(-sure_N)).mean())
-
-
-def _softmax(logits_NV: Floats, temperature: float) -> NDArray[np.float32]:
-    scaled_NV = (logits_NV - logits_NV.max(-1, keepdims=True)) / temperature
-    powers_NV = np.exp(scaled_NV, dtype=np.float32)
-    return np.asarray(powers_NV / powers_NV.sum(-1, keepdims=True), np.float32)

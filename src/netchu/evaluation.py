@@ -7,7 +7,6 @@ dropped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ from torch import nn
 from netchu.benchmark import measure_speed
 from netchu.checkpoint import load_model, read_card, weight_files, write_json
 from netchu.errors import NetchuError
-from netchu.lines import LEVELS, read_table
-from netchu.loader import frame_batches
-from netchu.metrics import DIGITS, bootstrap_groups, score, summarise
-from netchu.models.base import LineBatch, Recogniser
+from netchu.figures import write_figures
+from netchu.lines import read_table
+from netchu.metrics import DIGITS
+from netchu.metrics.summary import summaries
+from netchu.models.base import Recogniser
 from netchu.params import Params
-from netchu.readings import Reading
 from netchu.text import loops
-
-Reader = Callable[[LineBatch], list[Reading]]
+from netchu.transcription import Transcribe, read_lines
 
 MAIN = "main"
 """The variant of a system that reads in one way only."""
@@ -76,8 +74,15 @@ def evaluate(params: Params, system: str, out: Path) -> dict[str, Any]:
     predictions = _predict(params, system, recogniser, variants, lines)
     main = main_variant(list(variants))
     looped = getattr(recogniser, "looped", loops)
-    summaries = {
-        variant: _summaries(params, predictions[predictions["variant"] == variant], looped)
+    figures = {
+        variant: summaries(
+            predictions[predictions["variant"] == variant],
+            params.evaluate.datasets,
+            params.evaluate.resamples,
+            params.seed,
+            looped,
+            details=variant == main,
+        )
         for variant in variants
     }
     metrics: dict[str, Any] = {
@@ -87,15 +92,16 @@ def evaluate(params: Params, system: str, out: Path) -> dict[str, Any]:
         "note": params.system(system).note,
         "hub_note": str(getattr(recogniser, "hub_note", "")),
         "size_mb": size_mb(folder),
+        "memory_mb": memory_mb(recogniser),
         "parameters": count_parameters(recogniser),
         "training": read_card(folder)["training"],
         "main": main,
-        **summaries[main],
-        "variants": {name: s for name, s in summaries.items() if name != main},
+        **figures[main],
+        "variants": {name: found for name, found in figures.items() if name != main},
     }
     out.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(out / "predictions.parquet", index=False)
-    write_json(metrics, out / "metrics.json")
+    write_figures(metrics, out / "metrics.json")
     return metrics
 
 
@@ -123,7 +129,7 @@ def load_for_reading(params: Params, system: str) -> Recogniser:
     return recogniser
 
 
-def variants_of(recogniser: Recogniser) -> dict[str, Reader]:
+def variants_of(recogniser: Recogniser) -> dict[str, Transcribe]:
     """The ways a recogniser reads; most have one, a language model has guards to switch off."""
     variants = getattr(recogniser, "variants", None)
     return dict(variants()) if variants else {MAIN: recogniser.transcribe}
@@ -138,69 +144,42 @@ def _predict(
     params: Params,
     system: str,
     recogniser: Recogniser,
-    variants: dict[str, Reader],
+    variants: dict[str, Transcribe],
     lines: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row for each line and variant, in the order of `lines`."""
-    rows: list[dict[str, Any]] = []
+    """One row for each line and variant, by variant, dataset and id."""
+    known = lines.drop(columns="image")
+    parts = []
     with Progress() as progress:
         task = progress.add_task(f"reading with {system}", total=len(lines) * len(variants))
-        for dataset, part in lines.groupby("dataset", sort=False):
-            batches = frame_batches(part, recogniser.preprocessing, params.evaluate.batch_size)
-            for batch in batches:
-                for variant, read in variants.items():
-                    readings = read(batch.to(recogniser.device))
-                    rows += _rows(str(dataset), variant, batch, readings)
-                    progress.advance(task, len(batch.ids))
-    read_rows = pd.DataFrame(rows)
-    keys = ["dataset", "id"]
-    known = lines[[*keys, "source", "level", "writer", "text"]]
-    predictions = known.merge(read_rows, on=keys, how="left", validate="one_to_many")
-    if predictions["reading"].isna().any():
-        lost = predictions.loc[predictions["reading"].isna(), "id"].iloc[0]
-        raise NetchuError(f"{system} gave no reading for line {lost}; every line must be read")
-    return predictions.sort_values(["variant", *keys], ignore_index=True)[COLUMNS]
-
-
-def _rows(
-    dataset: str, variant: str, batch: LineBatch, readings: list[Reading]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "dataset": dataset,
-            "variant": variant,
-            "id": line,
-            "reading": reading.text,
-            "confidence": round(reading.confidence, DIGITS),
-        }
-        for line, reading in zip(batch.ids, readings, strict=True)
-    ]
-
-
-def _summaries(
-    params: Params, predictions: pd.DataFrame, looped: Callable[[str], bool]
-) -> dict[str, Any]:
-    """Rates by dataset and level, and overall: of lines alone, which every system reads."""
-    predictions = predictions.reset_index(drop=True)
-    scored = score(predictions["text"].tolist(), predictions["reading"].tolist(), looped)
-
-    def rates(chosen: pd.DataFrame) -> dict[str, float | int]:
-        groups = bootstrap_groups(chosen)
-        resamples = params.evaluate.resamples
-        return summarise(scored.loc[chosen.index], groups, resamples, params.seed)
-
-    datasets: dict[str, dict[str, Any]] = {}
-    for dataset in params.evaluate.datasets:
-        part = predictions[predictions["dataset"] == dataset]
-        present = [level for level in LEVELS if (part["level"] == level).any()]
-        datasets[dataset] = {level: rates(part[part["level"] == level]) for level in present}
-    whole_lines = predictions[predictions["level"] == "line"]
-    return {"overall": rates(whole_lines), "datasets": datasets}
+        for variant, read in variants.items():
+            readings = read_lines(
+                recogniser,
+                lines,
+                params.evaluate.batch_size,
+                read,
+                lambda number: progress.advance(task, number),
+            )
+            parts.append(
+                known.assign(
+                    variant=variant,
+                    reading=[reading.text for reading in readings],
+                    confidence=[round(reading.confidence, DIGITS) for reading in readings],
+                )
+            )
+    predictions = pd.concat(parts, ignore_index=True)
+    return predictions.sort_values(["variant", "dataset", "id"], ignore_index=True)[COLUMNS]
 
 
 def size_mb(folder: Path) -> float:
     """Megabytes (10^6 bytes) of the weight files in a model folder."""
     return round(sum(p.stat().st_size for p in weight_files(folder)) / 1e6, 3)
+
+
+def memory_mb(network: nn.Module) -> float:
+    """Megabytes (10^6 bytes) of the loaded weights and buffers; activations come on top."""
+    held = [*network.parameters(), *network.buffers()]
+    return round(sum(tensor.numel() * tensor.element_size() for tensor in held) / 1e6, 3)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -25,13 +25,15 @@ from torch.onnx.errors import OnnxExporterError
 from netchu.checkpoint import save_model, weights_hash
 from netchu.codec import Codec
 from netchu.decoding.greedy import greedy
+from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
-from netchu.exported import NETWORK, ExportedModel
+from netchu.exported import NETWORK, ExportedModel, decoder
 from netchu.images import WIDTH_STEP
 from netchu.loader import frame_batches
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.readings import joint
+from netchu.softmax import softmax
 
 WEIGHTS = "model.safetensors"
 OPSET = 20
@@ -42,13 +44,17 @@ _SMALL = 1024
 
 
 def export(
-    recogniser: Recogniser, folder: Path, card: dict[str, Any], temperature: float = 1.0
+    recogniser: Recogniser,
+    folder: Path,
+    card: dict[str, Any],
+    temperature: float = 1.0,
+    language_model: Path | None = None,
 ) -> None:
     """Write `model.safetensors`, `model.onnx` and `model.json` into `folder`, all or none of them.
 
     The graph takes `images` (B, 1, H, W), float32, W a multiple of 32, and gives `logits`
     (B, T, V). `load_model` reads the folder too. `card` adds what else the card should say;
-    `temperature` divides the logits before a softmax.
+    `temperature` divides the logits before a softmax; a `language_model` is copied into `folder`.
 
     Raises:
         NetchuError: no CTC network, one that torch cannot trace (crnn_residual with two layers), or
@@ -73,6 +79,8 @@ def export(
     _point_into(graph, partial / WEIGHTS)
     graph.metadata_props.add(key="weights", value=weights_hash(partial))
     onnx.save(graph, partial / NETWORK)
+    if language_model:
+        shutil.copyfile(language_model, partial / LANGUAGE_MODEL)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -82,19 +90,23 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
     """Read `lines` (of a line table) with torch and with the exported model in `folder`.
 
     One row for each line: id, text (the truth), torch and exported (the readings), confidence (the
-    exported one's), apart (the greatest difference of a probability). With `load_model(folder)`
-    the readings must be equal; with the recogniser before rounding they show what that costs.
+    exported one's), decoded and decoded_confidence (what a `Reader` gives, which has a language
+    model where the folder holds one), apart (the greatest difference of a probability). With
+    `load_model(folder)` the readings must be equal; with the recogniser before rounding they show
+    what that costs.
     """
     exported = ExportedModel(folder)
     codec = Codec(exported.alphabet)
+    decode, scale = decoder(exported)
     rows = []
     for batch in frame_batches(lines, exported.preprocessing, 8):
         logits_BTV = recogniser(batch.images_BCHW).float()
-        ours_BTV = (logits_BTV / exported.temperature).softmax(-1).numpy()
+        ours_BTV = softmax(logits_BTV.numpy(), exported.temperature)
         theirs_BTV = exported.probabilities(batch.images_BCHW[:, 0].numpy())
         apart_B = np.abs(ours_BTV - theirs_BTV).max((1, 2))
         for place, (line, text) in enumerate(zip(batch.ids, batch.texts, strict=True)):
             ours, theirs = greedy(ours_BTV[place]), greedy(theirs_BTV[place])
+            decoded = decode(theirs_BTV[place])
             rows.append(
                 {
                     "id": line,
@@ -102,6 +114,8 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
                     "torch": codec.decode(e.id for e in ours),
                     "exported": codec.decode(e.id for e in theirs),
                     "confidence": joint([e.probability for e in theirs]),
+                    "decoded": codec.decode(e.id for e in decoded),
+                    "decoded_confidence": scale.of(joint([e.probability for e in decoded])),
                     "apart": float(apart_B[place]),
                 }
             )

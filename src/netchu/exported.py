@@ -1,4 +1,7 @@
-"""An exported model: a folder with `model.onnx`, its weights, and the card `model.json`."""
+"""An exported model: a folder with `model.onnx`, its weights, and the card `model.json`.
+
+It may hold `language_model.npz`, too; then texts are decoded with it.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,18 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from netchu.decoding.beam import BeamDecoder
+from netchu.decoding.greedy import Decode, greedy
+from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.images import Prepared, Preprocessing
+from netchu.platt import AS_IS, Scale
+from netchu.softmax import softmax
 
 NETWORK = "model.onnx"
 CARD = "model.json"
+SCALES = "scales"
+SCALED = ("characters", "lines")
 
 SHIPPED = Path(str(files("netchu"))) / "shipped"
 """The model that comes with the package."""
@@ -31,8 +41,9 @@ class ExportedModel:
 
     alphabet: its characters, of which character i is class i + 1. preprocessing: how photos are
     prepared for it. step: pixels of prepared width for each time step. temperature: by which
-    logits are divided, so that probabilities are neither too sure nor too unsure. figures: how
-    good it is, for people.
+    logits are divided, so that probabilities are neither too sure nor too unsure. language_model:
+    the file of one, or None. scales: of the confidences of characters and of lines that are
+    decoded with it. figures: how good it is, for people.
     """
 
     def __init__(self, folder: Path = SHIPPED, threads: int = 1) -> None:
@@ -47,11 +58,14 @@ class ExportedModel:
             self.preprocessing = Preprocessing(**card["preprocessing"])
             self.step = float(card["step"])
             self.temperature = float(card["temperature"])
-        except (KeyError, TypeError, ValueError) as error:
+            self.scales = {name: Scale(*card.get(SCALES, {}).get(name, AS_IS)) for name in SCALED}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NetchuError(
                 f"{folder / CARD} is damaged ({type(error).__name__}: {error}); export it again"
             ) from None
         self.figures: dict[str, Any] = card.get("figures", {})
+        file = folder / LANGUAGE_MODEL
+        self.language_model = file if file.is_file() else None
         self._session = _session(folder / NETWORK, threads)
         if self._session.get_modelmeta().custom_metadata_map.get("weights") != card.get("weights"):
             raise NetchuError(f"{folder}: {NETWORK} and {CARD} are of two models; export it again")
@@ -79,10 +93,18 @@ class ExportedModel:
     def _run(self, images_BHW: Prepared) -> NDArray[np.float32]:
         images_BCHW = np.ascontiguousarray(images_BHW[:, None])
         logits_BTV = self._session.run(["logits"], {"images": images_BCHW})[0]
-        exponents_BTV = logits_BTV / np.float32(self.temperature)
-        exponents_BTV -= exponents_BTV.max(-1, keepdims=True)
-        weights_BTV = np.exp(exponents_BTV)
-        return np.asarray(weights_BTV / weights_BTV.sum(-1, keepdims=True), np.float32)
+        return softmax(logits_BTV, self.temperature)
+
+
+def decoder(model: ExportedModel, alone: bool = False) -> tuple[Decode, Scale]:
+    """How texts are found with `model`, and the scale of whole lines' confidences.
+
+    `alone`: without its language model.
+    """
+    if alone or model.language_model is None:
+        return greedy, AS_IS
+    beam = BeamDecoder(model.alphabet, model.language_model, model.scales["characters"])
+    return beam.decode, model.scales["lines"]
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 from netchu.fitting import PhaseResult, fit, validation_lines
 from netchu.models.base import Recogniser
 from netchu.params import Params, PhaseParams
+from netchu.transcription import read_lines
 
 
 def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:
@@ -54,12 +55,5 @@ def best_fold(
 def _cer(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams) -> float:
     import jiwer
 
-    from netchu.loader import frame_batches
-
-    recogniser.eval()
-    truths: list[str] = []
-    texts: list[str] = []
-    for batch in frame_batches(lines, recogniser.preprocessing, phase.batch_size):
-        truths += batch.texts
-        texts += [reading.text for reading in recogniser.transcribe(batch)]
-    return float(jiwer.cer(truths, texts))
+    texts = [reading.text for reading in read_lines(recogniser, lines, phase.batch_size)]
+    return float(jiwer.cer(lines["text"].tolist(), texts))

@@ -9,13 +9,19 @@ from math import exp, log
 
 from netchu.codec import Codec
 from netchu.decoding.greedy import Emission
+from netchu.platt import AS_IS, Scale
 from netchu.readings import Character, LineReading, PhotoReading, joint
 
 Box = tuple[int, int, int, int]
 
 
-def line_reading(emissions: Sequence[Emission], codec: Codec, box: Box, step: float) -> LineReading:
-    """The line that `emissions` write in `box`, a time step being `step` pixels of the photo."""
+def line_reading(
+    emissions: Sequence[Emission], codec: Codec, box: Box, step: float, scale: Scale = AS_IS
+) -> LineReading:
+    """The line that `emissions` write in `box`, a time step being `step` pixels of the photo.
+
+    `scale` is that of the product of the characters' confidences.
+    """
     left, _, right, _ = box
     places = [min(right, left + step * time) for time in boundaries(emissions)]
     characters = tuple(
@@ -29,7 +35,8 @@ def line_reading(emissions: Sequence[Emission], codec: Codec, box: Box, step: fl
         for emission, (begin, end) in zip(emissions, pairwise(places), strict=True)
     )
     text = "".join(character.text for character in characters)
-    return LineReading(text, joint([c.confidence for c in characters]), box, characters)
+    confidence = scale.of(joint([c.confidence for c in characters]))
+    return LineReading(text, confidence, box, characters)
 
 
 def boundaries(emissions: Sequence[Emission]) -> list[float]:

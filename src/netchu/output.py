@@ -35,22 +35,26 @@ def plain(results: Iterable[Result], headings: bool) -> Iterator[str]:
 
 
 def json_lines(results: Iterable[Result]) -> Iterator[str]:
-    """One object for each photo.
+    """`as_object` of each photo, one a line."""
+    for path, result in results:
+        yield json.dumps(as_object(path, result), ensure_ascii=False) + "\n"
+
+
+def as_object(path: str, result: PhotoReading | NetchuError) -> dict[str, Any]:
+    """A photo for JSON.
 
     It holds path, text, confidence, size and lines with their boxes, characters and alternatives;
     of a photo that could not be read it holds path, `text: null`, `confidence: null` and error.
     """
-    for path, result in results:
-        if isinstance(result, NetchuError):
-            told: dict[str, Any] = {"text": None, "confidence": None, "error": str(result)}
-        else:
-            told = {
-                "text": result.text,
-                "confidence": _share(result.confidence),
-                "size": result.size,
-                "lines": [_line(line) for line in result.lines],
-            }
-        yield json.dumps({"path": path} | told, ensure_ascii=False) + "\n"
+    if isinstance(result, NetchuError):
+        return {"path": path, "text": None, "confidence": None, "error": str(result)}
+    return {
+        "path": path,
+        "text": result.text,
+        "confidence": _share(result.confidence),
+        "size": result.size,
+        "lines": [_line(line) for line in result.lines],
+    }
 
 
 def table(results: Iterable[Result]) -> Iterator[str]:

@@ -193,6 +193,7 @@ class Params(Strict):
     """All of params.yaml.
 
     exports: systems that are written to be read without torch; their networks end in CTC.
+    peers: what stands beside the systems in the table, each with its own keys (`peers/`).
     """
 
     profile: str
@@ -205,6 +206,7 @@ class Params(Strict):
     systems: dict[str, SystemParams]
     evaluate: EvaluateParams
     exports: tuple[str, ...] = ()
+    peers: dict[str, dict[str, Any]] = field(default_factory=dict)
     report: ReportParams = ReportParams()
     synthesis: SynthesisParams = SynthesisParams()
 

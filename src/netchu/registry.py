@@ -1,100 +1,178 @@
-"""The best system of a profile as a version of the registered MLflow model `netchu`.
+"""The registered model of a profile: exported readers by version, and which of them is trusted.
 
-Run as `python -m netchu.registry`. MLflow loads the model back through `_load_pyfunc`, so no
-pickle is written: the version holds the model directory as it is.
+`python -m netchu.registry register` makes the best exported system a version, alias `challenger`.
+`python -m netchu.registry promote` makes the challenger the `champion` if it reads better than the
+present one beyond what chance explains, and refuses otherwise.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from netchu import tracking
-from netchu.checkpoint import load_model, read_card
+from netchu.comparing import DECIDES, OVERALL, Row, System, compare, systems, worse
 from netchu.errors import NetchuError, one_line_errors
-from netchu.images import decode
-from netchu.loader import frame_batches
-from netchu.models.base import Recogniser
+from netchu.evaluation_run import evaluation_run
 from netchu.params import Params, load_params
-from netchu.readings import Reading
+from netchu.runs import read_json
 
-NAME = "netchu"
+CHAMPION, CHALLENGER = "champion", "challenger"
 
 
-def register_best(params: Params) -> str:
-    """Register the evaluated system of the lowest overall CER; return the new version's number.
+def register(params: Params, system: str) -> str:
+    """Make the exported `system` a version, alias challenger; return the version's number.
+
+    It belongs to the newest evaluation run of the same weights, which is recorded now if the
+    server has none. The same weights with the same evaluation are the same version.
 
     Raises:
-        NetchuError: no system of the profile is evaluated, or MLflow cannot be reached.
+        NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
-    system = best_system(params)
-    folder = params.model_folder(system, "finetune")
-    return tracking.register(params, system, read_card(folder), folder, "netchu.registry", NAME)
+    trained = read_json(params.model_folder(system, "finetune") / "model.json")
+    folder = Path("models") / params.profile / system / "export"
+    exported = read_json(folder / "model.json")
+    if any(exported.get(key) != trained.get(key) for key in ("provenance", "training")):
+        raise NetchuError(
+            f"{folder} was not made of the present weights; run 'dvc repro export@{system}'"
+        )
+    name = tracking.experiment_name(params)
+    with tracking.connected(f"register {system}") as client:
+        run_id = _evaluation(client, params, system, str(trained["weights"]))
+        version = _version(client, name, run_id, exported["weights"])
+        if version is None:
+            version = tracking.log_reader(run_id, folder, name)
+            told = {"system": system, "weights": str(exported["weights"])}
+            for key, value in told.items():
+                client.set_model_version_tag(name, version, key, value)
+            note = evaluation_run(params, system, 0).note
+            client.update_model_version(name, version, f"{system}, exported.\n\n{note}")
+        client.set_registered_model_alias(name, CHALLENGER, version)
+    return version
+
+
+def _evaluation(client: tracking.Client, params: Params, system: str, weights: str) -> str:
+    """Id of the newest run that evaluated these weights."""
+    experiment = client.get_experiment_by_name(tracking.experiment_name(params))
+    wanted = f"tags.stage = 'evaluate' and tags.weights = '{weights}'"
+    found = client.search_runs([experiment.experiment_id], wanted) if experiment else []
+    if found:
+        return str(found[0].info.run_id)
+    return tracking.record(params, evaluation_run(params, system, 0))
+
+
+def _version(client: tracking.Client, name: str, run_id: str, weights: str) -> str | None:
+    """The version that holds these weights and belongs to this evaluation."""
+    for found in client.search_model_versions(f"name = '{name}'"):
+        if found.run_id == run_id and found.tags.get("weights") == weights:
+            return str(found.version)
+    return None
 
 
 def best_system(params: Params) -> str:
-    """The evaluated system of the lowest overall CER."""
-    cer: dict[str, float] = {}
-    for system in params.systems:
-        path = Path("models") / params.profile / system / "evaluation" / "metrics.json"
-        if path.is_file():
-            cer[system] = json.loads(path.read_text(encoding="utf-8"))["overall"]["cer"]
+    """The exported and evaluated system of the lowest overall CER."""
+    home = Path("models") / params.profile
+    cer = {
+        system: read_json(path)["overall"]["cer"]
+        for system in params.exports
+        if (path := home / system / "evaluation" / "metrics.json").is_file()
+    }
     if not cer:
-        raise NetchuError(f"no system of profile {params.profile} is evaluated; run 'dvc repro'")
+        raise NetchuError(
+            f"no system of profile {params.profile} is both exported and evaluated; name one under "
+            "exports and run 'dvc repro'"
+        )
     return min(cer, key=lambda system: (cer[system], system))
 
 
-class ImageReader:
-    """What MLflow serves: encoded images in, text and confidence out."""
+def promote(params: Params) -> str:
+    """Make the challenger the champion; return one line that says why.
 
-    def __init__(self, recogniser: Recogniser) -> None:
-        self.recogniser = recogniser
+    The first challenger needs no test. Every other must have the lower CER over all lines beyond
+    noise (`comparing`), and must be worse nowhere.
 
-    def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Read the column `image` (encoded PNG, JPEG or WebP bytes), one row a line.
+    Raises:
+        NetchuError: there is no challenger, it is the champion already or does not read better, the
+            two have read other lines, or the server cannot be reached.
+    """
+    name = tracking.experiment_name(params)
+    with tracking.connected(f"promote a version of {name}") as client:
+        aliases = _aliases(client, name)
+        if CHALLENGER not in aliases:
+            raise NetchuError(f"{name} has no challenger; run 'python -m netchu.registry register'")
+        challenger, champion = aliases[CHALLENGER], aliases.get(CHAMPION)
+        if challenger == champion:
+            raise NetchuError(f"version {champion} of {name} is champion already; register another")
+        why = "the first champion"
+        if champion is not None:
+            why = _better(_evaluated(client, name, champion), _evaluated(client, name, challenger))
+        client.set_registered_model_alias(name, CHAMPION, challenger)
+        client.delete_registered_model_alias(name, CHALLENGER)
+    return f"version {challenger} of {name} is champion: {why}"
 
-        Returns the columns text and confidence, in the order and with the index of `frame`.
-        MLflow's server turns base64 into bytes before it calls this; `params` is its own.
 
-        Raises:
-            NetchuError: there is no column `image`, or an image does not decode.
-        """
-        if "image" not in frame:
-            raise NetchuError("no column 'image'; give the encoded bytes of each image in it")
-        ids = [str(place) for place in range(len(frame))]
-        shapes = [
-            decode(image, f"image {i}").shape for i, image in zip(ids, frame["image"], strict=True)
-        ]
-        heights, widths = [s[0] for s in shapes], [s[1] for s in shapes]
-        lines = pd.DataFrame({"id": ids, "image": list(frame["image"]), "text": "", "writer": "",
-                              "level": "line", "width": widths, "height": heights})  # fmt: skip
-        readings: dict[str, Reading] = {}
-        for batch in frame_batches(lines, self.recogniser.preprocessing, 16):
-            batch_readings = self.recogniser.transcribe(batch.to(self.recogniser.device))
-            readings |= dict(zip(batch.ids, batch_readings, strict=True))
-        return pd.DataFrame(
-            {
-                "text": [readings[i].text for i in ids],
-                "confidence": [readings[i].confidence for i in ids],
-            },
-            index=frame.index,
+def _aliases(client: tracking.Client, name: str) -> dict[str, str]:
+    """Version by alias."""
+    found = client.search_registered_models(f"name = '{name}'")
+    if not found:
+        raise NetchuError(f"no model {name} is registered; run 'make register'")
+    return {alias: str(version) for alias, version in found[0].aliases.items()}
+
+
+def _evaluated(client: tracking.Client, name: str, version: str) -> System:
+    """What the system behind a version read, as its evaluation run tells."""
+    run_id = client.get_model_version(name, version).run_id
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run_id, "metrics.json", folder)
+        (system,) = systems(path).values()
+    return replace(system, name=f"version {version}")
+
+
+def _better(champion: System, challenger: System) -> str:
+    """In what the challenger is better.
+
+    Raises:
+        NetchuError: it is not, or not surely, or somewhere it is worse.
+    """
+    rows = compare(champion, challenger)
+    (overall,) = (row for row in rows if (row.place, row.rate) == (OVERALL, DECIDES))
+    lost = worse(rows)
+    if lost or overall.verdict != "better":
+        told = "; ".join(f"{row.place}: {_told(row)}" for row in lost or [overall])
+        raise NetchuError(
+            f"{challenger.name} does not read better than the champion, {champion.name} ({told}); "
+            "the champion stays"
         )
+    return _told(overall)
 
 
-def _load_pyfunc(path: str) -> ImageReader:
-    """Called by MLflow with the logged model directory."""
-    return ImageReader(load_model(Path(path)))
+def _told(row: Row) -> str:
+    return (
+        f"CER {100 * row.after:.2f} % against {100 * row.before:.2f} %, better with probability "
+        f"{100 * row.probability:.1f} %"
+    )
 
 
 def main() -> None:
-    """Register the best system of the profile in params.yaml."""
+    """Register or promote, for the profile in params.yaml."""
+    parser = argparse.ArgumentParser(prog="python -m netchu.registry", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    adding = commands.add_parser("register", help="make an exported system the challenger")
+    adding.add_argument("system", nargs="?", help="the one of the lowest CER, if none is named")
+    commands.add_parser("promote", help="make the challenger the champion, if it reads better")
+    asked = parser.parse_args()
     with one_line_errors():
         params = load_params()
-        version = register_best(params)
-        print(f"{best_system(params)} is version {version} of {NAME}, alias champion")
+        if asked.command == "promote":
+            print(promote(params))
+        else:
+            system = asked.system or best_system(params)
+            params.system(system)
+            version = register(params, system)
+            name = tracking.experiment_name(params)
+            print(f"{system} is version {version} of {name}, alias {CHALLENGER}")
 
 
 if __name__ == "__main__":

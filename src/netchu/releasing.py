@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
 from netchu.benchmark import WARM_UP, machine
-from netchu.calibration import DIGITS, calibrate, gather, reject_curve
-from netchu.checkpoint import load_model, read_card, write_json
-from netchu.codec import Codec
+from netchu.calibration import DIGITS, reject_curve
+from netchu.checkpoint import CARD, load_model, read_card, write_json
+from netchu.confidences import calibrated
+from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.evaluation import chosen_lines
 from netchu.export import compare, export, rounded
 from netchu.images import decode, encode
-from netchu.loader import frame_batches
-from netchu.metrics import score
+from netchu.metrics import bootstrap_groups, score, summarise
 from netchu.models.ctc import CTCRecogniser
 from netchu.params import Params
 from netchu.reader import Reader
+from netchu.transcription import read_lines
 
 KEPT = ("provenance", "training")
 """What the exported card says as the trained one does."""
+
+FIGURES = ("calibration", "cer", "decoder", "test")
+"""What of export.json the exported card tells, too."""
 
 USUAL = (800, 64)
 """Width and height in pixels of the line whose time is comparable between releases."""
@@ -38,43 +39,49 @@ USUAL = (800, 64)
 def release(params: Params, system: str, home: Path) -> dict[str, Any]:
     """Export the finetuned `system` to `home/export`; write `home/export.json`.
 
-    The temperature is fitted on validation lines, and on them the exported model is compared with
-    the trained one. Nothing written depends on the clock. Returns what export.json holds.
+    Temperature and scales are fitted on validation lines, and on them the exported model is
+    compared with the trained one. Test lines choose nothing: they are read once, after the export,
+    for the agreement with torch and for the figures of the card. A language model comes along where
+    the profile has one. Nothing written depends on the clock. Returns what export.json holds.
 
     Raises:
         NetchuError: no CTC network, or torch and the exported graph read a line differently.
     """
-    folder = params.model_folder(system, "finetune")
+    folder, out = params.model_folder(system, "finetune"), home / "export"
     recogniser = load_model(folder)
     if not isinstance(recogniser, CTCRecogniser):
         raise NetchuError(f"{system} is no CTC network; only those are exported")
-    lines = validation_lines(params)
-    calibration = calibrate(gather(_logits(rounded(recogniser), lines), Codec(recogniser.alphabet)))
+    file = home.with_name("language") / LANGUAGE_MODEL
+    language_model = file if file.is_file() else None
+    lines = whole_lines(params, "val")
+    fitted = calibrated(rounded(recogniser), lines, language_model)
     trained = read_card(folder)
-    card = {key: trained[key] for key in KEPT} | {"figures": {"calibration": calibration}}
-    export(recogniser, home / "export", card, calibration["temperature"])
-    summary = {"calibration": calibration} | _comparison(recogniser, home / "export", lines)
+    card = {key: trained[key] for key in KEPT} | fitted.card()
+    export(recogniser, out, card, fitted.calibration["temperature"], language_model)
+    summary: dict[str, Any] = {"calibration": fitted.calibration}
+    summary |= _validation(recogniser, out, lines)
+    if language_model:
+        summary["decoder"] |= fitted.decoder
+        summary["language_model_mb"] = round(language_model.stat().st_size / 1e6, 3)
+    summary["test"] = _test(params, out)
+    told = {"figures": {key: summary[key] for key in FIGURES if key in summary}}
+    write_json(read_card(out) | told, out / CARD)
     write_json(summary, home / "export.json")
     return summary
 
 
-def validation_lines(params: Params) -> pd.DataFrame:
-    """The lines by which an export is calibrated and judged; test lines stay unseen."""
-    chosen = chosen_lines(replace(params, evaluate=replace(params.evaluate, split="val")))
+def whole_lines(params: Params, split: Literal["val", "test"]) -> pd.DataFrame:
+    """The whole lines of a split: `val` calibrates and judges an export, `test` is told of it."""
+    chosen = chosen_lines(replace(params, evaluate=replace(params.evaluate, split=split)))
     return chosen[chosen["level"] == "line"].reset_index(drop=True)
 
 
-@torch.inference_mode()
-def _logits(
-    recogniser: CTCRecogniser, lines: pd.DataFrame
-) -> Iterator[tuple[NDArray[np.float32], str]]:
-    for batch in frame_batches(lines, recogniser.preprocessing, 8):
-        logits_BTV = recogniser(batch.images_BCHW).float().numpy()
-        yield from zip(logits_BTV, batch.texts, strict=True)
+def _agreement(folder: Path, lines: pd.DataFrame) -> pd.DataFrame:
+    """What torch and the exported model in `folder` read, and what a decoder makes of it.
 
-
-def _comparison(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
-    """Agreement with torch, what rounding the weights cost, and the reject curve."""
+    Raises:
+        NetchuError: they read a line differently.
+    """
     again = load_model(folder)
     assert isinstance(again, CTCRecogniser)
     same = compare(again, folder, lines)
@@ -84,25 +91,49 @@ def _comparison(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
             f"{folder} reads {len(differing)} of {len(same)} lines not as torch does "
             f"({differing[0]} first); do not ship it"
         )
+    return same
+
+
+def _validation(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
+    """Agreement with torch, what rounding the weights cost, rates and reject curves."""
+    same = _agreement(folder, lines)
     truths = same["text"].tolist()
-    scored = score(truths, same["exported"].tolist())
-    edits, characters = scored["edits"].to_numpy(), scored["characters"].to_numpy()
-    full = score(truths, _readings(recogniser, lines))
-    curve = reject_curve(same["confidence"].to_numpy(), edits, characters)
-    return {
+    before = [reading.text for reading in read_lines(recogniser, lines, 8)]
+    full = score(lines["text"].tolist(), before)
+    found: dict[str, Any] = {
         "lines": len(same),
         "apart": float(f"{same['apart'].max():.1e}"),
-        "cer": round(edits.sum() / characters.sum(), DIGITS),
-        "cer_before_export": round(full["edits"].sum() / characters.sum(), DIGITS),
-        "reject": [{"kept": share, "cer": round(cer, DIGITS)} for share, cer in curve.items()],
+        "cer_before_export": round(full["edits"].sum() / full["characters"].sum(), DIGITS),
         "size_mb": round(sum(p.stat().st_size for p in folder.iterdir()) / 1e6, 3),
+    } | _rates(truths, same["exported"], same["confidence"])
+    if (folder / LANGUAGE_MODEL).is_file():
+        found["decoder"] = _rates(truths, same["decoded"], same["decoded_confidence"])
+    return found
+
+
+def _rates(truths: list[str], readings: pd.Series, confidences: pd.Series) -> dict[str, Any]:
+    scored = score(truths, readings.tolist())
+    edits, characters = scored["edits"].to_numpy(), scored["characters"].to_numpy()
+    curve = reject_curve(confidences.to_numpy(), edits, characters)
+    return {
+        "cer": round(edits.sum() / characters.sum(), DIGITS),
+        "reject": [{"kept": share, "cer": round(cer, DIGITS)} for share, cer in curve.items()],
     }
 
 
-def _readings(recogniser: CTCRecogniser, lines: pd.DataFrame) -> list[str]:
-    """In the order of `compare`'s rows."""
-    batches = frame_batches(lines, recogniser.preprocessing, 8)
-    return [reading.text for batch in batches for reading in recogniser.transcribe(batch)]
+def _test(params: Params, folder: Path) -> dict[str, Any]:
+    """The final figures: rates by dataset of the test lines, as a `Reader` decodes them.
+
+    The network alone must read every one of them as torch does.
+    """
+    rates = {}
+    for dataset, part in whole_lines(params, "test").groupby("dataset", sort=False):
+        same = _agreement(folder, part)
+        lines = part.set_index("id").loc[same["id"]].reset_index()
+        scored = score(same["text"].tolist(), same["decoded"].tolist())
+        resamples = params.evaluate.resamples
+        rates[str(dataset)] = summarise(scored, bootstrap_groups(lines), resamples, params.seed)
+    return rates
 
 
 def time_reading(params: Params, folder: Path, out: Path) -> dict[str, Any]:
@@ -110,7 +141,7 @@ def time_reading(params: Params, folder: Path, out: Path) -> dict[str, Any]:
 
     Writes milliseconds per line to `out`: of validation lines, and of one of 64×800 pixels.
     """
-    lines = validation_lines(params)["image"].iloc[: params.evaluate.latency_lines]
+    lines = whole_lines(params, "val")["image"].iloc[: params.evaluate.latency_lines]
     photos = [bytes(image) for image in lines]
     usual = encode(np.asarray(cv2.resize(decode(photos[0], "line"), USUAL), np.uint8))
     reader = Reader(folder, threads=1)

@@ -2,26 +2,23 @@
 
 Files are the truth: a tracking server that is down costs a warning, never a stage. Runs go to
 sqlite:///mlflow.db in the working directory unless MLFLOW_TRACKING_URI says otherwise. Every
-execution of a stage is one flat run; a training run and the evaluation of what it made carry the
-same `weights` tag.
+execution of a stage is one flat run in the experiment of its profile; a training run and the
+evaluation of what it made carry the same `weights` tag. Imports no torch.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import os
-import subprocess
+import re
 import sys
 import time
+import urllib.request
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 # Set before mlflow loads: short waits for a server that is down, and nothing sent home.
 for _name, _value in {
@@ -35,201 +32,173 @@ os.environ.pop("MLFLOW_RUN_ID", None)
 
 import mlflow  # noqa: E402
 import pandas as pd  # noqa: E402
-from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
-from mlflow.models import ModelSignature  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
-from mlflow.types import ColSpec, Schema  # noqa: E402
 
-from netchu.checkpoint import read_card, weight_files  # noqa: E402
+from netchu.compute import is_main_process  # noqa: E402
 from netchu.errors import NetchuError  # noqa: E402
 from netchu.params import Params  # noqa: E402
+from netchu.runs import Run, report_run, training_run  # noqa: E402
+
+Client = MlflowClient
+"""What `connected` gives; for the annotations of others."""
 
 STORE = "sqlite:///mlflow.db"
 ARTIFACTS = Path("mlartifacts")
-CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
-_MOST_METRICS, _MOST_PARAMS = 1000, 100  # that MLflow takes at once
-_WEIGHTS = (".safetensors", ".onnx")
+TABLE = "readings.json"
+_NOTE = "mlflow.note.content"
+_NOTHING: Mapping[str, str] = {}
+# What MLflow takes at once.
+_MOST_METRICS, _MOST_PARAMS, _LONGEST_NOTE, _LONGEST_DIGEST = 1000, 100, 8000, 36
 
 
 def track_training(params: Params, system: str, stage: str, folder: Path) -> None:
     """Record a training stage from its model directory; of several processes the first does."""
-    if getattr(rank_zero_only, "rank", 0) != 0:
-        return
-    settings = params.system(system)
-    phases = settings.pretrain if stage == "pretrain" else settings.finetune
-    recorded = {
-        "model": settings.model,
-        "phase": {str(number): asdict(phase) for number, phase in enumerate(phases)},
-    }
-    card = read_card(folder)
-    curves = _curves(pd.read_csv(folder / "history.csv"))
-    files = [p for p in sorted(folder.glob("*")) if p.is_file() and p.suffix not in _WEIGHTS]
-    tags = _tags(params, system, stage, card)
-    metrics = _points(_training_numbers(folder, card)) + curves
-    _try_to_track(lambda: _record(params, tags, recorded, metrics, files))
+    if is_main_process():
+        track(params, training_run(params, system, stage, folder))
 
 
-def _training_numbers(folder: Path, card: dict[str, Any]) -> dict[str, float]:
-    """Size, time, and the last phase's own numbers, where a stage has a phase at all."""
-    phases = card["training"]
-    cost = folder.with_name(folder.name + ".cost.json")
-    numbers = {
-        "size_mb": sum(p.stat().st_size for p in weight_files(folder)) / 1e6,
-        **_numbers(phases[-1] if phases else {}),
-    }
-    if cost.is_file():
-        numbers["train_seconds"] = float(json.loads(cost.read_text(encoding="utf-8"))["seconds"])
-    return numbers
+def track_report(params: Params, folder: Path) -> None:
+    """Keep the report in `folder`; its table becomes the description of the experiment."""
+    run = report_run(params, folder)
+    track(params, run, {_NOTE: _cut(run.note)})
 
 
-def track_evaluation(
-    params: Params,
-    system: str,
-    metrics: dict[str, Any],
-    speed: dict[str, Any],
-    card: dict[str, Any],
-    seconds: float,
-    files: Sequence[Path],
-) -> None:
-    """Record an evaluation: overall and per dataset and level, size, speed, time, and `files`.
-
-    Beside them stands the time both training stages took, where their costs are known.
-    """
-    latency = {key: value for key, value in speed.items() if key.startswith("latency")}
-    numbers = _numbers(metrics["overall"] | latency)
-    numbers |= _numbers({key: metrics[key] for key in ("size_mb", "parameters")})
-    for dataset, levels in metrics["datasets"].items():
-        for level, rates in levels.items():
-            numbers |= {f"{dataset}/{level}/{k}": v for k, v in _numbers(rates).items()}
-    for variant, rates in metrics["variants"].items():
-        numbers |= {f"{variant}/{k}": v for k, v in _numbers(rates["overall"]).items()}
-    numbers["evaluate_seconds"] = seconds
-    if (training := training_seconds(Path("models") / params.profile / system)) is not None:
-        numbers["train_seconds"] = training
-    settings = {"model": params.system(system).model, "evaluate": asdict(params.evaluate)}
-    tags = _tags(params, system, "evaluate", card)
-    _try_to_track(lambda: _record(params, tags, settings, _points(numbers), files))
-
-
-def training_seconds(folder: Path) -> float | None:
-    """Seconds that the training stages of the system in `folder` took; None where none is known."""
-    costs = [folder / f"{stage}.cost.json" for stage in ("pretrain", "finetune")]
-    known = [json.loads(c.read_text(encoding="utf-8"))["seconds"] for c in costs if c.is_file()]
-    return float(sum(known)) if known else None
-
-
-def register(
-    params: Params, system: str, card: dict[str, Any], folder: Path, loader_module: str, name: str
-) -> str:
-    """Log the model directory `folder` as a pyfunc model and register it; return the version.
-
-    It joins the evaluation run with the same weights where there is one. The version gets the
-    alias `champion`. `loader_module` gives `_load_pyfunc(path)`.
-
-    Raises:
-        NetchuError: the tracking server cannot be reached or refuses.
-    """
+def track(params: Params, run: Run, about: Mapping[str, str] = _NOTHING) -> None:
+    """Record a run, and tags `about` its experiment. A failure is one line on stderr."""
     try:
-        return _register(params, system, card, folder, loader_module, name)
+        record(params, run, about)
     except Exception as error:
-        raise NetchuError(
-            f"{_uri()} did not register {system}: {_first_line(error)}; start the server or unset "
-            "MLFLOW_TRACKING_URI"
-        ) from None
+        # Whatever the tracker has against it, the stage's files are already written.
+        print(f"netchu: not tracked, {_shown(_uri())}: {_reason(error)}", file=sys.stderr)
 
 
-def _register(
-    params: Params, system: str, card: dict[str, Any], folder: Path, loader_module: str, name: str
-) -> str:
+def record(params: Params, run: Run, about: Mapping[str, str] = _NOTHING) -> str:
+    """Write one finished run, and tags `about` its experiment; return the run's id."""
     with _quiet():
         client = MlflowClient(_uri())
         experiment = _experiment(client, params)
-        tags = _tags(params, system, "evaluate", card)
-        found = client.search_runs(
-            [experiment], f"tags.stage = 'evaluate' and tags.weights = '{tags['weights']}'"
-        )
-        if found:
-            run_id = found[0].info.run_id
-        else:
-            run_id = _record(params, tags | {"stage": "register"}, {}, [], [])
-        mlflow.set_tracking_uri(_uri())
-        signature = ModelSignature(
-            Schema([ColSpec("binary", "image")]),
-            Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
-        )
-        with mlflow.start_run(run_id=run_id):
-            logged = mlflow.pyfunc.log_model(
-                name=name,
-                loader_module=loader_module,
-                data_path=str(folder),
-                signature=signature,
-                pip_requirements=["netchu[train]"],
-                registered_model_name=name,
-            )
-        version = str(logged.registered_model_version)
-        client.set_registered_model_alias(name, "champion", version)
-    return version
-
-
-def _record(
-    params: Params,
-    tags: dict[str, str],
-    settings: dict[str, Any],
-    metrics: Sequence[Metric],
-    files: Sequence[Path],
-) -> str:
-    """Write one finished run; return its id."""
-    with _quiet():
-        client = MlflowClient(_uri())
-        run = client.create_run(
-            _experiment(client, params), run_name=f"{tags['system']}-{tags['stage']}"
-        )
-        run_id = str(run.info.run_id)
-        settings = settings | {"seed": params.seed, "compute": asdict(params.compute)}
-        flat = pd.json_normalize(settings, sep=".").iloc[0]
-        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        logged = [Param(str(key), str(value)) for key, value in flat.items()]
-        for start in range(0, len(logged), _MOST_PARAMS):
-            client.log_batch(run_id, params=logged[start : start + _MOST_PARAMS])
-        for start in range(0, len(metrics), _MOST_METRICS):
-            client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
-        for file in files:
-            client.log_artifact(run_id, str(file))
-        client.set_terminated(run_id)
+        for key, value in about.items():
+            client.set_experiment_tag(experiment, key, value)
+        begin = int((time.time() - run.seconds) * 1000)
+        run_id = str(client.create_run(experiment, begin, run_name=run.name).info.run_id)
+        status = "FAILED"
+        try:
+            _fill(client, run_id, params, run)
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run_id, status)
     return run_id
 
 
-def _tags(params: Params, system: str, stage: str, card: dict[str, Any]) -> dict[str, str]:
-    provenance = card.get("provenance", {})
-    return {
-        "system": system,
-        "stage": stage,
-        "profile": params.profile,
-        "git_commit": _git_commit(),
-        "device": params.trainer.accelerator,
-        "data": _digest(provenance.get("data", "")),
-        "weights": str(card["weights"]),
-    }
+def _fill(client: MlflowClient, run_id: str, params: Params, run: Run) -> None:
+    kept = {key: value for key, value in run.tags.items() if value}
+    kept |= {_NOTE: _cut(run.note)} if run.note else {}
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in kept.items()])
+    settings = dict(run.settings) | {"seed": params.seed, "compute": asdict(params.compute)}
+    flat = pd.json_normalize(settings, sep=".").iloc[0]
+    logged = [Param(str(key), str(value)) for key, value in flat.items()]
+    for start in range(0, len(logged), _MOST_PARAMS):
+        client.log_batch(run_id, params=logged[start : start + _MOST_PARAMS])
+    points = [*run.curves, *((name, 0, value) for name, value in run.numbers.items())]
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, step) for name, step, value in points]
+    for start in range(0, len(metrics), _MOST_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
+    if run.data:
+        client.log_inputs(run_id, datasets=_inputs(params, run))
+    for file in run.files:
+        client.log_artifact(run_id, str(file))
+    if run.table is not None:
+        client.log_table(run_id, run.table, TABLE)
+
+
+def _inputs(params: Params, run: Run) -> list[DatasetInput]:
+    """The line tables as MLflow shows them beside a run."""
+    served = [InputTag("mlflow.data.context", run.split)]
+    return [
+        DatasetInput(
+            Dataset(name, digest[:_LONGEST_DIGEST], "local", str(params.lines / name)), served
+        )
+        for name, digest in run.data.items()
+    ]
+
+
+def log_reader(run_id: str, folder: Path, name: str) -> str:
+    """Log the exported model in `folder` to a run and register it as `name`; return its version.
+
+    MLflow loads it through `netchu.pyfunc`, so no pickle is written.
+    """
+    # Slow to import, and no stage needs it.
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    mlflow.set_tracking_uri(_uri())
+    signature = ModelSignature(
+        Schema([ColSpec("binary", "image")]),
+        Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
+        ParamSchema([ParamSpec("line", "boolean", False)]),
+    )
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name="reader",
+            loader_module="netchu.pyfunc",
+            data_path=str(folder),
+            signature=signature,
+            pip_requirements=["netchu"],
+            registered_model_name=name,
+        )
+    return str(logged.registered_model_version)
+
+
+def model_folder(uri: str) -> Path:
+    """The exported model of an MLflow URI (models:/NAME@ALIAS, models:/NAME/3, runs:/…), fetched.
+
+    Raises:
+        NetchuError: the server cannot be reached, or has no such model, or it is no exported one.
+    """
+    with connected(f"give {uri}"):
+        mlflow.set_tracking_uri(_uri())
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    found = sorted(path.parent for path in folder.rglob("model.onnx"))
+    if not found:
+        raise NetchuError(f"{uri} holds no exported model; name one that 'make register' made")
+    return found[0]
+
+
+@contextmanager
+def connected(doing: str) -> Iterator[MlflowClient]:
+    """A client of the tracking server, quiet; `doing` says in its errors what it was to do.
+
+    Raises:
+        NetchuError: the server cannot be reached, is of another version, or refuses.
+    """
+    try:
+        with _quiet():
+            yield MlflowClient(_uri())
+    except NetchuError:
+        raise
+    except Exception as error:
+        raise NetchuError(
+            f"{_shown(_uri())} did not {doing}: {_reason(error)}; start the server, or "
+            "name another by MLFLOW_TRACKING_URI"
+        ) from None
+
+
+def experiment_name(params: Params) -> str:
+    """The experiment of a profile."""
+    return f"netchu-{params.profile}"
 
 
 def _experiment(client: MlflowClient, params: Params) -> str:
     """Id of the profile's experiment; with the default store its artifacts lie beside it."""
-    name = f"netchu-{params.profile}"
+    name = experiment_name(params)
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     beside = ARTIFACTS.resolve().as_uri() if _uri().startswith("sqlite:") else None
     # Without it the UI opens on its pages for chat models instead of on the runs.
-    tags = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=beside, tags=tags))
-
-
-def _try_to_track(record: Callable[[], object]) -> None:
-    try:
-        record()
-    except Exception as error:
-        # Whatever the tracker has against it, the stage's files are already written.
-        print(f"netchu: not tracked, {_uri()}: {_first_line(error)}", file=sys.stderr)
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=beside, tags=kind))
 
 
 @contextmanager
@@ -251,46 +220,33 @@ def _uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or STORE
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _reason(error: Exception) -> str:
+    """What went wrong in one line; if the server's version is another one, that first."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = _shown(lines[0])[:200]
+    version = _server_version()
+    if version and version != mlflow.__version__:
+        return f"it runs MLflow {version}, and this is {mlflow.__version__} ({told})"
+    return told
 
 
-def _git_commit() -> str:
-    command = ["git", "rev-parse", "HEAD"]
+def _server_version() -> str:
+    """MLflow's version at the other end; "" where no server answers."""
+    if not _uri().startswith(("http://", "https://")):
+        return ""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        with urllib.request.urlopen(f"{_uri().rstrip('/')}/version", timeout=5) as answer:
+            version = answer.read(100).decode("ascii", "replace").strip()
+    except (OSError, ValueError):
+        return ""
+    return version if re.fullmatch(r"\d[\w.]*", version) else ""
 
 
-def _digest(value: Any) -> str:
-    """One hash for the hashes of several tables."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+def _shown(text: str) -> str:
+    """Text that may name the server, without the name and password that its address may hold."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    """The finite numbers among `values`."""
-    return {
-        key: float(value)
-        for key, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
-
-
-def _points(numbers: dict[str, float]) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(key, value, now, 0) for key, value in numbers.items()]
-
-
-def _curves(history: pd.DataFrame) -> list[Metric]:
-    """Curves over optimiser steps counted through all phases; holes are left out."""
-    now = int(time.time() * 1000)
-    # A phase starts counting anew; what came before it is added.
-    before = history["step"].shift(fill_value=0)
-    steps = history["step"] + before.where(history["step"] < before, 0).cumsum()
-    return [
-        Metric(key, float(value), now, int(step))
-        for key in CURVES
-        for step, value in zip(steps, history[key], strict=True)
-        if math.isfinite(value)
-    ]
+def _cut(text: str) -> str:
+    """Whole lines of a text, as many as a note takes."""
+    return text if len(text) <= _LONGEST_NOTE else text[:_LONGEST_NOTE].rpartition("\n")[0]

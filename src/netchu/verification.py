@@ -7,7 +7,6 @@ where a figure is not reproduced.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from netchu.errors import NetchuError, one_line_errors
+from netchu.figures import read_figures
 
 RATES = ("cer", "wer", "ser")
 """Compared within the tolerance, at every place where they stand."""
 
-EXACT = ("size_mb", "parameters", "lines", "characters", "words", "main")
+EXACT = (
+    "size_mb", "memory_mb", "parameters", "lines", "characters", "words", "lines_hash", "main"
+)  # fmt: skip
 """Compared for equality."""
 
 
@@ -44,7 +46,7 @@ def compare(committed: Path, rebuilt: Path, tolerance: float) -> list[Comparison
     Raises:
         NetchuError: a file is missing, is no JSON, or the committed one holds no figure.
     """
-    old, new = (dict(_figures(_read(path))) for path in (committed, rebuilt))
+    old, new = (dict(_figures(read_figures(path))) for path in (committed, rebuilt))
     if not old:
         raise NetchuError(f"{committed} holds no figure to reproduce; commit a report that does")
     return [
@@ -71,24 +73,11 @@ def _holds(place: str, committed: Any, rebuilt: Any, tolerance: float) -> bool:
     return abs(float(committed) - float(rebuilt)) <= tolerance + 1e-9
 
 
-def _read(path: Path) -> dict[str, Any]:
-    file = path / "metrics.json" if path.is_dir() else path
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NetchuError(f"{file} is not here; run 'dvc repro' to make it") from None
-    except json.JSONDecodeError as error:
-        raise NetchuError(f"{file} is not JSON ({error}); run 'dvc repro' to make it") from None
-    if not isinstance(content, dict):
-        raise NetchuError(f"{file} is not a report's metrics.json; name the right file")
-    return content
-
-
 def _figures(content: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
     """Compared figures by their place, e.g. systems/crnn_vgg/overall/cer."""
     for key, value in content.items():
         here = f"{place}/{key}" if place else key
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "sums":
             yield from _figures(value, here)
         elif key in RATES or key in EXACT:
             yield here, value

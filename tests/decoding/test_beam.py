@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netchu.decoding import beam
 from netchu.decoding.alignment import align
 from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.estimation import Expert, experts, write
 from netchu.decoding.greedy import emissions, greedy
-from netchu.decoding.language_model import LanguageModel, fold
+from netchu.decoding.language_model import REWARD, WEIGHT, LanguageModel, fold
 from netchu.errors import NetchuError
+from netchu.platt import Scale
 from netchu.text import ALPHABET
 
 TOWNS = ["Hà Nội", "Hải Phòng", "Đà Nẵng", "Tổ 12 Thôn An Định", "Số 7, phố Huế"]
@@ -76,11 +78,61 @@ def test_no_digit_is_preferred_to_another(decoder, digits, doubt):
     assert text_of(decoder.decode(steps_TV)) == text
 
 
-def test_an_emission_says_where_and_how_sure(decoder):
+def test_an_emission_says_where_and_how_sure_its_word_makes_it(decoder):
     found = decoder.decode(written("Hà Nối", doubts=[(4, "ộ", 0.3)]))
     assert [(e.begin, e.end) for e in found] == [(2 * i, 2 * i + 1) for i in range(6)]
-    assert found[4].probability == pytest.approx(0.3)
-    assert found[4].alternatives[0] == (ids_of("ố")[0], pytest.approx(0.7))
+    assert 0.3 < found[4].probability < 1
+    (unknown,) = decoder.decode(written("x", doubts=[(0, "q", 0.3)]))
+    assert unknown.probability == pytest.approx(0.7, abs=0.1)
+    assert unknown.alternatives == ((ids_of("q")[0], pytest.approx(1 - unknown.probability)),)
+
+
+def test_a_character_that_the_network_holds_unlikely_is_less_sure(decoder):
+    sure = [
+        decoder.decode(written("Hà Nối", doubts=[(4, "ộ", doubt)]))[4].probability
+        for doubt in (0.2, 0.4, 0.6, 0.8)
+    ]
+    assert sure == sorted(sure)
+    assert sure[0] < sure[-1]
+
+
+def test_the_scale_changes_how_sure_and_nothing_else(file, decoder):
+    scaled = BeamDecoder(ALPHABET, file, Scale(0.5, -0.3))
+    steps_TV = written("Hà Nối", doubts=[(4, "ộ", 0.3)])
+    for plain, other in zip(decoder.decode(steps_TV), scaled.decode(steps_TV), strict=True):
+        assert other.probability == pytest.approx(Scale(0.5, -0.3).of(plain.probability))
+        assert (other.id, other.begin, other.end) == (plain.id, plain.begin, plain.end)
+
+
+@given(st.integers(0, 99))
+def test_what_is_written_and_what_else_it_might_be_share_one(decoder, seed):
+    rng = np.random.default_rng(seed)
+    steps_TV = rng.dirichlet(np.full(len(ALPHABET) + 1, 0.01), 9).astype(np.float32)
+    for emission in decoder.decode(steps_TV):
+        shares = [share for _, share in emission.alternatives]
+        assert shares == sorted(shares, reverse=True)
+        assert emission.probability + sum(shares) <= 1 + 1e-6
+        assert emission.id not in dict(emission.alternatives)
+
+
+def test_a_digit_is_no_likelier_than_one_of_ten(file):
+    model = LanguageModel(file)
+    zero, one = (model.step(model.start, model.symbol(digit))[0] for digit in "07")
+    chance, _ = model._addresses.step(model.start[0], model.symbol("0"))
+    other, _ = model._prose.step(model.start[1], model.symbol("0"))
+    assert zero == one == pytest.approx(REWARD * ((chance + other) / 2 / 10) ** WEIGHT)
+
+
+def test_an_unreadable_line_takes_bounded_work(decoder, monkeypatch):
+    grown = []
+    grow = BeamDecoder._grow
+    monkeypatch.setattr(BeamDecoder, "_grow", lambda *a: grown.append(1) or grow(*a))
+    steps = 60
+    noise_TV = np.full((steps, len(ALPHABET) + 1), 1 / (len(ALPHABET) + 1), np.float32)
+    noise_TV *= np.random.default_rng(1).uniform(0.5, 1.5, noise_TV.shape).astype(np.float32)
+    assert (noise_TV > beam.LEAST_PROBABILITY).sum() > 60 * steps
+    decoder.decode(noise_TV)
+    assert 0 < len(grown) <= steps * beam.MOST_CLASSES * beam.WIDTH
 
 
 def test_no_steps_no_text(decoder):

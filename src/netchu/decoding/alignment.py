@@ -19,19 +19,19 @@ def align(
     states_S[1::2] = ids
     skips_S = np.zeros(len(states_S), np.bool_)  # a blank may be left out between unequal classes
     skips_S[2:] = (states_S[2:] != blank) & (states_S[2:] != states_S[:-2])
-    costs_TS = -np.log(np.maximum(probabilities_TV[:, states_S], np.float32(1e-30)))
+    costs_TV = -np.log(np.maximum(probabilities_TV, np.float32(1e-30)))
     best_3S = np.full((3, len(states_S)), np.inf)
-    best_3S[0, :2] = costs_TS[0, :2]
-    from_TS = np.zeros(costs_TS.shape, np.int8)
+    best_3S[0, :2] = costs_TV[0, states_S[:2]]
+    from_TS = np.zeros((len(costs_TV), len(states_S)), np.int8)
     columns_S = np.arange(len(states_S))
-    for step in range(1, len(costs_TS)):
+    for step in range(1, len(costs_TV)):
         best_3S[1, 1:] = best_3S[0, :-1]
         best_3S[2, 2:] = np.where(skips_S[2:], best_3S[0, :-2], np.inf)
         from_TS[step] = best_3S.argmin(0)
-        best_3S[0] = best_3S[from_TS[step], columns_S] + costs_TS[step]
+        best_3S[0] = best_3S[from_TS[step], columns_S] + costs_TV[step, states_S]
     state = int(len(states_S) - 2 + best_3S[0, -2:].argmin()) if ids else 0
-    path_T = np.empty(len(costs_TS), np.intp)
-    for step in range(len(costs_TS) - 1, -1, -1):
+    path_T = np.empty(len(costs_TV), np.intp)
+    for step in range(len(costs_TV) - 1, -1, -1):
         path_T[step] = states_S[state]
         state -= int(from_TS[step, state])
     return path_T

@@ -7,29 +7,32 @@ one class and a handful of texts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from heapq import nlargest
 from itertools import pairwise
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netchu.decoding.alignment import align
-from netchu.decoding.greedy import Emission, emissions
+from netchu.decoding.greedy import LEAST_PROBABILITY as LEAST_NAMED
+from netchu.decoding.greedy import Emission, emissions, greedy
 from netchu.decoding.language_model import Context, LanguageModel
+from netchu.platt import AS_IS, Scale
 
-WIDTH = 10
+WIDTH = 8
 """Texts that are kept from step to step."""
 
-LEAST_PROBABILITY = 0.004
+LEAST_PROBABILITY = 0.005
 """Less likely classes of a step are left out."""
 
-MOST_CLASSES = 8
-"""So many classes of a step are tried at most: it bounds the time that an unreadable line takes."""
+MOST_CLASSES = 3
+"""So many classes are tried at most, in the mean over the steps of a line: it bounds the time that
+an unreadable one takes."""
 
 LEAST_SHARE = 1e-3
-"""Texts less likely than this share of the likeliest are dropped."""
+"""Texts less likely than this share of the likeliest are dropped, or not even tried."""
 
 BLANK = 0
 
@@ -55,21 +58,40 @@ last class; relative to the likeliest text, so that nothing underflows."""
 class BeamDecoder:
     """Finds the text that the network and the language model together hold likeliest."""
 
-    def __init__(self, alphabet: str, model_file: Path) -> None:
+    def __init__(self, alphabet: str, model_file: Path, scale: Scale = AS_IS) -> None:
         """alphabet: of the network, whose class i + 1 is alphabet[i]; class 0 is the blank.
+        scale: of the characters' confidences.
 
         Raises:
             NetchuError: `model_file` holds no language model.
         """
         self._model = LanguageModel(model_file)
         self._symbols = [0, *map(self._model.symbol, alphabet)]
+        self._scale = scale
 
     def decode(self, probabilities_TV: NDArray[np.float32]) -> list[Emission]:
-        """The characters of the best text, where they stand and how sure the network is of them."""
+        """The characters of the best text, where they stand and how sure it is of them."""
         if not len(probabilities_TV):
             return []
         ids = self._search(probabilities_TV)
-        return emissions(probabilities_TV, align(probabilities_TV, ids, BLANK), BLANK)
+        found = greedy(probabilities_TV, BLANK)
+        if ids != [emission.id for emission in found]:
+            found = emissions(probabilities_TV, align(probabilities_TV, ids, BLANK), BLANK)
+        return self._judged(found)
+
+    def _judged(self, found: list[Emission]) -> list[Emission]:
+        """The same characters, as sure as the text before them makes them and what stands beside
+        them; what the network holds no character counts as it is."""
+        context = self._model.start
+        judged = []
+        for emission in found:
+            chances = [(emission.id, emission.probability), *emission.alternatives]
+            rest = max(0.0, 1 - sum(chance for _, chance in chances))
+            steps = [self._model.step(context, self._symbols[id]) for id, _ in chances]
+            masses = [p * factor for (_, p), (factor, _) in zip(chances, steps, strict=True)]
+            judged.append(_scaled(emission, masses, rest, self._scale))
+            context = steps[0][1]
+        return judged
 
     def _search(self, probabilities_TV: NDArray[np.float32]) -> list[int]:
         beam: _Beam = [(_Prefix(None, BLANK, 1.0, self._model.start), 1.0, 0.0)]
@@ -96,7 +118,7 @@ class BeamDecoder:
                 if id == prefix.id:  # twice the same class is two characters only after a blank
                     same[1] += after_class * probability
                     mass = after_blank * probability
-                if mass:
+                if mass >= LEAST_SHARE:
                     grown = prefix.longer.get(id) or self._grow(prefix, id)
                     found = longer.get(grown) or longer.setdefault(grown, [0.0, 0.0])
                     found[1] += mass * grown.factor
@@ -114,19 +136,29 @@ class BeamDecoder:
         return (after_blank + after_class) * factor
 
 
+def _scaled(emission: Emission, masses: list[float], rest: float, scale: Scale) -> Emission:
+    """An emission by the masses of its class and the alternatives; they share what it leaves."""
+    others = rest + sum(masses[1:])
+    sure = scale.of(masses[0] / (masses[0] + others))
+    shares = ((1 - sure) * mass / others for mass in masses[1:])
+    names = (id for id, _ in emission.alternatives)
+    likely = sorted(zip(names, shares, strict=True), key=lambda found: -found[1])
+    kept = tuple(found for found in likely if found[1] >= LEAST_NAMED)
+    return replace(emission, probability=sure, alternatives=kept)
+
+
 def _candidates(probabilities_TV: NDArray[np.float32]) -> list[list[tuple[int, float]]]:
     """Of each step the classes worth a try, with their probabilities."""
     likely_TV = probabilities_TV >= LEAST_PROBABILITY
     likely_TV[:, BLANK] = False
+    most = MOST_CLASSES * len(probabilities_TV)
+    found = probabilities_TV[likely_TV]
+    if len(found) > most:
+        likely_TV &= probabilities_TV > np.partition(found, -most - 1)[-most - 1]
     steps, ids = np.nonzero(likely_TV)
     pairs = list(zip(ids.tolist(), probabilities_TV[steps, ids].tolist(), strict=True))
     begins = np.searchsorted(steps, np.arange(len(probabilities_TV) + 1)).tolist()
-    return [
-        pairs[begin:end]
-        if end - begin <= MOST_CLASSES
-        else nlargest(MOST_CLASSES, pairs[begin:end], key=itemgetter(1))
-        for begin, end in pairwise(begins)
-    ]
+    return [pairs[begin:end] for begin, end in pairwise(begins)]
 
 
 def _prune(longer: dict[_Prefix, list[float]]) -> _Beam:

@@ -1,20 +1,18 @@
-"""What the language model reads: the sources of texts, and the prose of training labels.
-
-Run as `python -m netchu.decoding.corpora FILE` after the profile's lines are there.
-"""
+"""What the language model reads: the sources of texts, and the prose of training labels."""
 
 from __future__ import annotations
 
-import argparse
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from netchu.decoding.estimation import experts, write
-from netchu.errors import NetchuError, one_line_errors
+from netchu.decoding.language_model import LANGUAGE_MODEL
+from netchu.errors import NetchuError
 from netchu.lines import read_table
-from netchu.params import Params, load_params
+from netchu.params import Params
 from netchu.sources import truyen_kieu, vietnam_dataset
 from netchu.synth.addresses import Gazetteer, draw_address
 from netchu.synth.syllables import SYLLABLES
@@ -23,31 +21,56 @@ from netchu.text import normalise
 ADDRESSES = 150_000
 """Addresses that are drawn."""
 
+SOURCES = ("vietnam_dataset", "truyen_kieu")
+"""A profile that fetches both has a language model."""
+
 PROSE = "vnondb"
-"""The dataset whose training labels are prose."""
+"""The dataset whose training labels are prose, where a profile has it."""
 
 SHARED_WORDS = 4
 """So many words in a row make two labels the same text."""
 
 
-def make(params: Params, file: Path) -> None:
-    """Estimate the language model of a profile and write it to `file`.
+def make(params: Params, folder: Path) -> None:
+    """Estimate the language model of a profile and write it into `folder`, whole or not at all.
+
+    The folder stays empty where the profile has no sources of texts.
 
     Raises:
         NetchuError: a source of texts is not there.
     """
-    raw = Path("data") / params.profile / "raw"
-    gazetteer = Gazetteer.of(vietnam_dataset.texts(raw / "vietnam_dataset"))
+    pair = None
+    if set(SOURCES) <= set(params.sources):
+        addresses, verses = _addresses(params), truyen_kieu.texts(_raw(params, "truyen_kieu"))
+        pair = experts(addresses, verses, SYLLABLES, _prose(params))
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if pair:
+        write(pair, partial / LANGUAGE_MODEL)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _raw(params: Params, source: str) -> Path:
+    return Path("data") / params.profile / "raw" / source
+
+
+def _addresses(params: Params) -> list[str]:
+    raw = _raw(params, "vietnam_dataset")
+    gazetteer = Gazetteer.of(vietnam_dataset.texts(raw))
     if not gazetteer.streets:
         raise NetchuError(f"no streets in {raw}; run 'dvc repro download'")
     rng = np.random.default_rng(params.seed)
-    addresses = [normalise(draw_address(rng, gazetteer)) for _ in range(ADDRESSES)]
-    verses = truyen_kieu.texts(raw / "truyen_kieu")
+    return [normalise(draw_address(rng, gazetteer)) for _ in range(ADDRESSES)]
+
+
+def _prose(params: Params) -> list[str]:
+    if PROSE not in params.datasets:
+        return []
     labels = read_table(params.lines / PROSE, ["text", "split"])
     trains = labels["split"] == "train"
-    prose = unshared(labels[trains]["text"], labels[~trains]["text"])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write(experts(addresses, verses, SYLLABLES, prose), file)
+    return unshared(labels[trains]["text"], labels[~trains]["text"])
 
 
 def unshared(labels: Iterable[str], others: Iterable[str]) -> list[str]:
@@ -64,17 +87,3 @@ def _runs(text: str) -> Iterator[tuple[str, ...]]:
     words = text.lower().split()
     for begin in range(len(words) - SHARED_WORDS + 1):
         yield tuple(words[begin : begin + SHARED_WORDS])
-
-
-def main() -> None:
-    """Estimate the language model of params.yaml's profile."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="where to write it (.npz)")
-    file = parser.parse_args().file
-    with one_line_errors():
-        make(load_params(), file)
-    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,10 @@ class Emission:
     begin: int
     end: int
     alternatives: tuple[tuple[int, float], ...]
+
+
+Decode = Callable[[NDArray[np.float32]], list[Emission]]
+"""Of probabilities (T, V) of classes at each time step, the characters that they write."""
 
 
 def greedy(probabilities_TV: NDArray[np.float32], blank: int = 0) -> list[Emission]:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from netchu.figures import write_figures
 from netchu.params import Params
-from netchu.report.charts import write_overview
+from netchu.report.charts import charts
 from netchu.report.gather import gather
-from netchu.report.leaderboard import figures, markdown, speeds
+from netchu.report.leaderboard import as_json, markdown
+from netchu.report.overview import write_overview
 from netchu.report.page import render
+from netchu.report.plots import write_plots
+from netchu.report.reproducible import figures, speeds
 
 
 def build_report(params: Params, evaluations: Path, out: Path) -> None:
     """Write the report of what lies in `evaluations`/<system> into `out`.
 
     metrics.json holds what every run of the same work agrees on; speed.json what differs;
-    leaderboard.md, report.html (no network needed) and overview.png show both.
+    leaderboard.md, leaderboard.json, report.html (no network needed) and overview.png show both;
+    plots/ has the figures of the charts. local.html is the page with the lines of every dataset,
+    and stays with those who hold the data.
+
+    Raises:
+        NetchuError: a file that is there is broken.
     """
     findings = gather(params, evaluations)
-    page = render(findings)
+    drawn = charts(findings)
+    pages = {
+        "report.html": render(findings, drawn),
+        "local.html": render(findings.showing_all(), drawn),
+    }
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(figures(findings), out / "metrics.json")
-    _write_json(speeds(findings), out / "speed.json")
+    write_figures(figures(findings), out / "metrics.json")
+    write_figures(speeds(findings), out / "speed.json")
+    write_figures(as_json(findings), out / "leaderboard.json")
     (out / "leaderboard.md").write_text(markdown(findings), encoding="utf-8")
-    (out / "report.html").write_text(page, encoding="utf-8")
+    for name, page in pages.items():
+        (out / name).write_text(page, encoding="utf-8")
+    write_plots(findings, out / "plots")
     write_overview(findings, out / "overview.png")
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")

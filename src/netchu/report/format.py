@@ -15,10 +15,22 @@ def percent(ratio: float | None) -> str:
 
 def interval(rates: Mapping[str, Any], rate: str = "cer") -> str:
     """The 95 % interval of a rate: '4.8–5.9'."""
+    if rate not in rates:
+        return UNKNOWN
     return f"{100 * rates[rate + '_low']:.1f}–{100 * rates[rate + '_high']:.1f}"
 
 
-def millions(number: int | None) -> str:
+def score(value: float | None) -> str:
+    """A figure between 0 and 1, to the thousandth."""
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def points(change: float) -> str:
+    """A difference of two rates in percentage points, with its sign: '−3.5'."""
+    return f"{100 * change:+.1f}".replace("-", "−")
+
+
+def millions(number: float | None) -> str:
     """2034567 as '2.03 M'."""
     return UNKNOWN if number is None else f"{number / 1e6:.2f} M"
 
@@ -32,7 +44,12 @@ def milliseconds(time: float | None) -> str:
     """Milliseconds, to the tenth below ten."""
     if time is None:
         return UNKNOWN
-    return f"{time:.1f}" if time < 10 else f"{time:,.0f}".replace(",", " ")
+    return f"{time:.1f}" if time < 10 else thousands(time)
+
+
+def thousands(number: float | None) -> str:
+    """A whole number with a narrow gap at the thousands."""
+    return UNKNOWN if number is None else f"{number:,.0f}".replace(",", " ")
 
 
 def duration(seconds: float | None) -> str:

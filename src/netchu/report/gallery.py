@@ -17,8 +17,12 @@ from netchu.lines import read_table
 from netchu.metrics import score
 from netchu.report.gather import Findings, SystemResult
 
-HEIGHT = 48
+HEIGHT = 44
 """Pixels of the pictures in the gallery."""
+
+
+Key = tuple[str, str]
+"""(dataset, id) of a line."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Example:
-    """A line as a data URI with its truth, and one or more readings of it."""
+    """A line as a data URI with its dataset and truth, and one or more readings of it."""
 
     image: str
+    dataset: str
     truth: str
     readings: tuple[Picture, ...]
 
@@ -51,51 +56,51 @@ class SystemGallery:
 
 @dataclass(frozen=True)
 class Gallery:
-    """random: the same lines, drawn by seed, as every system reads them."""
+    """random: the same lines, drawn by seed from each dataset, as every system reads them."""
 
     random: tuple[Example, ...]
     systems: tuple[SystemGallery, ...]
 
 
 def build_gallery(findings: Findings) -> Gallery:
-    """The gallery of `report.gallery`'s datasets; empty where none is named or read."""
-    shown = {r.system: _scored(findings, r) for r in findings.results}
-    shown = {system: frame for system, frame in shown.items() if not frame.empty}
-    if not shown:
-        return Gallery((), ())
+    """The gallery of the datasets that may be shown; empty where none of them was read."""
+    scored = {r.system: _scored(findings, r) for r in findings.results}
+    scored = {system: frame for system, frame in scored.items() if not frame.empty}
     number = findings.params.report.gallery_lines
-    first = next(iter(shown.values()))
-    random = sorted(first.index, key=lambda key: _order(findings, key))[:number]
-    picks = {
-        system: (_worst(frame, number), _sure(frame, number)) for system, frame in shown.items()
-    }
+    random = _random(findings, scored, number)
+    picks = {s: (_worst(frame, number), _sure(frame, number)) for s, frame in scored.items()}
     keys = set(random).union(*(set(a) | set(b) for a, b in picks.values()))
     images = _images(keys, findings)
+
+    def examples(chosen: list[Key], shown: dict[str, pd.DataFrame]) -> tuple[Example, ...]:
+        return tuple(_example(key, images[key], shown) for key in chosen)
+
     return Gallery(
-        tuple(_example(key, images, shown) for key in random),
+        examples(random, scored),
         tuple(
-            SystemGallery(
-                system,
-                tuple(_example(key, images, {system: shown[system]}) for key in worst),
-                tuple(_example(key, images, {system: shown[system]}) for key in sure),
-            )
-            for system, (worst, sure) in picks.items()
+            SystemGallery(system, *(examples(keys, {system: scored[system]}) for keys in chosen))
+            for system, chosen in picks.items()
         ),
     )
 
 
-Key = tuple[str, str]
-"""(dataset, id) of a line."""
-
-
 def _scored(findings: Findings, result: SystemResult) -> pd.DataFrame:
-    """The gallery's predictions by (dataset, id), with `cer`."""
-    frame = result.predictions[result.predictions["dataset"].isin(findings.params.report.gallery)]
+    """The predictions that may be shown, by (dataset, id), with `cer`."""
+    frame = result.predictions[result.predictions["dataset"].isin(findings.shown)]
     if frame.empty:
         return frame
     scored = score(frame["text"].tolist(), frame["reading"].tolist())
     cer = (scored["edits"] / scored["characters"]).to_numpy()
     return frame.assign(cer=cer).set_index(["dataset", "id"]).sort_index()
+
+
+def _random(findings: Findings, scored: dict[str, pd.DataFrame], number: int) -> list[Key]:
+    """At most `number` lines of each dataset, in an order that depends on seed and line alone."""
+    keys = sorted(
+        set().union(*(frame.index for frame in scored.values())), key=lambda k: _order(findings, k)
+    )
+    datasets = sorted({dataset for dataset, _ in keys})
+    return [k for dataset in datasets for k in [k for k in keys if k[0] == dataset][:number]]
 
 
 def _order(findings: Findings, key: Key) -> str:
@@ -116,12 +121,11 @@ def _images(keys: set[Key], findings: Findings) -> dict[Key, str]:
     """Data URIs of the lines' images, small WebPs."""
     images = {}
     for dataset in {dataset for dataset, _ in keys}:
-        table = read_table(findings.params.lines / dataset, ["id", "image"]).set_index("id")[
-            "image"
-        ]
+        table = read_table(findings.params.lines / dataset, ["id", "image"]).set_index("id")
+        encoded = table["image"]
         for key in keys:
             if key[0] == dataset:
-                images[key] = _data_uri(table[key[1]], f"line {key[1]}")
+                images[key] = _data_uri(encoded[key[1]], f"line {key[1]}")
     return images
 
 
@@ -133,8 +137,9 @@ def _data_uri(encoded: bytes, where: str) -> str:
     return "data:image/webp;base64," + base64.b64encode(webp.tobytes()).decode()
 
 
-def _example(key: Key, images: dict[Key, str], shown: dict[str, pd.DataFrame]) -> Example:
-    rows = {system: frame.loc[[key]].to_dict("records")[0] for system, frame in shown.items()}
+def _example(key: Key, image: str, shown: dict[str, pd.DataFrame]) -> Example:
+    """The line with the reading of every system that read it."""
+    rows = {s: frame.loc[[key]].iloc[0] for s, frame in shown.items() if key in frame.index}
     readings = tuple(
         Picture(
             system,
@@ -144,7 +149,7 @@ def _example(key: Key, images: dict[Key, str], shown: dict[str, pd.DataFrame]) -
         )
         for system, row in rows.items()
     )
-    return Example(images[key], next(iter(rows.values()))["text"], readings)
+    return Example(image, key[0], next(iter(rows.values()))["text"], readings)
 
 
 def mark_edits(truth: str, reading: str) -> Markup:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from netchu.errors import NetchuError
+from netchu.figures import read_figures
 from netchu.lines import Skipped, read_skipped
 from netchu.params import Params
 
@@ -24,7 +23,9 @@ class SystemResult:
 
     metrics: evaluation's metrics.json. speed: speed.json ({} where it is missing). seconds: of each
     training stage whose cost is known. history: rows of history.csv of both stages, in order.
-    predictions: of the main variant. skipped: lines that training left out.
+    predictions: of the main variant. skipped: lines that training left out. A peer, which is
+    another's software, has a `version` and a `why` where its rates could not be measured; the page
+    shows nothing else of it.
     """
 
     system: str
@@ -36,25 +37,65 @@ class SystemResult:
     skipped: list[Skipped]
 
     @property
+    def measured(self) -> bool:
+        """Whether it read the lines."""
+        return "overall" in self.metrics
+
+    @property
     def cer(self) -> float:
         """Overall CER, a ratio."""
         return float(self.metrics["overall"]["cer"])
 
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """One of the lists in the metrics' `tables`."""
+        rows: list[dict[str, Any]] = self.metrics["tables"][name]
+        return rows
+
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the report is made of; results stand by CER, the best first."""
+    """Everything the report is made of; results stand by CER, the best first.
+
+    shown: the datasets whose lines may be seen in it.
+    """
 
     params: Params
     results: list[SystemResult]
+    peers: list[SystemResult]
     not_run: list[str]
     skipped: dict[str, list[Skipped]]
+    shown: frozenset[str]
+
+    @property
+    def measured(self) -> list[SystemResult]:
+        """Systems and peers that read the lines, by CER."""
+        return by_cer(self.results + [peer for peer in self.peers if peer.measured])
+
+    def place(self, system: str) -> int:
+        """The system's number in params.yaml, which gives it its colour and shape everywhere."""
+        return list(self.params.systems).index(system)
+
+    @property
+    def local(self) -> bool:
+        """Whether lines may be seen that must not leave the machine of those who hold the data."""
+        closed = self.shown - set(self.params.report.gallery)
+        return not all(self.params.borrows_nothing(dataset) for dataset in closed)
+
+    def showing_all(self) -> Findings:
+        """The same, with the lines of every dataset: for nobody but who holds the data."""
+        return replace(self, shown=frozenset(self.params.datasets))
+
+    def other_lines(self) -> list[str]:
+        """Systems that did not read the lines that most did, and cannot be compared with them."""
+        hashes = {r.system: r.metrics["overall"]["lines_hash"] for r in self.measured}
+        usual = Counter(hashes.values()).most_common(1)
+        return [system for system, lines in hashes.items() if lines != usual[0][0]]
 
     @property
     def open_datasets(self) -> set[str]:
-        """Datasets whose labels may be shown: the gallery's, and those that borrow nothing."""
+        """Datasets whose labels may be listed: those shown, and those that borrow nothing."""
         own = {name for name in self.params.datasets if self.params.borrows_nothing(name)}
-        return own | set(self.params.report.gallery)
+        return own | self.shown
 
     def may_list(self, system: str) -> bool:
         """Whether the lines `system` skipped may be listed: it saw open datasets only."""
@@ -63,7 +104,7 @@ class Findings:
 
 
 def gather(params: Params, evaluations: Path) -> Findings:
-    """Read the folders `evaluations`/<system> and the skipped lines of the profile's datasets.
+    """Read `evaluations`/<system> and /peers/<peer>, and the skipped lines of the datasets.
 
     Raises:
         NetchuError: a file that is there is broken.
@@ -75,14 +116,34 @@ def gather(params: Params, evaluations: Path) -> Findings:
     tables = {name: params.lines / name for name in params.datasets}
     return Findings(
         params,
-        sorted(results, key=lambda result: (result.cer, result.system)),
+        by_cer(results),
+        [
+            _peer(evaluations / "peers" / name)
+            for name in params.peers
+            if (evaluations / "peers" / name / "metrics.json").is_file()
+        ],
         [system for system in params.systems if system not in evaluated],
         {name: read_skipped(t) for name, t in tables.items() if (t / "skipped.csv").is_file()},
+        frozenset(params.report.gallery),
     )
 
 
+def by_cer(results: list[SystemResult]) -> list[SystemResult]:
+    """The best first."""
+    return sorted(results, key=lambda result: (result.cer, result.system))
+
+
+def _peer(folder: Path) -> SystemResult:
+    metrics = read_figures(folder)
+    speed = folder / "speed.json"
+    seconds = {entry["stage"]: float(entry["seconds"]) for entry in metrics["training"]}
+    nothing = pd.DataFrame()
+    read = read_figures(speed) if speed.is_file() else {}
+    return SystemResult(metrics["system"], metrics, read, seconds, nothing, nothing, [])
+
+
 def _result(folder: Path, system: str) -> SystemResult:
-    metrics = read_json(folder / "evaluation" / "metrics.json")
+    metrics = read_figures(folder / "evaluation" / "metrics.json")
     predictions = pd.read_parquet(folder / "evaluation" / "predictions.parquet")
     speed, costs = folder / "speed.json", [folder / f"{stage}.cost.json" for stage in STAGES]
     histories = [folder / stage / "history.csv" for stage in STAGES]
@@ -90,9 +151,9 @@ def _result(folder: Path, system: str) -> SystemResult:
     return SystemResult(
         system,
         metrics,
-        read_json(speed) if speed.is_file() else {},
+        read_figures(speed) if speed.is_file() else {},
         {
-            s: float(read_json(c)["seconds"])
+            s: float(read_figures(c)["seconds"])
             for s, c in zip(STAGES, costs, strict=True)
             if c.is_file()
         },
@@ -105,15 +166,6 @@ def _result(folder: Path, system: str) -> SystemResult:
             for line in read_skipped(folder / stage)
         ],
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; a broken one is an error that names it."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise NetchuError(f"{path} is not JSON ({error}); remove it and run 'dvc repro'") from None
-    return content
 
 
 def count_reasons(skipped: list[Skipped]) -> dict[str, int]:

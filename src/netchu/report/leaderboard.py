@@ -1,27 +1,23 @@
-"""The leaderboard: as rows for every page, as Markdown, and as the figures CI reproduces."""
+"""The leaderboard: one row a system, for the page, as Markdown and as JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from netchu.report.format import (
-    UNKNOWN,
-    duration,
-    interval,
-    megabytes,
-    millions,
-    milliseconds,
-    percent,
-)
-from netchu.report.gather import Findings, SystemResult, count_reasons
+from netchu.report import format
+from netchu.report.gather import Findings, SystemResult
+from netchu.report.published import of_network
+from netchu.report.tables import Cell
 
-HEADINGS = ("system", "CER", "95 % interval", "WER", "SER", "CER, tones folded", "MB", "parameters",
-            "ms/line p50", "p95", "trained in")  # fmt: skip
+HEADINGS = ("system", "CER", "95 % interval", "WER", "SER", "CER, tones folded", "Kalapa score",
+            "MB", "parameters", "ms/line p50", "trained in", "published CER")  # fmt: skip
 
 SIZE = "MB are the weights in the model directory; the base of an adapter is not among them."
 
-_OVERALL = ("overall", "datasets", "variants", "size_mb", "parameters", "main", "note", "hub_note")
+ELSEWHERE = "read other lines than most systems: its figures do not compare with theirs"
+
+PUBLISHED = "What was published stands on other lines; report.html says why it does not compare."
 
 
 @dataclass(frozen=True)
@@ -29,40 +25,73 @@ class Row:
     """One system of the leaderboard: cells in the order of HEADINGS, and what must be said."""
 
     system: str
-    cells: tuple[str, ...]
-    notes: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    note: str
 
     @property
     def starred(self) -> str:
         """The system's name, with a star where a note belongs to it."""
-        return f"{self.system} *" if self.notes else self.system
+        return f"{self.cells[0].text} *" if self.note else self.cells[0].text
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the cells say, the name starred."""
+        return (self.starred, *(cell.text for cell in self.cells[1:]))
 
 
 def rows(findings: Findings) -> list[Row]:
-    """Evaluated systems by CER, then those that were not run."""
-    empty = ("not run", *[UNKNOWN] * (len(HEADINGS) - 2))
-    return [_row(result) for result in findings.results] + [
-        Row(system, (system, *empty), ()) for system in findings.not_run
+    """What read the lines, by CER; then peers without rates, and systems that were not run."""
+    unmeasured = [peer for peer in findings.peers if not peer.measured]
+    return [_row(findings, result) for result in findings.measured + unmeasured] + [
+        _empty(findings, system) for system in findings.not_run
     ]
 
 
-def _row(result: SystemResult) -> Row:
-    rates = result.metrics["overall"]
+def _row(findings: Findings, result: SystemResult) -> Row:
+    known = _figures(findings, result)
+    peer = result in findings.peers
     cells = (
-        result.system,
-        percent(rates["cer"]),
-        interval(rates),
-        percent(rates["wer"]),
-        percent(rates["ser"]),
-        percent(rates["cer_folded"]),
-        megabytes(result.metrics["size_mb"]),
-        millions(result.metrics["parameters"]),
-        milliseconds(result.speed.get("latency_p50_ms")),
-        milliseconds(result.speed.get("latency_p95_ms")),
-        duration(sum(result.seconds.values()) if result.seconds else None),
+        Cell(f"{result.system}, peer" if peer else result.system, result.system),
+        Cell(format.percent(known["cer"]) if result.measured else "not measured", known["cer"]),
+        Cell(format.interval(result.metrics.get("overall", {})), known["cer_low"]),
+        *(Cell(format.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
+        Cell(format.score(known["kalapa_score"]), known["kalapa_score"]),
+        Cell(format.megabytes(known["size_mb"]), known["size_mb"]),
+        Cell(format.millions(known["parameters"]), known["parameters"]),
+        Cell(format.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),
+        Cell(format.duration(known["training_seconds"]), known["training_seconds"]),
+        Cell(format.UNKNOWN, None) if peer else _published(findings, result.system),
     )
-    notes = tuple(note for key in ("hub_note", "note") if (note := result.metrics.get(key)))
-    return Row(result.system, cells, notes)
+    return Row(result.system, cells, known["note"])
+
+
+def _empty(findings: Findings, system: str) -> Row:
+    unknown = [Cell(format.UNKNOWN, None)] * (len(HEADINGS) - 3)
+    cells = (Cell(system, system), Cell("not run", None), *unknown, _published(findings, system))
+    return Row(system, cells, "")
+
+
+def _published(findings: Findings, system: str) -> Cell:
+    known = of_network(findings.params.network(system))
+    return Cell.of(known.short if known else format.UNKNOWN)
+
+
+def _figures(findings: Findings, result: SystemResult) -> dict[str, Any]:
+    """The row's numbers as they are, and its note; None where one is not known."""
+    rates = result.metrics.get("overall", {})
+    names = ("cer", "cer_low", "cer_high", "wer", "ser", "cer_folded", "kalapa_score")
+    sources = ("hub_note", "version", "note", "why")
+    notes = [note for key in sources if (note := result.metrics.get(key))]
+    if result.system in findings.other_lines():
+        notes.append(ELSEWHERE)
+    return {
+        "system": result.system,
+        **{name: rates.get(name) for name in names},
+        **{name: result.metrics[name] for name in ("size_mb", "memory_mb", "parameters")},
+        **{name: result.speed.get(name) for name in ("latency_p50_ms", "latency_p95_ms")},
+        "training_seconds": sum(result.seconds.values()) if result.seconds else None,
+        "note": "; ".join(notes),
+    }
 
 
 def tested_on(findings: Findings) -> str:
@@ -92,37 +121,33 @@ def markdown(findings: Findings) -> str:
         f"# Leaderboard, profile `{findings.params.profile}`",
         "",
         f"Tested on {tested_on(findings)}. CER with its 95 % bootstrap interval over writers; "
-        f"time on one core. {SIZE}",
+        f"time on one core. {SIZE} {PUBLISHED}",
         "",
         "| " + " | ".join(HEADINGS) + " |",
         "|" + "---|" + "---:|" * (len(HEADINGS) - 1),
-        *("| " + " | ".join((row.starred, *row.cells[1:])) + " |" for row in table),
+        *("| " + " | ".join(row.texts) + " |" for row in table),
         "",
-        *(f"- \\* `{row.system}`: {note}" for row in table for note in row.notes),
+        *(f"- \\* `{row.system}`: {row.note}" for row in table if row.note),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def figures(findings: Findings) -> dict[str, Any]:
-    """What two runs of the same work agree on, for CI: no time and no machine in it."""
+def as_json(findings: Findings) -> dict[str, Any]:
+    """The same table with plain numbers (ratios, MB, ms, s), and what was published."""
     return {
         "profile": findings.params.profile,
-        "seed": findings.params.seed,
-        "systems": {
-            result.system: {key: result.metrics[key] for key in _OVERALL if key in result.metrics}
+        "tested_on": tested_on(findings),
+        "systems": [
+            _figures(findings, result) | {"published": _details(findings, result.system)}
             for result in findings.results
-        },
+        ],
+        "peers": [_figures(findings, peer) for peer in findings.peers],
         "not_run": findings.not_run,
-        "skipped": {
-            "datasets": {name: count_reasons(lines) for name, lines in findings.skipped.items()},
-            "systems": {r.system: count_reasons(r.skipped) for r in findings.results},
-        },
     }
 
 
-def speeds(findings: Findings) -> dict[str, Any]:
-    """What differs from run to run: latency, machine, training time."""
-    return {
-        result.system: {"speed": result.speed, "training_seconds": result.seconds}
-        for result in findings.results
-    }
+def _details(findings: Findings, system: str) -> dict[str, str] | None:
+    known = of_network(findings.params.network(system))
+    if known is None:
+        return None
+    return {"on": known.data, "figure": known.figure, "not_comparable": known.not_comparable}

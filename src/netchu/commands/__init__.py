@@ -1,0 +1,1 @@
+"""Commands of `netchu` that have a file of their own; `cli.py` gathers them."""

@@ -1,0 +1,58 @@
+"""The leaderboard and the two trade-offs as one picture, for the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from netchu.report.gather import Findings
+from netchu.report.leaderboard import HEADINGS, rows, tested_on
+from netchu.report.svg import STYLE
+from netchu.report.tradeoffs import draw_tradeoff, latency, size
+
+COLUMNS = [place for place, name in enumerate(HEADINGS)
+           if name not in ("CER, tones folded", "published CER")]  # fmt: skip
+"""Those that fit side by side."""
+
+
+def write_overview(findings: Findings, path: Path) -> None:
+    """Write the picture as PNG, without a date."""
+    table = rows(findings)
+    notes = [f"{row.system}: {row.note}" for row in table if row.note]
+    above, below = 0.34 * (len(table) + 2), 3.6  # inches of the table and of the charts
+    with mpl.rc_context({**STYLE, "font.family": "DejaVu Sans"}):
+        figure = Figure(figsize=(12, above + below), layout="constrained", facecolor="white")
+        grid = figure.add_gridspec(2, 2, height_ratios=(above, below))
+        _draw_table(figure.add_subplot(grid[0, :]), findings)
+        left, right = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
+        draw_tradeoff(left, findings, "size, MB", size)
+        draw_tradeoff(right, findings, "one line on one core, ms", latency)
+        for number, note in enumerate(notes):
+            figure.text(0.01, -0.03 - 0.03 * number, f"* {note}", fontsize=9)
+        figure.savefig(path, bbox_inches="tight", dpi=110, metadata={"Software": None})
+
+
+def _draw_table(axes: Axes, findings: Findings) -> None:
+    axes.axis("off")
+    axes.set_title(
+        f"netchu, profile {findings.params.profile}: {tested_on(findings)}", loc="left", fontsize=11
+    )
+    cells = [[row.texts[column] for column in COLUMNS] for row in rows(findings)]
+    widths = [2.7] + [1.0] * (len(COLUMNS) - 1)
+    shares = [width / sum(widths) for width in widths]
+    heads = [HEADINGS[column] for column in COLUMNS]
+    table = axes.table(
+        cells, colLabels=heads, colWidths=shares, loc="upper left", edges="horizontal"
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(9)
+    table.scale(1, 1.55)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_edgecolor("#d5d8dd")
+        if column == 0:
+            cell.set_text_props(ha="left")
+        if row == 0 or column == 0:
+            cell.get_text().set_fontweight("bold")

@@ -1,0 +1,37 @@
+"""The figures that CI reproduces, and those that differ from run to run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netchu.report.gather import Findings, SystemResult, count_reasons
+
+_KEPT = ("overall", "datasets", "variants", "size_mb", "memory_mb", "parameters", "main", "note",
+         "hub_note", "version", "why")  # fmt: skip
+
+
+def figures(findings: Findings) -> dict[str, Any]:
+    """What two runs of the same work agree on, for CI: no time and no machine in it."""
+    return {
+        "profile": findings.params.profile,
+        "seed": findings.params.seed,
+        "systems": {r.system: _kept(r) for r in findings.results},
+        "peers": {peer.system: _kept(peer) for peer in findings.peers},
+        "not_run": findings.not_run,
+        "skipped": {
+            "datasets": {name: count_reasons(lines) for name, lines in findings.skipped.items()},
+            "systems": {r.system: count_reasons(r.skipped) for r in findings.results},
+        },
+    }
+
+
+def _kept(result: SystemResult) -> dict[str, Any]:
+    return {key: result.metrics[key] for key in _KEPT if key in result.metrics}
+
+
+def speeds(findings: Findings) -> dict[str, Any]:
+    """What differs from run to run: latency, machine, training time."""
+    return {
+        result.system: {"speed": result.speed, "training_seconds": result.seconds}
+        for result in findings.results + findings.peers
+    }

@@ -1,0 +1,22 @@
+"""Stage language: learn from texts what is likely to be written; models/<profile>/language."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from netchu.decoding.corpora import make
+from netchu.errors import one_line_errors
+from netchu.params import load_params
+
+
+def main() -> None:
+    """Read no flags and make the language model."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    with one_line_errors():
+        params = load_params()
+        make(params, Path("models") / params.profile / "language")
+
+
+if __name__ == "__main__":
+    main()

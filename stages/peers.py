@@ -1,0 +1,29 @@
+"""Stage peers@NAME: what a user would pick instead reads the same test lines."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from netchu.compute import cap
+from netchu.errors import one_line_errors
+from netchu.params import load_params
+
+
+def main() -> None:
+    """Read the flags and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("peer", help="a key of peers in params.yaml")
+    peer = parser.parse_args().peer
+    with one_line_errors():
+        params = load_params()
+        cap(params.compute)
+        from netchu.peers.measuring import measure_peer
+
+        why = measure_peer(params, peer, Path("models") / params.profile / "peers" / peer)["why"]
+        if why:
+            print(f"{peer}: no rates: {why}")
+
+
+if __name__ == "__main__":
+    main()

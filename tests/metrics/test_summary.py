@@ -1,0 +1,53 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from netchu.errors import NetchuError
+from netchu.metrics.summary import lines_hash, summaries
+
+
+def predictions() -> pd.DataFrame:
+    rows = [
+        (dataset, level, f"{dataset}-{i}", f"hand {i % 3}", "Tổ 3", "Tổ 3" if i % 2 else "to 3")
+        for dataset, level in (("one", "line"), ("two", "line"), ("two", "word"))
+        for i in range(6)
+    ]
+    frame = pd.DataFrame(rows, columns=["dataset", "level", "id", "writer", "text", "reading"])
+    return frame.assign(source="s", confidence=np.linspace(0, 1, len(rows)))
+
+
+def test_overall_is_of_whole_lines_and_what_is_not_read_is_absent():
+    found = summaries(predictions(), ["one", "two", "three"], 20, 1)
+    assert found["overall"]["lines"] == 12
+    assert {dataset: set(levels) for dataset, levels in found["datasets"].items()} == {
+        "one": {"line"}, "two": {"word", "line"}, "three": set()
+    }  # fmt: skip
+    assert found["datasets"]["one"]["line"]["cer"] == 0.25
+    assert sum(found["overall"]["sums"]["lines"]) == 12
+    assert found["tables"]["by_source"][0]["lines"] == 12
+
+
+def test_without_details_there_are_neither_sums_nor_tables():
+    found = summaries(predictions(), ["one", "two"], 20, 1, details=False)
+    assert "tables" not in found
+    assert "sums" not in found["overall"]
+    assert "sums" not in found["datasets"]["one"]["line"]
+
+
+def test_the_hash_tells_lines_apart_and_not_their_order_or_reading():
+    frame = predictions()
+    same = frame.sample(frac=1, random_state=1).assign(reading="x")
+    assert lines_hash(frame) == lines_hash(same)
+    assert lines_hash(frame) != lines_hash(frame.iloc[1:])
+    assert lines_hash(frame) != lines_hash(frame.assign(text="Tổ 4"))
+
+
+def test_holes_and_missing_lines_are_named():
+    frame = predictions()
+    with pytest.raises(NetchuError, match="reading 3 is missing"):
+        summaries(frame.assign(reading=frame["reading"].where(frame.index != 3)), ["one"], 20, 1)
+    with pytest.raises(NetchuError, match="confidence 2 is nan"):
+        frame.loc[2, "confidence"] = np.nan
+        summaries(frame, ["one"], 20, 1)
+    with pytest.raises(NetchuError, match="no line"):
+        summaries(predictions().assign(level="word"), ["one"], 20, 1)

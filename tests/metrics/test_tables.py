@@ -1,0 +1,69 @@
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from netchu.metrics.edits import score
+from netchu.metrics.tables import look_alikes, tables, tone_confusion
+
+LABELS = ["level", "grave", "acute", "tilde", "hook", "dot"]
+
+
+def predictions(rows: list[tuple[str, str, str, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["writer", "text", "reading", "confidence"])
+    return frame.assign(id=[str(i) for i in range(len(rows))], source="s")
+
+
+def tabled(rows: list[tuple[str, str, str, float]]) -> dict:
+    frame = predictions(rows)
+    return tables(frame, score(frame["text"].tolist(), frame["reading"].tolist()), 50, 1)
+
+
+def test_tones_are_compared_on_aligned_vowels_only():
+    found = tone_confusion(
+        Counter({("ế", "ề"): 2, ("á", "a"): 1, ("ụ", "ụ"): 5, ("á", "n"): 7, ("n", "m"): 9,
+                 ("ã", ""): 4, ("", "ả"): 3, ("Ý", "ỵ"): 1})
+    )  # fmt: skip
+    assert found["labels"] == LABELS
+    expected = {("acute", "grave"): 2, ("acute", "level"): 1, ("dot", "dot"): 5,
+                ("acute", "dot"): 1}  # fmt: skip
+    assert {
+        (LABELS[row], LABELS[column]): count
+        for row, counts in enumerate(found["counts"])
+        for column, count in enumerate(counts)
+        if count
+    } == expected
+
+
+def test_look_alikes_leave_case_tone_signs_and_right_letters_out():
+    found = look_alikes(
+        Counter({("n", "u"): 3, ("N", "ụ"): 2, ("á", "à"): 9, ("a", "A"): 9, ("l", "1"): 4,
+                 ("â", "ă"): 1, (",", "."): 9, ("m", ""): 9, ("t", "t"): 9})
+    )  # fmt: skip
+    assert found == [
+        {"wanted": "n", "got": "u", "count": 5},
+        {"wanted": "l", "got": "1", "count": 4},
+        {"wanted": "â", "got": "ă", "count": 1},
+    ]
+
+
+def test_lines_are_told_apart_by_length_and_known_writer():
+    found = tabled([
+        ("An", "abcdefghij", "abcdefghij", 1), ("An", "abcdefghijk", "Xbcdefghijk", 0.5),
+        ("", "a" * 100, "b" * 50 + "a" * 50, 0.2), ("Bo", "ab", "ax", 0.1),
+    ])  # fmt: skip
+    lengths = {(row["from"], row["to"]): row for row in found["by_length"]}
+    assert list(lengths) == [(1, 10), (11, 20), (81, None)]
+    assert lengths[1, 10]["cer"] == pytest.approx(1 / 12, abs=1e-6)
+    assert (lengths[81, None]["lines"], lengths[81, None]["cer"]) == (1, 0.5)
+    writers = {row["writer"]: row["cer"] for row in found["by_writer"]}
+    assert writers == {"An": round(1 / 21, 6), "Bo": 0.5}
+    assert [(row["source"], row["lines"]) for row in found["by_source"]] == [("s", 4)]
+    assert found["reject_curve"][0] == {"kept": 100, "cer": found["by_source"][0]["cer"]}
+    assert found["reject_curve"][-1]["cer"] == round(1 / 21, 6)
+
+
+def test_an_empty_reading_is_no_confusion():
+    found = tabled([("An", "á n", "", 0), ("Bo", "á", "á", 1)])
+    assert found["look_alikes"] == []
+    assert sum(map(sum, found["tones"]["counts"])) == 1

@@ -1,0 +1,143 @@
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import small_project
+from netchu.errors import NetchuError
+from netchu.evaluation import COLUMNS, chosen_lines
+from netchu.figures import read_figures
+from netchu.lines import write_table
+from netchu.metrics.summary import lines_hash
+from netchu.params import Params
+from netchu.peers import measuring
+from netchu.peers.base import Peer
+from netchu.peers.catalogue import PEERS
+from netchu.peers.measuring import measure_peer
+
+OUT = Path("models/tiny/peers/fake")
+
+
+@pytest.fixture
+def fake(project_folder, monkeypatch):
+    """Puts a peer made of `changes` beside a project; gives the project."""
+
+    def put(settings=None, **changes) -> Params:
+        monkeypatch.setitem(PEERS, "fake", Peer("fake_peer", **changes))
+        places = [measuring.SOURCE, Path(__file__).parent]
+        monkeypatch.setattr(measuring, "SOURCE", ":".join(map(str, places)))
+        params = small_project.params(peers={"fake": settings or {}})
+        lines = [small_project.drawn_lines(*s) for s in (("test", 12), ("train", 4), ("val", 4))]
+        write_table([line for part in lines for line in part], params.lines / "drawn")
+        return params
+
+    return put
+
+
+def commands(learnt):
+    """A training without an end, that leaves its model only if it is `learnt`."""
+    code = "import pathlib, sys, time; "
+    code += "pathlib.Path(sys.argv[1], 'learnt').touch(); " if learnt else ""
+    return lambda lines, model, programs, threads: [
+        [str(programs / "python"), "-c", f"{code}time.sleep(60)", str(model)]
+    ]
+
+
+def test_a_peer_reads_the_lines_of_every_system(fake):
+    params = fake()
+    metrics = measure_peer(params, "fake", OUT)
+    predictions = pd.read_parquet(OUT / "predictions.parquet")
+    lines = chosen_lines(params)
+    assert list(predictions.columns) == COLUMNS
+    assert set(predictions["id"]) == set(lines["id"])
+    sizes = dict(zip(lines["id"], lines["width"], strict=True))
+    for row in predictions.itertuples():
+        width = sizes[row.id]
+        assert row.reading == ("" if width == 80 else f"{width} 40")
+        assert row.confidence == (0 if width == 80 else 0.25)
+    whole = lines[lines["level"] == "line"]
+    assert metrics["overall"]["lines_hash"] == lines_hash(whole)
+    assert set(metrics["datasets"]["drawn"]) == {"word", "line"}
+
+
+def test_its_row_has_the_shape_of_an_evaluation_and_is_marked(fake):
+    metrics = measure_peer(fake(), "fake", OUT)
+    assert metrics == read_figures(OUT)
+    told = {"peer": True, "system": "fake", "why": "", "version": "fake 1.0", "size_mb": 1.5,
+            "parameters": 42, "memory_mb": None, "training": []}  # fmt: skip
+    assert metrics | told == metrics
+    assert metrics["note"] == "lines on which it failed, which count as read empty: 3"
+    assert {"overall", "datasets", "tables", "variants", "main", "hub_note"} <= set(metrics)
+    speed = json.loads((OUT / "speed.json").read_text())
+    assert speed["timed_lines"] == 2
+    assert 2 <= speed["latency_p50_ms"] < 1000
+    assert [row["width"] for row in speed["by_width"]] == [400, 800, 1600]
+    assert all(row["timed_lines"] == 10 for row in speed["by_width"])
+
+
+def test_speed_alone_where_readings_mean_nothing(fake):
+    metrics = measure_peer(fake(unread="random weights"), "fake", OUT)
+    assert metrics["why"] == "random weights"
+    assert metrics["parameters"] == 42
+    assert "overall" not in metrics
+    assert sorted(p.name for p in OUT.iterdir()) == ["metrics.json", "speed.json"]
+
+
+def test_a_learner_learns_for_its_minutes_and_reads_at_its_height(fake):
+    settings = {"datasets": ["drawn"], "levels": ["word", "line"], "minutes": 0.03}
+    metrics = measure_peer(fake(settings, commands=commands(True), height=20), "fake", OUT)
+    (trained,) = metrics["training"]
+    assert trained == {"stage": "train", "seconds": 1.8, "lines": 4, "threads": 1}
+    assert metrics["note"].startswith("trained for 0.03 minutes on 1 threads with 4 lines")
+    readings = pd.read_parquet(OUT / "predictions.parquet")["reading"]
+    assert all(reading.endswith(" 20") for reading in readings if reading)
+    assert not Path(".peers/fake/scratch").exists()
+
+
+def test_a_peer_that_fails_leaves_a_row_that_says_why(fake):
+    settings = {"datasets": ["drawn"], "minutes": 0.02}
+    OUT.mkdir(parents=True)
+    (OUT / "speed.json").write_text("of an earlier run")
+    metrics = measure_peer(fake(settings, commands=commands(False)), "fake", OUT)
+    assert metrics["why"] == "the fake left no checkpoint at …"
+    assert metrics["version"] == ""
+    assert metrics["size_mb"] is None
+    assert [path.name for path in OUT.iterdir()] == ["metrics.json"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "message"),
+    [
+        ({}, {"commands": commands(True)}, "peers.fake learns: give it datasets and minutes"),
+        ({"minutes": 3}, {}, "peers.fake learns nothing: write 'fake: {}'"),
+        ({"minuets": 3}, {}, "unknown key minuets; did you mean 'minutes'"),
+    ],
+)
+def test_what_params_say_of_a_peer_is_checked_first(fake, settings, changes, message):
+    with pytest.raises(NetchuError, match=message):
+        measure_peer(fake(settings, **changes), "fake", OUT)
+    assert not OUT.exists()
+
+
+def test_a_dataset_that_is_not_there_leaves_nothing(fake):
+    params = fake({"datasets": ["drwan"], "minutes": 1}, commands=commands(True))
+    with pytest.raises(NetchuError, match="unknown dataset 'drwan'"):
+        measure_peer(params, "fake", OUT)
+    assert list(OUT.parent.iterdir()) == list(Path(".peers/fake").iterdir()) == []
+
+
+def test_unknown_and_unwanted_peers_are_named(fake):
+    params = fake()
+    with pytest.raises(NetchuError, match="unknown peer 'abbyy'; there are: tesseract, "):
+        measure_peer(params, "abbyy", OUT)
+    with pytest.raises(NetchuError, match=r"params\.yaml wants no peer 'kraken'"):
+        measure_peer(params, "kraken", OUT)
+
+
+def test_a_peers_process_sees_this_package_and_its_threads(monkeypatch):
+    variables = measuring._environ(3)
+    assert variables["OMP_NUM_THREADS"] == variables["OMP_THREAD_LIMIT"] == "3"
+    assert (Path(variables["PYTHONPATH"]) / "netchu" / "peers" / "base.py").is_file()
+    assert sys.prefix not in variables["VIRTUAL_ENV"]

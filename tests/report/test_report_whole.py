@@ -1,0 +1,104 @@
+import json
+import re
+from pathlib import Path
+
+import cv2
+import pytest
+
+import small_project
+import small_report
+from netchu.errors import NetchuError
+from netchu.report import build_report
+
+NAMES = ["leaderboard.json", "leaderboard.md", "local.html", "metrics.json", "overview.png",
+         "report.html", "speed.json"]  # fmt: skip
+PLOTS = ["costs", "errors", "learning", "lengths", "reject", "reliability", "tones"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Two systems evaluated, one not, two peers of which one has no rates; built into first/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("reported"))
+        project = small_report.params()
+        small_report.write_profile(project, netchu_small=0.1, crnn_vgg=0.5)
+        small_report.write_peer(project, "tesseract", small_report.predictions(0.7))
+        small_report.write_peer(project, "kraken", None)
+        build_report(project, small_report.MODELS, Path("first"))
+        yield project
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes()
+            for p in sorted(Path(folder).rglob("*")) if p.is_file()}  # fmt: skip
+
+
+def test_the_report_is_whole_and_repeats_to_the_byte(project):
+    build_report(project, small_report.MODELS, Path("second"))
+    first = files("first")
+    assert sorted(first) == sorted(NAMES + [f"plots/{name}.csv" for name in PLOTS])
+    assert first == files("second")
+    assert cv2.imread("first/overview.png").shape[1] > 1000
+    assert len(first["report.html"]) < 300_000
+
+
+def test_metrics_hold_no_clock_and_what_the_paired_test_needs(project):
+    text = Path("first/metrics.json").read_text(encoding="utf-8")
+    found = json.loads(text)
+    stored = json.loads(
+        (small_report.MODELS / "crnn_vgg/evaluation/metrics.json").read_text(encoding="utf-8")
+    )
+    assert found["systems"]["crnn_vgg"]["overall"] == stored["overall"]
+    assert found["systems"]["crnn_vgg"]["overall"]["sums"]["edits"]
+    assert found["seed"] == 7 and found["not_run"] == ["trocr"]
+    assert "latency" not in text and "seconds" not in text
+    assert "overall" in found["peers"]["tesseract"] and "overall" not in found["peers"]["kraken"]
+    assert found["skipped"]["datasets"] == {"drawn": {"empty label": 1}}
+
+
+def test_speed_holds_the_clock(project):
+    speed = json.loads(Path("first/speed.json").read_text())
+    assert speed["crnn_vgg"]["speed"]["latency_p50_ms"] == 5.3
+    assert speed["crnn_vgg"]["training_seconds"] == {"pretrain": 61.5, "finetune": 61.5}
+
+
+def test_the_page_loads_nothing_from_elsewhere(project):
+    html = Path("first/local.html").read_text(encoding="utf-8")
+    attribute = r"""\b(?:src|href|action|poster|data|srcset)\s*=\s*["']?([^"'\s>]{0,5})"""
+    loaded = set(re.findall(attribute, html)) | set(re.findall(r"url\(\s*([^)]{0,5})", html))
+    assert "data:" in loaded
+    assert all(start.startswith("#") or start == "data:" for start in loaded)
+    assert "@import" not in html and "fetch(" not in html
+    assert "default-src 'none'" in html
+
+
+def test_only_the_local_page_shows_research_data(project, tmp_path):
+    # The control is the local page of the same build, which shows it all.
+    closed = small_report.params(
+        datasets={"drawn": {"source": "kalapa", "input": "nowhere"}}, report={"gallery": []}
+    )
+    build_report(closed, small_report.MODELS, tmp_path)
+    found = {name: data.decode("utf-8") for name, data in files(tmp_path).items()
+             if not name.endswith(".png")}  # fmt: skip
+    local = found.pop("local.html")
+    assert "data:image/webp" in local and "blank-1" in local and "For this machine alone" in local
+    texts = {line.text for line in small_project.drawn_lines() if " " in line.text}
+    assert all(text in local for text in texts)
+    for name, content in found.items():
+        assert not [text for text in texts if text in content], name
+        assert "data:image" not in content and "blank-1" not in content, name
+        assert "For this machine" not in content
+
+
+def test_an_empty_profile_is_a_report_of_systems_not_run(project, tmp_path):
+    build_report(project, tmp_path / "nothing", tmp_path / "out")
+    assert "not run" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_broken_file_is_named_and_nothing_is_written(project, tmp_path):
+    broken = tmp_path / "models" / "netchu_small" / "evaluation" / "metrics.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text('{"overall": NaN}')
+    with pytest.raises(NetchuError, match=r"netchu_small.*metrics\.json"):
+        build_report(project, tmp_path / "models", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
