@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow bench-synthesis lint ui register stale lock clean
+.PHONY: help env repro test slow bench-synthesis bench-serving lint ui register stale lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -41,14 +41,17 @@ slow: env  ## the proofs that take minutes: several processes, kills, full sizes
 bench-synthesis: env  ## lines per second and core, drawn and loaded, beside trdg's
 	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/synthesis.py
 
+bench-serving: env  ## lines per second and waiting times of the web page's API
+	@$(RUN) python benchmarks/serving.py
+
 lint: env  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 ui: env  ## compare the runs in the browser
 	@$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
-register: env  ## make the best recogniser a model version in MLflow
-	@$(RUN) python -m netchu.registry
+register: env  ## make the best exported reader a version in MLflow, and champion if it reads better
+	@$(RUN) python -m netchu.registry register && $(RUN) python -m netchu.registry promote
 
 stale: env  ## fail where dvc.lock does not fit code and parameters
 	@$(RUN) dvc repro --dry --allow-missing > .stale.log; \
@@ -57,7 +60,7 @@ stale: env  ## fail where dvc.lock does not fit code and parameters
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--upgrade --extra train --extra cluster --extra dev pyproject.toml --output-file requirements.lock
+		--upgrade --extra train --extra serve --extra cluster --extra dev pyproject.toml --output-file requirements.lock
 
 clean:  ## remove what can be rebuilt, the environment too
 	rm -rf .venv data models .checkpoints mlflow.db mlartifacts

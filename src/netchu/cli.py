@@ -18,6 +18,7 @@ from netchu.commands.doorway import doorway
 from netchu.commands.evaluate import evaluate
 from netchu.commands.train import train
 from netchu.errors import NetchuError
+from netchu.serve.command import serve
 
 if TYPE_CHECKING:
     from netchu.reader import Reader
@@ -190,5 +191,5 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-for command in (train, evaluate, audit):
+for command in (train, serve, evaluate, audit):
     app.command()(command)

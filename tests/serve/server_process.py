@@ -1,0 +1,28 @@
+"""`netchu serve` in a process of its own, for tests and benchmarks."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+MAIN = [sys.executable, "-c", "from netchu.cli import main; main()"]
+
+
+@contextmanager
+def serving(*arguments, **environment):
+    """`netchu serve` in a process of its own: its address, and the process."""
+    process = subprocess.Popen(
+        [*MAIN, "serve", "--port", "0", *arguments], env=os.environ | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        told = process.stdout.readline()
+        found = re.search(r"http://\S+", told)
+        assert found, told + process.stderr.read()
+        yield found[0].rstrip("/"), process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()

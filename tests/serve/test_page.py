@@ -1,0 +1,92 @@
+"""The page's own files and the samples, without a browser."""
+
+import json
+import re
+
+import pytest
+
+from bar_model import bars
+from netchu.errors import NetchuError
+from netchu.images import encode
+from netchu.photos import read_photo
+from netchu.serve.page import STATIC
+from netchu.serve.samples import SHIPPED, Samples
+
+WORDS = (STATIC / "words.js").read_text(encoding="utf-8")
+
+
+def test_every_file_is_served_and_kept_by_the_browser(client):
+    asking = client()
+    for path in STATIC.iterdir():
+        answer = asking.get(f"/static/{path.name}")
+        assert answer.content == path.read_bytes()
+        known = {"If-None-Match": answer.headers["etag"]}
+        assert asking.get(f"/static/{path.name}", headers=known).status_code == 304
+    assert asking.get("/").headers["content-type"] == "text/html; charset=utf-8"
+    assert "javascript" in asking.get("/static/main.js").headers["content-type"]
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_runs_inline():
+    for path in STATIC.iterdir():
+        content = path.read_text(encoding="utf-8")
+        assert not set(re.findall(r"https?://[\w.]+", content)) - {"http://www.w3.org"}, path.name
+        assert not re.search(r"\son\w+=|style=|<style|innerHTML|eval\(|<script>", content), (
+            path.name
+        )
+    for page in ("index.html", "docs.html"):
+        wanted = re.findall(r'(?:src|href)="/static/([^"]+)"', (STATIC / page).read_text())
+        assert all((STATIC / name).is_file() for name in wanted)
+
+
+def test_both_languages_have_all_words():
+    dictionary = WORDS.partition("\n};")[0]
+    vi, en = (set(re.findall(r"(?:^|[ {])(\w+):\s*(?:[\"`(]|\(?\w+\)? =>)", part))
+              for part in re.split(r"\n  en: ", dictionary))  # fmt: skip
+    assert vi == en
+    assert len(vi) > 40
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    scripts = "".join((STATIC / f"{name}.js").read_text() for name in ("main", "reading", "api"))
+    used = re.findall(r'data-(?:word|label)="(\w+)"', page) + re.findall(r'word\("(\w+)"', scripts)
+    assert set(used) <= vi
+
+
+def test_the_api_is_described(client):
+    told = client(collect=None).get("/openapi.json").json()
+    assert set(told["paths"]) == {
+        "/api/read", "/api/models", "/api/samples", "/api/samples/{number}", "/healthz", "/metrics",
+    }  # fmt: skip
+    kinds = told["paths"]["/api/read"]["post"]["requestBody"]["content"]
+    assert set(kinds) == {"multipart/form-data", "application/json"}
+
+
+def test_samples_ship_and_are_drawn_three_at_a_time(client):
+    paths = sorted(SHIPPED.iterdir())
+    assert len(paths) == 12
+    for path in paths:
+        assert path.stat().st_size < 20_000
+        assert read_photo(path).shape[0] == 72
+    asking, seen = client(), set()
+    for _ in range(20):
+        drawn = asking.get("/api/samples").json()["samples"]
+        assert len({sample["url"] for sample in drawn}) == 3
+        seen |= {sample["url"] for sample in drawn}
+    assert len(seen) > 6
+    image = asking.get(drawn[0]["url"])
+    assert image.headers["content-type"] == "image/jpeg"
+    assert image.content == (SHIPPED / drawn[0]["name"]).read_bytes()
+
+
+def test_samples_of_ones_own(client, tmp_path):
+    mine = tmp_path / "mine"
+    (mine / "more").mkdir(parents=True)
+    with pytest.raises(NetchuError, match="no image in this folder"):
+        Samples(mine)
+    for name in ("1.png", "more/2.PNG", "more/.3.png"):
+        (mine / name).write_bytes(encode(bars("ah")))
+    (mine / "notes.txt").write_text("no image")
+    asking = client(samples=mine)
+    drawn = asking.get("/api/samples").json()["samples"]
+    assert {sample["name"] for sample in drawn} == {"1.png", "2.PNG"}
+    (mine / "1.png").unlink()
+    assert asking.get("/api/samples/0").status_code == 404
+    assert json.loads(asking.get("/api/samples/0").text)["detail"]

@@ -1,0 +1,144 @@
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netchu.serve.queueing import TOGETHER, FullError, ReadingQueue
+
+
+class Echo:
+    """Reads an image as its own bytes; remembers how many came together; waits while not free."""
+
+    def __init__(self, free=True):
+        self.batches = []
+        self.begun = threading.Event()
+        self.free = threading.Event()
+        if free:
+            self.free.set()
+
+    def read_many(self, images, line, batch):
+        self.begun.set()
+        assert self.free.wait(10)
+        self.batches.append(len(images))
+        for image in images:
+            if image == b"bad":
+                raise RuntimeError
+            yield (image, line)
+
+
+@pytest.fixture
+def queue():
+    made = []
+
+    def make(workers=1, places=64, **options):
+        made.append(ReadingQueue(workers, places, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def results(futures):
+    return [future.result(10) for future in futures]
+
+
+def test_what_waits_is_read_together(queue):
+    echo, sizes = Echo(free=False), []
+    waiting = queue(places=100, watch=sizes.append)
+    first = waiting.submit(echo, [b"0"], False)
+    assert echo.begun.wait(10)
+    rest = [waiting.submit(echo, [b"%d" % n], False) for n in range(40)]
+    echo.free.set()
+    assert results(first) == [(b"0", False)]
+    assert [results(one) for one in rest] == [[(b"%d" % n, False)] for n in range(40)]
+    assert sizes == echo.batches == [1, TOGETHER, TOGETHER, 8]
+
+
+def test_only_alike_images_are_read_together(queue):
+    one, other = Echo(free=False), Echo()
+    waiting = queue()
+    first = waiting.submit(one, [b"x"], False)
+    assert one.begun.wait(10)
+    jobs = [(other, [b"a"], True), (one, [b"b"], False), (other, [b"c"], False),
+            (other, [b"d"], True)]  # fmt: skip
+    mixed = [future for job in jobs for future in waiting.submit(*job)]
+    one.free.set()
+    assert results(first + mixed) == [
+        (b"x", False), (b"a", True), (b"b", False), (b"c", False), (b"d", True),
+    ]  # fmt: skip
+    assert (one.batches, other.batches) == ([1, 1], [2, 1])
+
+
+def test_it_never_holds_more_than_it_has_places_for(queue):
+    echo = Echo(free=False)
+    waiting = queue(places=3)
+    held = waiting.submit(echo, [b"a", b"b"], False)
+    with pytest.raises(FullError):
+        waiting.submit(echo, [b"c", b"d"], False)
+    held += waiting.submit(echo, [b"c"], False)
+    with pytest.raises(FullError):
+        waiting.submit(echo, [b"d"], False)
+    echo.free.set()
+    assert len(results(held)) == 3
+    waiting.close()
+    assert waiting.held == 0
+
+
+def test_a_closed_queue_reads_what_waits_and_takes_no_more():
+    echo = Echo(free=False)
+    waiting = ReadingQueue(2, 64)
+    held = [waiting.submit(echo, [b"%d" % n] * 3, False) for n in range(9)]
+    closing = threading.Thread(target=waiting.close)
+    closing.start()
+    echo.free.set()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert [results(one)[0][0] for one in held] == [b"%d" % n for n in range(9)]
+    with pytest.raises(FullError):
+        waiting.submit(echo, [b"x"], False)
+
+
+def test_what_was_given_up_is_not_read(queue):
+    echo = Echo(free=False)
+    waiting = queue()
+    first = waiting.submit(echo, [b"a"], False)
+    assert echo.begun.wait(10)
+    (second,) = waiting.submit(echo, [b"b"], False)
+    assert second.cancel()
+    echo.free.set()
+    results(first)
+    waiting.close()
+    assert (echo.batches, waiting.held) == ([1], 0)
+
+
+def test_a_breakdown_hits_only_the_image_that_caused_it(queue):
+    echo = Echo(free=False)
+    waiting = queue()
+    first = waiting.submit(echo, [b"x"], False)
+    assert echo.begun.wait(10)
+    good, bad, too = waiting.submit(echo, [b"a", b"bad", b"c"], False)
+    echo.free.set()
+    assert results([*first, good, too]) == [(b"x", False), (b"a", False), (b"c", False)]
+    with pytest.raises(RuntimeError):
+        bad.result(10)
+    assert results(waiting.submit(echo, [b"later"], False)) == [(b"later", False)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    workers=st.integers(1, 3),
+    requests=st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.booleans()), max_size=30),
+)
+def test_every_image_gets_its_own_answer(workers, requests):
+    readers = [Echo(), Echo()]
+    waiting = ReadingQueue(workers, 10**6)
+    asked = []
+    for number, (count, line, which) in enumerate(requests):
+        images = [b"%d-%d" % (number, n) for n in range(count)]
+        asked.append((waiting.submit(readers[which], images, line), [(i, line) for i in images]))
+    waiting.close()
+    assert all(results(futures) == wanted for futures, wanted in asked)
+    assert waiting.held == 0
+    assert max([0, *readers[0].batches, *readers[1].batches]) <= TOGETHER
