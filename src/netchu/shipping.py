@@ -73,7 +73,9 @@ from those pen strokes and from papers of those photos.
   manuscripts, forms with print, formulas and other languages were not tested.
 - It writes {letters} characters and nothing else; another one is read as what looks like it.
 - It has read few photos of whole pages; finding lines is classical, and fails where lines touch.
-- VNOnDB's lines are drawn from strokes, so their figure says little about photos of sentences.
+- VNOnDB's lines are drawn from strokes, and its writers copied texts of one collection: half of the
+  training lines share four words in a row with a line of a writer who was held out. Hands are new
+  to it, texts are partly not; the figure says little about photos of other sentences.
 {words}
 - Where an error can harm somebody, let a person check; the confidence says where to look first.
 """
