@@ -219,3 +219,13 @@ def test_a_photo_of_anything_takes_bounded_time(blob):
     begun = time.thread_time()
     find_lines(np.where(texture > texture.std(), 60, 200).astype(np.uint8))
     assert time.thread_time() - begun < 3
+
+
+@pytest.mark.parametrize("pen", [3, 7, 12])
+def test_upright_strokes_of_large_letters_are_no_rules(pen):
+    """As when somebody writes three letters on a screen, and the image is cut to them."""
+    sheet = np.full((248, 536), 255, np.uint8)
+    for middle in (108, 268, 428):
+        cv2.ellipse(sheet, (middle, 124), (60, 76), 0, 0, 360, 20, pen, cv2.LINE_AA)
+    (box,) = find_lines(sheet)
+    assert (box.left, box.top, box.right, box.bottom) == (0, 0, 536, 248)

@@ -122,11 +122,14 @@ def test_get_images_and_predict(opened, how, tmp_path):
     assert " ms" in page.locator(".facts").first.inner_text()
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
+    page.screenshot(path=tmp_path / "2-read.png", full_page=True)
+    upload(page, ("page.png", written_page()))  # no hand that anybody writes: there is doubt
+    predict(page)
     doubtful = page.locator(".text button").first
     doubtful.focus()
     assert "%" in doubtful.get_attribute("aria-label")
     assert "%" in page.inner_text("#tip")
-    page.screenshot(path=tmp_path / "2-read.png", full_page=True)
+    page.screenshot(path=tmp_path / "3-doubt.png", full_page=True)
     page.keyboard.press("Escape")
     assert page.locator("#tip").is_hidden()
 
@@ -170,15 +173,19 @@ def test_write_undo_and_clear(opened, tmp_path):
     predict_without.click()
     assert page.inner_text("#alert").startswith("The sheet is empty")
     place = page.locator("#canvas").bounding_box()
-    for left in (60, 120, 180):
-        page.mouse.move(place["x"] + left, place["y"] + 60)
+    for middle in (90, 170, 250):
+        round_about = [
+            (place["x"] + middle + 30 * np.cos(turn), place["y"] + 95 + 38 * np.sin(turn))
+            for turn in np.linspace(-1.6, 4.7, 13).tolist()
+        ]
+        page.mouse.move(*round_about[0])
         page.mouse.down()
-        page.mouse.move(place["x"] + left + 15, place["y"] + 130, steps=6)
-        page.mouse.move(place["x"] + left + 30, place["y"] + 60, steps=6)
+        for x, y in round_about[1:]:
+            page.mouse.move(x, y)
         page.mouse.up()
     predict(page)
-    assert len(texts(page)) == 1
     page.screenshot(path=tmp_path / "write.png", full_page=True)
+    assert len(texts(page)) == 1
     ink = """() => {
       const sheet = document.querySelector("#canvas");
       const pixels = sheet.getContext("2d").getImageData(0, 0, sheet.width, sheet.height).data;

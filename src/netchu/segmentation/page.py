@@ -30,6 +30,10 @@ EDGE = 25
 """Pixels that the change from a desk to the sheet of paper is wide at most."""
 RULE = 1 / 6
 """Share of the page's width or height from which a straight stroke is a ruled line."""
+STEM = 90
+"""Pixels of the working copy that the straight part of a letter has at most."""
+STEM_SHARE = 0.8
+"""The same as a share of the photo's height, which one line may fill."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +134,15 @@ def _slope(ink_HW: Mask) -> float:
 
 def _without_rules(ink_HW: Mask) -> Mask:
     """Take out straight strokes along or across the page; letters that cross them stay whole."""
+    height, width = ink_HW.shape
     ink = ink_HW
-    for _ in ("level", "upright"):
-        ink = np.ascontiguousarray(_without_level_rules(ink).T)
+    stem = min(STEM, STEM_SHARE * height)
+    for length in (max(24, RULE * width), max(24, stem, RULE * height)):
+        ink = np.ascontiguousarray(_without_level_rules(ink, round(length)).T)
     return ink
 
 
-def _without_level_rules(ink_HW: Mask) -> Mask:
-    length = max(24, round(ink_HW.shape[1] * RULE))
+def _without_level_rules(ink_HW: Mask, length: int) -> Mask:
     # A rule that is not quite straight is still one when thickened by a pixel on both sides.
     thick = cv2.dilate(ink_HW, np.ones((3, 1), np.uint8))
     rules = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
