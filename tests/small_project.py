@@ -80,7 +80,9 @@ def write_model(project: Params) -> Path:
     card = {
         "stage": "finetune",
         "provenance": {"seed": 7, "data": {"drawn": "00"}},
-        "training": [{"stage": "finetune", "lines": 4, "epochs": 2, "val_cer": 0.9}],
+        "training": [
+            {"stage": "finetune", "lines": 4, "epochs": 2, "val_cer": 0.9, "images_seen_at_most": 8}
+        ],
     }
     save_model(fresh(project, "netchu_small"), folder, card)
     write_skipped([Skipped("train-01", "too short for CTC: 3 time steps for 'hoà bình'")], folder)

@@ -38,6 +38,7 @@ def test_a_training_run_tells_where_its_weights_come_from(project):
 def test_a_training_run_has_time_size_and_its_curves(project):
     run = training(project)
     assert run.seconds == run.numbers["train_seconds"] == 61.5
+    assert run.numbers["lines_per_second"] == pytest.approx(20.0)
     assert run.numbers["size_mb"] == 2.0
     assert run.numbers["val_cer"] == 0.9
     curve = [(step, value) for name, step, value in run.curves if name == "train_loss"]

@@ -66,7 +66,8 @@ def write_system(project: Params, weights: str, errors: int, system: str = SYSTE
     """What training, evaluation and export of a system leave; `changes` are of its metrics."""
     folder = home(project, system)
     shutil.rmtree(folder, ignore_errors=True)
-    phase = {"stage": "finetune", "lines": 4, "val_cer": 0.9, "phase": {"datasets": ["drawn"]}}
+    phase = {"stage": "finetune", "lines": 4, "val_cer": 0.9, "images_seen_at_most": 1230,
+             "phase": {"datasets": ["drawn"]}}  # fmt: skip
     card = {"weights": weights, "provenance": {"data": {"drawn": "cd" * 32}}, "training": [phase]}
     for stage in ("pretrain", "finetune"):
         (folder / stage).mkdir(parents=True)

@@ -52,7 +52,11 @@ def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     card = read_json(folder / "model.json")
     seconds = stage_seconds(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
-    costs = {"size_mb": size, "train_seconds": seconds}
+    trained = card["training"][-len(phases) :] if phases else []
+    shown = sum(phase["images_seen_at_most"] for phase in trained)
+    # Validation takes its part of the seconds.
+    rate = shown / seconds if seconds else None
+    costs = {"size_mb": size, "train_seconds": seconds, "lines_per_second": rate}
     data = dict(card.get("provenance", {}).get("data", {}))
     return Run(
         name=f"{system} {stage}",
