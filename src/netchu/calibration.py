@@ -219,10 +219,15 @@ def calibration_error(confidence_N: Floats, right_N: Bools) -> float:
     """
     if not len(confidence_N):
         return 0.0
-    order = np.argsort(confidence_N, kind="stable")
-    groups = [g for g in np.array_split(order, BINS) if len(g)]
+    groups = bins(confidence_N)
     apart = [abs(confidence_N[g].mean() - right_N[g].mean()) * len(g) for g in groups]
-    return float(sum(apart) / len(order))
+    return float(sum(apart) / len(confidence_N))
+
+
+def bins(confidence_N: Floats) -> list[NDArray[np.intp]]:
+    """The places of confidences in BINS groups of equal size, the surest last."""
+    order = np.argsort(confidence_N, kind="stable")
+    return [chosen for chosen in np.array_split(order, BINS) if len(chosen)]
 
 
 def reject_curve(

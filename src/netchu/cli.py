@@ -18,6 +18,7 @@ from netchu.commands.doorway import doorway
 from netchu.commands.evaluate import evaluate
 from netchu.commands.train import train
 from netchu.errors import NetchuError
+from netchu.folders import images_in
 from netchu.serve.command import serve
 
 if TYPE_CHECKING:
@@ -137,13 +138,7 @@ def _images(path: str, failed: list[NetchuError]) -> list[str]:
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return [path]
-    found = sorted(
-        image
-        for image in folder.rglob("*")
-        if image.suffix.lower() in IMAGES
-        and not any(part.startswith(".") for part in image.relative_to(folder).parts)
-        and image.is_file()
-    )
+    found = images_in(folder, IMAGES)
     if not found:
         kinds = ", ".join(IMAGES)
         failed.append(NetchuError(f"{path}: no image in this folder, which is one of {kinds}"))

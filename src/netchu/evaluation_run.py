@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from netchu import tracking
+from netchu.metrics.edits import CLASSES
 from netchu.params import Params
 from netchu.runs import Run, finite, read_json, stage_seconds, tags
 from netchu.views import systems_view
@@ -22,8 +23,7 @@ from netchu.views import systems_view
 RATES = ("cer", "wer", "ser")
 ENDS = ("low", "high")
 PLAIN = ("cer_folded", "kalapa_score", "loop_rate", "ece", "lines", "characters")
-SHARES = ("base", "mark", "tone", "case", "digit", "space", "punctuation")
-KINDS = {kind: f"{kind}_errors" for kind in SHARES} | {"missing": "missing", "extra": "extra"}
+KINDS = {kind: f"{kind}_errors" for kind in CLASSES} | {"missing": "missing", "extra": "extra"}
 """What the edits were, as shown -> as measured."""
 
 COSTS = ("latency_p50_ms", "latency_p95_ms", "throughput_lines_per_s")

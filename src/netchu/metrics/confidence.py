@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from netchu.bootstrap import draw, interval
-from netchu.calibration import BINS, calibration_error, reject_curve
+from netchu.calibration import BINS, bins, calibration_error, reject_curve
 from netchu.errors import NetchuError
 from netchu.metrics.rates import rounded, with_ends
 
@@ -49,12 +49,6 @@ def check(confidence_L: NDArray[np.float64]) -> None:
         raise NetchuError(
             f"confidence {bad[0]} is {confidence_L[bad[0]]}, not in 0 to 1; read the lines again"
         )
-
-
-def bins(confidence_L: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """The lines in BINS groups of equal size, the surest last."""
-    order = np.argsort(confidence_L, kind="stable")
-    return [chosen for chosen in np.array_split(order, BINS) if len(chosen)]
 
 
 def reliability(

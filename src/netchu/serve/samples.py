@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from netchu.errors import NetchuError
+from netchu.folders import images_in
 
 SHIPPED = Path(str(files("netchu"))) / "serve" / "samples"
 
@@ -49,14 +50,8 @@ class Samples:
             NetchuError: there is no image in it.
         """
         where = folder or SHIPPED
-        found = sorted(
-            path
-            for path in where.rglob("*")
-            if path.suffix.lower() in KINDS
-            and not any(part.startswith(".") for part in path.relative_to(where).parts)
-            and path.is_file()
-            and path.stat().st_size <= MOST_BYTES
-        )
+        images = images_in(where, KINDS)
+        found = [path for path in images if path.stat().st_size <= MOST_BYTES]
         if not found:
             raise NetchuError(
                 f"{where}: no image in this folder, which is one of {', '.join(KINDS)}"
