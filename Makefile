@@ -51,7 +51,7 @@ ui: env  ## compare the runs in the browser
 	@$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 register: env  ## make the best exported reader a version in MLflow, and champion if it reads better
-	@$(RUN) python -m netchu.registry register && $(RUN) python -m netchu.registry promote
+	@$(RUN) python -m netchu.tracking.registry register && $(RUN) python -m netchu.tracking.registry promote
 
 stale: env  ## fail where dvc.lock does not fit code and parameters
 	@$(RUN) dvc repro --dry --allow-missing > .stale.log; \

@@ -13,13 +13,13 @@ from netchu.params import Params, load_params
 
 def run(params: Params, system: str) -> None:
     """Evaluate one system; torch loads only after the caps are set."""
-    from netchu import evaluation
-    from netchu.evaluation_run import track_evaluation
+    from netchu.evaluation import testing
+    from netchu.tracking.evaluation_run import track_evaluation
 
     home = Path("models") / params.profile / system
     begin = time.perf_counter()
-    evaluation.evaluate(params, system, home / "evaluation")
-    evaluation.measure(params, system, home / "speed.json")
+    testing.evaluate(params, system, home / "evaluation")
+    testing.measure(params, system, home / "speed.json")
     track_evaluation(params, system, time.perf_counter() - begin)
 
 

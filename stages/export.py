@@ -12,7 +12,7 @@ from netchu.params import Params, load_params
 
 def run(params: Params, system: str) -> None:
     """Export one system; torch loads only after the caps are set."""
-    from netchu.releasing import release, time_reading
+    from netchu.release.releasing import release, time_reading
 
     home = Path("models") / params.profile / system
     release(params, system, home)

@@ -16,8 +16,8 @@ def main() -> None:
         params = load_params()
         params.system(system)
         compute.cap(params.compute)
-        from netchu.tracking import track_training
-        from netchu.training import train
+        from netchu.tracking.store import track_training
+        from netchu.training.phases import train
 
         track_training(params, system, "pretrain", train(params, system, "pretrain"))
 

@@ -14,12 +14,12 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()
-        from netchu import tracking
         from netchu.report import build_report
+        from netchu.tracking import store
 
         folder = Path("reports") / params.profile
         build_report(params, Path("models") / params.profile, folder)
-        tracking.track_report(params, folder)
+        store.track_report(params, folder)
 
 
 if __name__ == "__main__":

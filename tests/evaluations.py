@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.figures import write_figures
+from netchu.evaluation.figures import write_figures
 from netchu.metrics.summary import summaries
 
 TEXT = "Tổ 3, ấp Đông Hoà"

@@ -11,7 +11,7 @@ from netchu.checkpoint import save_model, write_json
 from netchu.images import encode
 from netchu.lines import Line, Skipped, write_skipped, write_table
 from netchu.params import Params, build
-from netchu.training import fresh
+from netchu.training.phases import fresh
 
 PHASE = {"datasets": ["drawn"], "epochs": 1, "steps_per_epoch": 1, "batch_size": 2}
 MODEL = {"height": 32, "channels": [4, 4, 8, 8], "mixers": 1}

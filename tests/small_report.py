@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 import small_project
-from netchu.figures import write_figures
+from netchu.evaluation.figures import write_figures
 from netchu.lines import Skipped, write_skipped
 from netchu.metrics.summary import summaries
 from netchu.params import Params

@@ -7,7 +7,7 @@ from netchu.checkpoint import load_model, read_card, save_model, weight_files, w
 from netchu.errors import NetchuError
 from netchu.lines import fingerprint
 from netchu.text import ALPHABET
-from netchu.training import fresh
+from netchu.training.phases import fresh
 from small_project import params
 
 

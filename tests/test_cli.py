@@ -226,7 +226,7 @@ def test_a_terminal_shows_a_bar_and_the_text_all_the_same(home, both):
 
 
 def test_training_without_what_it_needs_says_what_to_install(home, monkeypatch):
-    monkeypatch.delitem(sys.modules, "netchu.adapting", raising=False)
+    monkeypatch.delitem(sys.modules, "netchu.training.adapting", raising=False)
     monkeypatch.setattr("netchu.compute.cap", lambda compute: None)
     monkeypatch.setitem(sys.modules, "torch", None)
     done = run("train", "--csv", "mine.csv")
@@ -237,7 +237,7 @@ def test_training_without_what_it_needs_says_what_to_install(home, monkeypatch):
 
 
 def test_training_tells_what_it_did(home, monkeypatch):
-    from netchu import adapting
+    from netchu.training import adapting
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.30001, "lines": 4}
     skipped = [Skipped(f"csv-{n:06d}", "empty label") for n in range(1, 13)]
@@ -269,8 +269,8 @@ def test_training_tells_what_it_did(home, monkeypatch):
 
 
 def test_a_gain_that_is_not_confirmed_is_no_success_story(capsys):
-    from netchu.adapting import Adaptation
     from netchu.commands.train import _tell
+    from netchu.training.adapting import Adaptation
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.3}
     _tell(Adaptation({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), cli.Path("m"))

@@ -10,7 +10,7 @@ from netchu.decoding.greedy import greedy
 from netchu.errors import NetchuError
 from netchu.exported import OVERLAP, WINDOW, ExportedModel
 from netchu.images import prepare
-from netchu.training import fresh
+from netchu.training.phases import fresh
 
 
 @pytest.fixture

@@ -18,16 +18,17 @@ import small_project
 from bar_model import ALPHABET, BAR, HEIGHT, bars, write_bar_model
 from conftest import as_table
 from netchu import Reader, reader
+from netchu.calibration.platt import Scale
 from netchu.checkpoint import save_model
 from netchu.decoding.estimation import experts, write
 from netchu.errors import NetchuError
-from netchu.evaluation import chosen_lines, evaluate
+from netchu.evaluation.chosen import chosen_lines
+from netchu.evaluation.testing import evaluate
 from netchu.images import encode
 from netchu.lines import write_table
 from netchu.loader import frame_batches
 from netchu.models.base import LineBatch
-from netchu.platt import Scale
-from netchu.training import fresh
+from netchu.training.phases import fresh
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from conftest import as_table
 from netchu.errors import NetchuError
 from netchu.loader import frame_batches
 from netchu.readings import Reading
-from netchu.training import fresh
+from netchu.training.phases import fresh
 from netchu.transcription import read_lines
 from small_project import drawn_lines, params
 

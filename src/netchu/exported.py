@@ -14,13 +14,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from netchu.calibration.platt import AS_IS, Scale
+from netchu.calibration.softmax import softmax
 from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.greedy import Decode, greedy
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.images import Prepared, Preprocessing
-from netchu.platt import AS_IS, Scale
-from netchu.softmax import softmax
 
 NETWORK = "model.onnx"
 CARD = "model.json"

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 from math import exp, log
 
+from netchu.calibration.platt import AS_IS, Scale
 from netchu.codec import Codec
 from netchu.decoding.greedy import Emission
-from netchu.platt import AS_IS, Scale
 from netchu.readings import Character, LineReading, PhotoReading, joint
 
 Box = tuple[int, int, int, int]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netchu.calibration.platt import Scale
 from netchu.decoding import beam
 from netchu.decoding.alignment import align
 from netchu.decoding.beam import BeamDecoder
@@ -12,7 +13,6 @@ from netchu.decoding.estimation import Expert, experts, write
 from netchu.decoding.greedy import emissions, greedy
 from netchu.decoding.language_model import REWARD, WEIGHT, LanguageModel, fold
 from netchu.errors import NetchuError
-from netchu.platt import Scale
 from netchu.text import ALPHABET
 
 TOWNS = ["Hà Nội", "Hải Phòng", "Đà Nẵng", "Tổ 12 Thôn An Định", "Số 7, phố Huế"]

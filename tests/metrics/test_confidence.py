@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.calibration import BINS, calibration_error
+from netchu.calibration.temperature import BINS, calibration_error
 from netchu.errors import NetchuError
 from netchu.metrics.confidence import calibration, rejecting, reliability
 

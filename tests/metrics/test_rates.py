@@ -2,9 +2,8 @@ import pandas as pd
 import pytest
 
 from netchu.errors import NetchuError
-from netchu.metrics import score, summarise
-from netchu.metrics.edits import CLASSES
-from netchu.metrics.rates import FEWEST, PARTS, RATES, SUMS, group_sums
+from netchu.metrics.edits import CLASSES, score
+from netchu.metrics.rates import FEWEST, PARTS, RATES, SUMS, group_sums, summarise
 
 
 def rates(truths: list[str], readings: list[str]) -> dict[str, float | int]:

@@ -15,7 +15,7 @@ from netchu.models.ctc import CTCRecogniser
 from netchu.params import PhaseParams, build
 from netchu.readings import Reading
 from netchu.text import ALPHABET
-from netchu.training import fresh
+from netchu.training.phases import fresh
 from small_project import MODEL, params, picture
 
 TINY = {

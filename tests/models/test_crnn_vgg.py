@@ -6,12 +6,12 @@ import torch
 import small_project
 from conftest import as_table
 from netchu.errors import NetchuError
-from netchu.fitting import fit
 from netchu.models import crnn_vgg
 from netchu.models.crnn_vgg import CrnnVgg, CrnnVggConfig
 from netchu.params import PhaseParams, build
 from netchu.text import ALPHABET
-from netchu.training import fresh
+from netchu.training.fitting import fit
+from netchu.training.phases import fresh
 
 TINY = {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none", "hidden": 8,
         "layers": 1}  # fmt: skip

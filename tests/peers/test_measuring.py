@@ -7,8 +7,8 @@ import pytest
 
 import small_project
 from netchu.errors import NetchuError
-from netchu.evaluation import COLUMNS, chosen_lines
-from netchu.figures import read_figures
+from netchu.evaluation.chosen import COLUMNS, chosen_lines
+from netchu.evaluation.figures import read_figures
 from netchu.lines import write_table
 from netchu.metrics.summary import lines_hash
 from netchu.params import Params

@@ -58,7 +58,7 @@ def audit(
 
 
 def _audit(systems: list[str], out: Path | None, *, sheet: bool) -> tuple[pd.DataFrame, list[Path]]:
-    from netchu.audit import suspects, write_audit
+    from netchu.evaluation.audit import suspects, write_audit
     from netchu.params import load_params
 
     params = load_params()

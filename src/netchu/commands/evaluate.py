@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from netchu.commands.doorway import doorway
-from netchu.comparing import Row, System, compare, pairs, unshared, worse
 from netchu.errors import NetchuError
+from netchu.evaluation.comparing import Row, System, compare, pairs, unshared, worse
 
 WIDTH = 120
 """Columns of the table where stdout is no terminal."""

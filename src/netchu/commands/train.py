@@ -13,7 +13,7 @@ from netchu.commands.doorway import doorway
 from netchu.errors import NetchuError
 
 if TYPE_CHECKING:
-    from netchu.adapting import Adaptation
+    from netchu.training.adapting import Adaptation
 
 LISTED = 10
 """Rows left out that `netchu train` names on the screen; all of them stand in skipped.csv."""
@@ -81,7 +81,7 @@ def _adapt(table: Path, out: Path, **wishes: Any) -> Adaptation:
         from netchu.params import ComputeParams
 
         cap(ComputeParams(threads=os.cpu_count() or 1, isa="native"))
-        from netchu.adapting import adapt
+        from netchu.training.adapting import adapt
     except ModuleNotFoundError as missing:
         if str(missing.name).startswith("netchu"):
             raise

@@ -4,9 +4,3 @@ Every rate is total edits over total reference units (Levenshtein, by jiwer), ne
 lines: CER over characters, WER over words, SER over whole lines. Truths and readings pass
 `text.normalise`, so that composed and decomposed text count alike.
 """
-
-from netchu.bootstrap import bootstrap_groups
-from netchu.metrics.edits import score
-from netchu.metrics.rates import DIGITS, summarise
-
-__all__ = ["DIGITS", "bootstrap_groups", "score", "summarise"]

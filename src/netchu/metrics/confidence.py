@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from netchu.bootstrap import draw, interval
-from netchu.calibration import BINS, bins, calibration_error, reject_curve
+from netchu.calibration.temperature import BINS, bins, calibration_error, reject_curve
 from netchu.errors import NetchuError
+from netchu.metrics.bootstrap import draw, interval
 from netchu.metrics.rates import rounded, with_ends
 
 

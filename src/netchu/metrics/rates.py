@@ -9,8 +9,8 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from netchu.bootstrap import bootstrap_groups, draw, interval
 from netchu.errors import NetchuError
+from netchu.metrics.bootstrap import bootstrap_groups, draw, interval
 from netchu.metrics.edits import CLASSES
 
 Rates = Mapping[str, tuple[str, str]]

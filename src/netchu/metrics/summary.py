@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from netchu.bootstrap import bootstrap_groups
 from netchu.lines import LEVELS
+from netchu.metrics.bootstrap import bootstrap_groups
 from netchu.metrics.confidence import calibration
 from netchu.metrics.edits import score
 from netchu.metrics.rates import group_sums, summarise

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from netchu.bootstrap import bootstrap_groups
+from netchu.metrics.bootstrap import bootstrap_groups
 from netchu.metrics.confidence import rejecting, reliability
 from netchu.metrics.edits import Pair, align, clean
 from netchu.metrics.rates import RATES, summarise

@@ -147,7 +147,7 @@ class Recogniser(L.LightningModule, ABC):
         """The config as plain values, for model.json."""
         return asdict(self.config)
 
-    # What Lightning calls. `phase` is set by training.py before a fit.
+    # What Lightning calls. `phase` is set by training/fitting.py before a fit.
 
     def training_step(self, batch: LineBatch, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
@@ -168,5 +168,5 @@ class Recogniser(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         if self.phase is None:
-            raise NetchuError(f"{self.system} is not in a training phase; train it by training.py")
+            raise NetchuError(f"{self.system} is not in a training phase; use netchu.training")
         return optimiser_and_schedule(self, self.phase)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.benchmark import HEIGHT, REPEATS, WIDTHS, latency, machine, ruler
 from netchu.errors import NetchuError
-from netchu.evaluation import COLUMNS, MAIN, chosen_lines
-from netchu.figures import write_figures
-from netchu.metrics import DIGITS
+from netchu.evaluation.benchmark import HEIGHT, REPEATS, WIDTHS, latency, machine, ruler
+from netchu.evaluation.chosen import COLUMNS, MAIN, chosen_lines
+from netchu.evaluation.figures import write_figures
+from netchu.metrics.rates import DIGITS
 from netchu.metrics.summary import summaries
 from netchu.params import Params, build
 from netchu.peers.base import Peer, UnavailableError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netchu.figures import write_figures
+from netchu.evaluation.figures import write_figures
 from netchu.params import Params
 from netchu.report.charts import charts
 from netchu.report.gather import gather

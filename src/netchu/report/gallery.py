@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from netchu.images import decode
 from netchu.lines import read_table
-from netchu.metrics import score
+from netchu.metrics.edits import score
 from netchu.report.gather import Findings, SystemResult
 
 HEIGHT = 44

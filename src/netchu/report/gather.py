@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.figures import read_figures
+from netchu.evaluation.figures import read_figures
 from netchu.lines import Skipped, read_skipped
 from netchu.params import Params
 

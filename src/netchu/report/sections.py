@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from netchu.bootstrap import draw, paired
 from netchu.lines import LEVELS
+from netchu.metrics.bootstrap import draw, paired
 from netchu.report import format
 from netchu.report.gather import Findings, SystemResult
 from netchu.report.published import PUBLISHED

@@ -42,9 +42,9 @@ def _named(wish: str) -> tuple[str, str]:
 
 def _fetched(uri: str) -> Path:
     try:
-        from netchu import tracking
+        from netchu.tracking import store
     except ModuleNotFoundError as missing:
         raise NetchuError(
             f"--model {uri} needs {missing.name}: pip install 'netchu[train]'"
         ) from None
-    return tracking.model_folder(uri)
+    return store.model_folder(uri)

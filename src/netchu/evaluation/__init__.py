@@ -1,0 +1,1 @@
+"""Evaluation: test lines read by a trained system, at what cost, and who reads better."""

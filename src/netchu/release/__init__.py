@@ -1,0 +1,1 @@
+"""From a trained system to the model that people install."""

@@ -1,0 +1,1 @@
+"""MLflow, the window on what the stages did. Only `store` imports it."""

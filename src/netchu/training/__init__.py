@@ -1,0 +1,1 @@
+"""Training: a stage's phases under Lightning, resumable, on this machine or in pieces elsewhere."""

@@ -1,0 +1,59 @@
+"""K-fold training: every training line is held out once, and the best fold is kept."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from netchu.models.base import Recogniser
+from netchu.params import Params, PhaseParams
+from netchu.training.fitting import PhaseResult, fit, validation_lines
+from netchu.transcription import read_lines
+
+
+def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:
+    """The fold (0 … folds-1) of every line; a writer's lines, or one text's, stay together."""
+    groups = lines["writer"].where(lines["writer"] != "", "text " + lines["text"])
+    names = np.array(sorted(groups.unique()))
+    order = np.random.default_rng(seed).permutation(len(names))
+    place = {str(name): int(order[i]) % folds for i, name in enumerate(names)}
+    return groups.map(place)
+
+
+def best_fold(
+    recogniser: Recogniser,
+    lines: pd.DataFrame,
+    phase: PhaseParams,
+    params: Params,
+    folder: Path,
+    seed: int,
+) -> PhaseResult:
+    """Train once a fold from the same start; keep the fold that reads the val split best.
+
+    Train lines outside the fold train, those inside choose the epoch; so each fold is chosen by
+    lines of its own, and all folds are compared on the val split that none of them saw.
+    """
+    train = lines["split"] == "train"
+    fold_of = assign_folds(lines[train], phase.folds, seed)
+    results = []
+    for fold in range(phase.folds):
+        table = lines[train].copy()
+        table["split"] = np.where(fold_of == fold, "val", "train")
+        start = copy.deepcopy(recogniser)
+        results.append(fit(start, table, phase, params, folder / f"fold{fold}", seed + fold))
+    val = validation_lines(lines, phase)
+    scores = [_cer(result.recogniser, val, phase) for result in results]
+    chosen = results[int(np.argmin(scores))]
+    chosen.folds = scores
+    chosen.seconds = sum(result.seconds for result in results)
+    return chosen
+
+
+def _cer(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams) -> float:
+    import jiwer
+
+    texts = [reading.text for reading in read_lines(recogniser, lines, phase.batch_size)]
+    return float(jiwer.cer(lines["text"].tolist(), texts))

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netchu.errors import NetchuError
+from netchu.evaluation.figures import read_figures, write_figures
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text() | st.sampled_from(["[\n1,\n 2\n]", "[1,  2]", "[\\n1]"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.dictionaries(st.text(), values, max_size=4))
+def test_what_is_written_is_read(tmp_path_factory, content):
+    file = tmp_path_factory.getbasetemp() / "metrics.json"
+    write_figures(content, file)
+    assert read_figures(file) == content
+    assert json.loads(file.read_text(encoding="utf-8")) == content
+
+
+def test_equal_figures_are_equal_bytes_and_numbers_stand_on_one_line(tmp_path):
+    write_figures({"b": [1, -2.5, 3e-7], "a": [["x", 1]], "c": []}, tmp_path / "one.json")
+    write_figures({"c": [], "a": [["x", 1]], "b": [1, -2.5, 3e-7]}, tmp_path / "two.json")
+    text = (tmp_path / "one.json").read_text(encoding="utf-8")
+    assert text == (tmp_path / "two.json").read_text(encoding="utf-8")
+    assert '"b": [1, -2.5, 3e-07]' in text
+    assert text.endswith("}\n")
+
+
+def test_a_folder_stands_for_its_metrics(tmp_path):
+    write_figures({"a": 1}, tmp_path / "metrics.json")
+    assert read_figures(tmp_path) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "metrics.json is not here"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe{}", "is not JSON"),
+        (b"[1]", "no object of figures"),
+        (b'{"cer": NaN}', "holds NaN, which is no figure"),
+        (b'{"cer": -Infinity}', "holds -Infinity"),
+    ],
+)
+def test_what_is_no_file_of_figures_is_named(tmp_path, content, told):
+    file = tmp_path / "metrics.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(NetchuError, match=told):
+        read_figures(file)
+
+
+def test_what_is_not_a_number_is_not_written(tmp_path):
+    with pytest.raises(NetchuError, match=r"metrics\.json: a figure is not a number"):
+        write_figures({"cer": float("nan")}, tmp_path / "metrics.json")
+    assert not (tmp_path / "metrics.json").exists()

@@ -1,0 +1,88 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netchu.metrics.bootstrap import bootstrap_groups, draw, interval, paired
+
+counts = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 40)), min_size=1, max_size=30
+)
+
+
+def columns(rows):
+    return tuple(np.array(column, np.float64) for column in zip(*rows, strict=True))
+
+
+def test_writers_are_drawn_where_known_else_lines():
+    lines = pd.DataFrame({"id": ["1", "2", "3"], "source": "s", "writer": ["An", "An", ""]})
+    groups = bootstrap_groups(lines)
+    assert groups[0] == groups[1] != groups[2]
+    assert len(set(bootstrap_groups(lines.assign(writer="An")))) == 3
+
+
+def test_a_draw_takes_as_many_groups_as_there_are():
+    weights_RG = draw(7, 500, 1)
+    assert weights_RG.shape == (500, 7)
+    assert (weights_RG.sum(1) == 7).all()
+    assert weights_RG.mean() == 1
+    assert (weights_RG == draw(7, 500, 1)).all()
+    assert (weights_RG != draw(7, 500, 2)).any()
+
+
+@settings(deadline=None, max_examples=50)
+@given(counts)
+def test_exchanging_the_systems_turns_everything_round(rows):
+    before_G, after_G, units_G = columns(rows)
+    weights_RG = draw(len(rows), 200, 1)
+    there = paired(before_G, after_G, units_G, weights_RG)
+    back = paired(after_G, before_G, units_G, weights_RG)
+    assert (there.before, there.after) == (back.after, back.before)
+    assert there.change == -back.change
+    assert there.probability == pytest.approx(1 - back.probability)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    assert there.low - 1e-12 <= there.high
+    assert 0 <= there.probability <= 1
+
+
+@settings(deadline=None, max_examples=50)
+@given(counts)
+def test_a_system_does_not_differ_from_itself(rows):
+    edits_G, _, units_G = columns(rows)
+    found = paired(edits_G, edits_G, units_G, draw(len(rows), 100, 1))
+    assert (found.change, found.low, found.high, found.probability) == (0, 0, 0, 0.5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(counts)
+def test_one_that_is_better_everywhere_is_better_in_every_draw(rows):
+    _, before_G, units_G = columns(rows)
+    found = paired(before_G + 1, before_G, units_G, draw(len(rows), 100, 1))
+    assert found.probability == 1
+    assert found.high < 0
+
+
+def test_the_interval_is_that_of_drawing_lines_by_hand():
+    # The plain way, line by line with random.choice, as an independent computation.
+    rng = np.random.default_rng(3)
+    before_G, after_G = rng.integers(0, 6, 40).astype(float), rng.integers(0, 6, 40).astype(float)
+    units_G = rng.integers(5, 30, 40).astype(float)
+    found = paired(before_G, after_G, units_G, draw(40, 8000, 1))
+    changes = []
+    for _ in range(8000):
+        chosen = rng.choice(40, 40)
+        changes.append((after_G[chosen] - before_G[chosen]).sum() / units_G[chosen].sum())
+    low, high = interval(np.array(changes))
+    spread = np.std(changes)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=spread / 8)
+    assert found.probability == pytest.approx(np.mean(np.array(changes) < 0), abs=0.03)
+    assert found.change == pytest.approx((after_G - before_G).sum() / units_G.sum())
+
+
+def test_what_is_hard_for_both_cancels_out():
+    hard_G = np.array([1.0, 30, 2, 40, 1, 35, 3, 28])
+    units_G = np.full(8, 50.0)
+    found = paired(hard_G, hard_G - 1, units_G, draw(8, 1000, 1))
+    assert found.probability == 1
+    assert found.high - found.low < 1e-12

@@ -1,0 +1,210 @@
+"""Exported models: torch and onnxruntime read the same from one copy of the weights."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import as_table
+from netchu.checkpoint import load_model, read_card, weights_hash
+from netchu.code import PACKAGE
+from netchu.errors import NetchuError
+from netchu.exported import ExportedModel
+from netchu.release import export as exporting
+from netchu.release.export import compare, export, rounded
+from netchu.training.phases import fresh
+from small_project import MODEL, drawn_lines, params
+
+
+def made(system="netchu_small", model=MODEL, seed=7):
+    """A recogniser with weights as if trained: no normalisation is the identity."""
+    rows = {system: {"model": model, "pretrain": [], "finetune": []}}
+    recogniser = fresh(params(seed=seed, systems=rows), system).eval()
+    torch.manual_seed(seed)
+    for name, weights in recogniser.state_dict().items():
+        if name.endswith("running_var"):
+            weights.uniform_(0.01, 2)
+        elif name.endswith("running_mean"):
+            weights.normal_(0, 0.3)
+    return recogniser
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def folder(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported") / "model"
+    export(trained, out, {"figures": {"cer": 0.5}}, temperature=0.8)
+    return out
+
+
+def test_the_folder_holds_three_files_and_nothing_else(folder):
+    assert sorted(p.name for p in folder.parent.rglob("*") if p.is_file()) == [
+        "model.json", "model.onnx", "model.safetensors",
+    ]  # fmt: skip
+
+
+def test_the_card_says_what_a_reader_needs(folder, trained):
+    card = read_card(folder)
+    assert card["system"] == "netchu_small"
+    assert card["alphabet"] == trained.alphabet
+    assert card["preprocessing"] == {"variant": "grey", "height": 32, "max_width": 0}
+    assert card["step"] == 4
+    assert card["temperature"] == 0.8
+    assert card["figures"] == {"cer": 0.5}
+
+
+def test_graph_card_and_weights_name_one_another(folder):
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    named = session.get_modelmeta().custom_metadata_map["weights"]
+    assert named == read_card(folder)["weights"] == weights_hash(folder)
+
+
+@pytest.mark.parametrize(("batch", "width"), [(1, 32), (3, 256), (2, 992)])
+def test_onnxruntime_computes_what_torch_does(folder, trained, batch, width):
+    rng = np.random.default_rng(batch)
+    images = rng.random((batch, 1, 32, width), np.float32)
+    with torch.inference_mode():
+        expected = load_model(folder)(torch.from_numpy(images)).numpy()
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    (logits,) = session.run(["logits"], {"images": images})
+    assert logits.shape == (batch, trained.time_steps(width), trained.codec.size)
+    np.testing.assert_allclose(logits, expected, atol=2e-5)
+
+
+def test_the_weights_are_kept_once_in_half_precision(folder):
+    graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
+    assert max((len(t.raw_data) for t in graph.initializer), default=0) < 1024
+    pointers = {e.value for t in graph.initializer for e in t.external_data if e.key == "location"}
+    assert pointers == {"model.safetensors"}
+    weights = load_file(folder / "model.safetensors")
+    kinds = {name: (weight.dtype, weight.dim()) for name, weight in weights.items()}
+    assert {kind for kind, dim in kinds.values() if dim > 1} == {torch.float16}
+    assert kinds["backbone.1.running_var"] == (torch.float32, 1)
+
+
+def test_torch_loads_the_weights_as_they_were_rounded(folder, trained):
+    again = load_model(folder)
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    assert not any(name.startswith("shortcut_head") for name in again.state_dict())
+    expected = rounded(trained).state_dict()
+    for name, weight in again.state_dict().items():
+        assert torch.equal(weight, expected[name]), name
+        torch.testing.assert_close(
+            weight.float(), trained.state_dict()[name].float(), rtol=1e-3, atol=1e-6
+        )
+
+
+def test_the_recogniser_itself_stays_as_it_was(folder, trained):
+    assert {p.dtype for p in trained.parameters()} == {torch.float32}
+    assert trained.shortcut_head is not None
+    assert trained.config.shortcut > 0
+
+
+def test_nothing_tells_where_it_was_made(folder):
+    written = (folder / "model.onnx").read_bytes()
+    for trace in (str(PACKAGE), str(folder), "site-packages", ".py", "stack_trace"):
+        assert trace.encode() not in written
+
+
+def test_both_read_every_line_the_same(folder):
+    lines = as_table(drawn_lines("val", 9))
+    compared = compare(load_model(folder), folder, lines)
+    assert sorted(compared["id"]) == sorted(lines["id"])
+    assert compared["exported"].tolist() == compared["torch"].tolist()
+    assert compared["exported"].str.len().max() > 0
+    assert compared["apart"].max() < 1e-4
+    assert compared["confidence"].between(0, 1).all()
+    assert compared["decoded"].tolist() == compared["exported"].tolist()  # no language model
+    assert compared["decoded_confidence"].tolist() == pytest.approx(compared["confidence"].tolist())
+
+
+def test_another_network_is_told_apart(folder):
+    compared = compare(made(seed=8), folder, as_table(drawn_lines("val", 3)))
+    assert compared["exported"].tolist() != compared["torch"].tolist()
+    assert compared["apart"].max() > 1e-3
+
+
+def test_probabilities_are_those_at_the_cards_temperature(folder):
+    images = np.random.default_rng(3).random((1, 32, 160), np.float32)
+    with torch.inference_mode():
+        logits = load_model(folder)(torch.from_numpy(images[:, None]))
+    np.testing.assert_allclose(
+        ExportedModel(folder).probabilities(images), (logits / 0.8).softmax(-1), atol=1e-5
+    )
+
+
+def test_a_failed_export_leaves_the_former_one(folder, trained, monkeypatch):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(exporting, "_graph", lambda _: onnx.ModelProto())
+    monkeypatch.setattr(exporting.onnx, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        export(trained, folder, {})
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_what_half_precision_cannot_hold_is_named(tmp_path):
+    recogniser = made()
+    recogniser.head.weight.data[0, 0] = 1e6
+    with pytest.raises(NetchuError, match=r"cannot hold head\.weight"):
+        export(recogniser, tmp_path / "out", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_traced_is_said_in_a_line(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise torch.onnx.errors.OnnxExporterError("stack expects\neach tensor to be equal size")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    with pytest.raises(NetchuError, match="netchu_small cannot be written as ONNX") as error:
+        export(made(), tmp_path / "out", {})
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_families_are_refused(tmp_path):
+    with pytest.raises(NetchuError, match="trocr is no CTC network"):
+        export(SimpleNamespace(system="trocr"), tmp_path / "out", {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("system", "model"),
+    [
+        ("crnn_residual", {"height": 96, "width": 0.125, "layers": 1}),
+        ("crnn_vgg", {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none",
+                      "hidden": 16, "layers": 1}),
+    ],
+)  # fmt: skip
+def test_recurrent_networks_are_exported_too(system, model, tmp_path):
+    export(made(system, model), tmp_path / "model", {})
+    compared = compare(load_model(tmp_path / "model"), tmp_path / "model",
+                       as_table(drawn_lines("val", 6)))  # fmt: skip
+    assert compared["exported"].tolist() == compared["torch"].tolist()
+    assert compared["apart"].max() < 1e-4
+
+
+@pytest.mark.slow
+def test_another_process_writes_the_same_bytes(folder, tmp_path):
+    code = (
+        "from pathlib import Path; from test_export import made;"
+        "from netchu.release.export import export;"
+        f"export(made(), Path({str(tmp_path / 'again')!r}), {{'figures': {{'cer': 0.5}}}}, 0.8)"
+    )
+    paths = [p for p in sys.path if p]
+    subprocess.run([sys.executable, "-c", f"import sys; sys.path += {paths!r}; {code}"], check=True)
+    for path in folder.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name

@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+import small_project
+import tracked_project
+from netchu.errors import NetchuError
+from netchu.evaluation import testing
+from netchu.tracking.evaluation_run import ROWS, evaluation_run, readings_table
+from netchu.tracking.views import systems_view
+
+
+@pytest.fixture
+def project(project_folder):
+    params = tracked_project.params(profile="evaluated")
+    blocks = {"line": tracked_project.block(8), "word": tracked_project.block(12, "99")}
+    tracked_project.write_system(
+        params, "aa", 10, datasets={"drawn": blocks, "x": {}}, note="too small",
+        variants={"free": {"overall": tracked_project.block(30)}},
+    )  # fmt: skip
+    return params
+
+
+@pytest.fixture
+def run(project):
+    return evaluation_run(project, tracked_project.SYSTEM, 1.5)
+
+
+def test_the_run_is_called_like_the_system_and_says_on_what_it_was_tested(run):
+    assert run.name == "netchu_small"
+    assert run.tags["data"] == "drawn line, drawn word"
+    assert run.data == {"drawn line": "0123456789abcdef", "drawn word": "99"}
+    assert (run.tags["split"], run.split) == ("test", "test")
+    assert run.tags["machine"] == "some, 2 cores"
+    assert run.tags["trained_on"] == "drawn"
+
+
+def test_rates_stand_overall_and_by_place_with_their_intervals(run):
+    assert run.numbers["cer"] == run.numbers["interval/cer low"] == 0.1
+    assert run.numbers["cer/drawn line"] == run.numbers["interval/cer drawn line high"] == 0.08
+    assert run.numbers["ser/drawn word"] == 0.12
+    assert run.numbers["variant/free cer"] == 0.3
+    shares = [value for name, value in run.numbers.items() if name.startswith("errors/")]
+    assert sum(shares) == pytest.approx(0.1)
+    assert not any("lines_hash" in name or "sums" in name for name in run.numbers)
+
+
+def test_size_speed_and_time_stand_beside_them(run):
+    wanted = {"size_mb": 2.0, "memory_mb": 4.0, "parameters": 500_000, "latency_p50_ms": 3.0,
+              "throughput_lines_per_s": 300.5, "latency_p50_ms/64x800": 5.0,
+              "multiply_adds/64x800": 12, "train_seconds": 123.0,
+              "evaluate_seconds": 1.5}  # fmt: skip
+    assert wanted.items() <= run.numbers.items()
+    assert run.seconds == 1.5
+
+
+def test_times_that_nobody_knows_are_left_out(project):
+    for stage in ("pretrain", "finetune"):
+        (tracked_project.home(project) / f"{stage}.cost.json").unlink()
+    assert "train_seconds" not in evaluation_run(project, tracked_project.SYSTEM, 1.5).numbers
+
+
+def test_the_note_is_a_table_for_people(run):
+    assert run.note.startswith("too small\n\n| lines of |")
+    assert "| drawn line | 800 | 8.0 % | 8.0–8.0 | 8.0 % | 8.0 % |" in run.note
+    assert run.note.endswith("3 ms a line (p95 4 ms) with 1 thread of some, 2 cores.")
+
+
+def test_the_table_shows_the_same_lines_of_every_system():
+    every = tracked_project.readings()
+    table = readings_table(every, "main")
+    other = readings_table(every.assign(reading="").iloc[::-1], "main")
+    assert table["line"].tolist() == other["line"].tolist()
+    assert table["level"].value_counts().to_dict() == {"line": ROWS // 2, "word": 5}
+    assert table["line"].is_unique
+    assert table["right"].tolist() == [int(i.split("-")[1]) % 2 == 1 for i in table["line"]]
+
+
+def test_a_system_that_is_not_evaluated_is_named(project):
+    (tracked_project.home(project) / "evaluation" / "metrics.json").unlink()
+    with pytest.raises(NetchuError, match=r"evaluation/metrics\.json is missing"):
+        evaluation_run(project, tracked_project.SYSTEM, 1.5)
+
+
+def test_the_view_asks_for_metrics_that_an_evaluation_has(run):
+    ((key, envelope),) = systems_view().items()
+    state = json.loads(json.loads(envelope)["state"])
+    assert key.startswith("mlflow.sharedViewState.")
+    columns = [c.split("`")[1] for c in state["selectedColumns"] if c.startswith("metrics")]
+    axes = [
+        chart[axis]["key"] for chart in state["compareRunCharts"] for axis in ("xaxis", "yaxis")
+    ]
+    assert {*columns, *axes} <= set(run.numbers)
+    assert state["orderByKey"] == "metrics.`cer`"
+
+
+def test_it_takes_what_the_evaluation_leaves(project_folder):
+    params = small_project.params(profile="whole")
+    small_project.write_lines(params)
+    small_project.write_model(params)
+    home = tracked_project.home(params)
+    metrics = testing.evaluate(params, tracked_project.SYSTEM, home / "evaluation")
+    testing.measure(params, tracked_project.SYSTEM, home / "speed.json")
+    run = evaluation_run(params, tracked_project.SYSTEM, 1.5)
+    assert run.numbers["cer"] == metrics["overall"]["cer"]
+    assert run.numbers["cer/drawn line"] == metrics["datasets"]["drawn"]["line"]["cer"]
+    assert run.numbers["latency_p50_ms"] > 0
+    assert len(run.table) == 12

@@ -1,0 +1,158 @@
+"""The proofs that need a real MLflow server, which takes its time to start."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+import tracked_project
+from bar_model import bars
+from netchu.images import encode
+from netchu.reader import Reader
+from netchu.tracking import registry, store
+from netchu.tracking.evaluation_run import track_evaluation
+from tracked_project import SYSTEM, write_system
+
+pytestmark = pytest.mark.slow
+
+NAME = "netchu-served"
+PATIENCE = 250  # seconds; a busy machine imports slowly
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextmanager
+def started(arguments, sign, log):
+    """Run `mlflow` until the block ends; it has begun when `sign` answers."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    with log.open("w") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *arguments],
+            stdout=told, stderr=told, env=environment, start_new_session=True,
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + PATIENCE
+        while not answers(sign):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.5)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A project in its own folder, and the address of a server with a store of its own."""
+    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    arguments = [
+        "server", "--backend-store-uri", tracked_project.put_store(folder),
+        "--artifacts-destination", str(folder / "kept"), "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with started(arguments, f"{address}/health", folder / "server.log"):
+            patch.setenv("MLFLOW_TRACKING_URI", address)
+            patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
+            yield address
+
+
+@pytest.fixture(scope="module")
+def project(server):
+    """Trained, evaluated, reported and registered; version 2 is the champion."""
+    params = tracked_project.params(profile="served")
+    for weights, errors in (("aa", 10), ("bb", 5)):
+        write_system(params, weights, errors)
+        folder = tracked_project.home(params) / "finetune"
+        store.track_training(params, SYSTEM, "finetune", folder)
+        track_evaluation(params, SYSTEM, 1.5)
+        registry.register(params, SYSTEM)
+        registry.promote(params)
+    store.track_report(params, tracked_project.write_report(Path("reports/served")))
+    return params
+
+
+def test_the_server_holds_all_runs_and_their_files(project):
+    client = MlflowClient(store._uri())
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment.tags["mlflow.note.content"].startswith("| system | CER |")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["stage"] for run in runs) == [
+        "evaluate", "evaluate", "finetune", "finetune", "report",
+    ]  # fmt: skip
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    evaluated = client.search_runs(
+        [experiment.experiment_id], "tags.stage = 'evaluate'", order_by=["metrics.cer ASC"]
+    )
+    assert [run.data.metrics["cer"] for run in evaluated] == [0.05, 0.1]
+    files = {file.path for file in client.list_artifacts(evaluated[0].info.run_id)}
+    assert files == {"metrics.json", "predictions.parquet", store.TABLE}
+
+
+def test_the_registered_model_comes_back_whole(project):
+    (model,) = MlflowClient(store._uri()).search_registered_models(f"name = '{NAME}'")
+    assert model.aliases == {"champion": "2"}
+    reader = Reader(store.model_folder(f"models:/{NAME}@champion"))
+    assert reader.read(encode(bars("hab")), line=True).text == "hab"
+
+
+def test_the_champion_is_served_over_http(project, tmp_path):
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    arguments = [
+        "models", "serve", "--model-uri", f"models:/{NAME}@champion",
+        "--env-manager", "local", "--port", str(port),
+    ]  # fmt: skip
+    with started(arguments, f"{address}/ping", tmp_path / "serve.log"):
+        status, answer = ask(address, encode(bars("hab")))
+        assert status == 200, answer
+        own = Reader(tracked_project.home(project) / "export").read(encode(bars("hab")), line=True)
+        (prediction,) = answer["predictions"]
+        assert prediction["text"] == own.text == "hab"
+        assert prediction["confidence"] == pytest.approx(own.confidence)
+        status, answer = ask(address, b"no photo")
+        assert status == 400
+        assert "image 0: the image" in json.dumps(answer)
+
+
+def ask(address, photo):
+    """Post one photo as base64; return the status and the answer."""
+    rows = {"columns": ["image"], "data": [[base64.b64encode(photo).decode()]]}
+    content = json.dumps({"dataframe_split": rows, "params": {"line": True}}).encode()
+    request = urllib.request.Request(
+        f"{address}/invocations", content, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)

@@ -1,0 +1,101 @@
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tracked_project
+from netchu.errors import NetchuError
+from netchu.tracking import runs
+
+
+@pytest.fixture
+def project(project_folder):
+    params = tracked_project.params(profile="runs")
+    tracked_project.write_system(params, "aa", 10)
+    return params
+
+
+def training(params):
+    return runs.training_run(
+        params, tracked_project.SYSTEM, "finetune", tracked_project.home(params) / "finetune"
+    )
+
+
+def test_a_training_run_tells_where_its_weights_come_from(project):
+    run = training(project)
+    assert run.name == "netchu_small finetune"
+    wanted = {"system": "netchu_small", "network": "netchu_small", "stage": "finetune",
+              "profile": "runs", "weights": "aa", "data": "drawn",
+              "trained_on": "drawn"}  # fmt: skip
+    assert wanted.items() <= run.tags.items()
+    assert run.data == {"drawn": "cd" * 32}
+    assert run.split == "train"
+    assert run.settings["phase"]["0"]["batch_size"] == 2
+    assert {f.name for f in run.files} == {"history.csv", "model.json"}
+
+
+def test_a_training_run_has_time_size_and_its_curves(project):
+    run = training(project)
+    assert run.seconds == run.numbers["train_seconds"] == 61.5
+    assert run.numbers["lines_per_second"] == pytest.approx(20.0)
+    assert run.numbers["size_mb"] == 2.0
+    assert run.numbers["val_cer"] == 0.9
+    curve = [(step, value) for name, step, value in run.curves if name == "train_loss"]
+    assert curve == [(5, 4.0), (10, 3.0), (15, 2.0), (20, 1.5)]
+    assert [step for name, step, _ in run.curves if name == "val_cer"] == [10, 15, 20]
+
+
+def test_a_stage_without_a_phase_is_a_run_too(project):
+    # A checkpoint that is only fine-tuned has an empty pretraining.
+    folder = tracked_project.home(project) / "finetune"
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    card = card | {"training": [], "provenance": {}}
+    (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    header = (folder / "history.csv").read_text(encoding="utf-8").splitlines()[0]
+    (folder / "history.csv").write_text(header + "\n", encoding="utf-8")
+    folder.with_name("finetune.cost.json").unlink()
+    run = training(project)
+    assert run.numbers == {"size_mb": 2.0}
+    assert (run.curves, run.data, run.seconds) == ([], {}, 0.0)
+
+
+def test_a_missing_or_broken_file_is_named(project):
+    card = tracked_project.home(project) / "finetune" / "model.json"
+    for damage in (lambda: card.write_text("{"), card.unlink):
+        damage()
+        with pytest.raises(NetchuError, match=r"finetune/model\.json is missing or damaged"):
+            training(project)
+
+
+def test_what_is_no_finite_number_is_left_out():
+    values = {"cer": 0.5, "lines": 3, "nan": float("nan"), "right": True, "name": "x", "no": None}
+    assert runs.finite(values) == {"cer": 0.5, "lines": 3.0}
+
+
+def git(*arguments):
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+def test_the_commit_is_told_and_whether_the_code_has_changed_since(project):
+    assert training(project).tags["git_commit"] == "unknown"
+    Path("src").mkdir()
+    Path("src/code.py").write_text("a = 1\n")
+    git("init")
+    git("add", "src")
+    git("commit", "-m", "first")
+    clean = training(project).tags
+    assert clean["mlflow.source.git.commit"] == clean["git_commit"]
+    assert len(clean["git_commit"]) == 40
+    Path("src/code.py").write_text("a = 2\n")
+    changed = training(project).tags
+    assert changed["git_commit"] == f"{clean['git_commit']} and changes"
+    assert "mlflow.source.git.commit" not in changed
+
+
+def test_the_report_run_is_the_page_and_its_table(project):
+    run = runs.report_run(project, tracked_project.write_report(Path("reports/runs")))
+    assert run.note.startswith("| system | CER |")
+    assert [file.name for file in run.files] == ["report.html", "leaderboard.md"]
+    assert run.tags["stage"] == "report"

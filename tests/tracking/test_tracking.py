@@ -1,0 +1,175 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+import tracked_project
+from netchu.errors import NetchuError
+from netchu.tracking import store
+from netchu.tracking.runs import Run
+
+DEAD = "http://127.0.0.1:9"  # the discard port: refused at once
+
+
+@pytest.fixture
+def project(project_folder, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_project.put_store(project_folder))
+    return tracked_project.params(profile="tracked")
+
+
+@pytest.fixture
+def runs(project):
+    """The runs of the project's experiment, newest first."""
+
+    def search():
+        client = MlflowClient(store._uri())
+        experiment = client.get_experiment_by_name("netchu-tracked")
+        return client.search_runs([experiment.experiment_id], run_view_type=3)
+
+    return search
+
+
+def write_table(folder: Path) -> Path:
+    file = folder / "some.csv"
+    file.write_text("a\n1\n")
+    return file
+
+
+def test_all_that_a_run_holds_arrives(project, project_folder, runs):
+    run = Run(
+        name="x evaluate",
+        tags={"stage": "evaluate", "family": ""},
+        # More parameters and metrics than MLflow takes at once.
+        settings={"model": {f"p{n}": n for n in range(150)}},
+        numbers={"cer": 0.5, "cer/drawn line": 0.25},
+        curves=[("loss", step, 1 / (step + 1)) for step in range(1200)],
+        files=[write_table(project_folder)],
+        note="| a |\n" * 3000,
+        data={"drawn": "cd" * 32},
+        split="test",
+        table=pd.DataFrame({"text": ["hoà"], "reading": ["hòa"]}),
+        seconds=90.0,
+    )
+    run_id = store.record(project, run, {"about": "this"})
+    (found,) = runs()
+    client = MlflowClient(store._uri())
+    assert (found.info.run_id, found.info.run_name) == (run_id, "x evaluate")
+    assert found.info.status == "FINISHED"
+    assert found.info.end_time - found.info.start_time >= 90_000
+    assert found.data.tags["stage"] == "evaluate"
+    assert "family" not in found.data.tags  # MLflow shows an empty tag as a hole
+    assert 0 < len(found.data.tags["mlflow.note.content"]) <= 8000
+    assert found.data.params["model.p149"] == "149"
+    assert {"seed": "7", "compute.threads": "1"}.items() <= found.data.params.items()
+    assert found.data.metrics["cer/drawn line"] == 0.25
+    assert found.data.metrics["loss"] == 1 / 1200
+    (given,) = found.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("drawn", "cd" * 18)
+    assert given.tags[0].value == "test"
+    assert {f.path for f in client.list_artifacts(run_id)} == {"some.csv", store.TABLE}
+    assert client.get_experiment(found.info.experiment_id).tags["about"] == "this"
+    assert Path("mlartifacts").is_dir()
+
+
+def test_the_experiment_opens_on_its_runs_and_shows_the_leaderboard(project, runs):
+    store.track_report(project, tracked_project.write_report(Path("reports/tracked")))
+    tags = MlflowClient(store._uri()).get_experiment_by_name("netchu-tracked").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    note = tags["mlflow.note.content"]
+    assert note.startswith("| system | CER |")
+    assert note.endswith(" |")  # cut between two lines
+    assert [run.info.run_name for run in runs()] == ["report"]
+
+
+def test_of_several_processes_the_first_records_a_training(project, runs, monkeypatch):
+    tracked_project.write_system(project, "aa", 10)
+    folder = tracked_project.home(project) / "finetune"
+    store.track_training(project, tracked_project.SYSTEM, "finetune", folder)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    store.track_training(project, tracked_project.SYSTEM, "finetune", folder)
+    (run,) = runs()
+    assert run.data.tags["weights"] == "aa"
+
+
+def test_a_run_that_breaks_off_is_marked_and_costs_one_line(project, runs, capsys):
+    store.track(project, Run("x", {}, files=[Path("nowhere.csv")]))
+    assert capsys.readouterr().err.count("\n") == 1
+    assert [run.info.status for run in runs()] == ["FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (DEAD, DEAD),
+        ("http://me:secret@127.0.0.1:9", DEAD),
+        ("nonsense://somewhere", "nonsense://somewhere"),
+    ],
+)
+def test_a_server_that_is_not_there_costs_one_line_and_no_stage(
+    project, monkeypatch, capsys, address, shown
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    store.track(project, Run("x", {}))
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"netchu: not tracked, {shown}: ")
+    assert len(error.splitlines()) == 1
+    assert "secret" not in error
+
+
+class OldServer(BaseHTTPRequestHandler):
+    """A server that knows its version and none of what is asked of it."""
+
+    def do_GET(self):
+        known = self.path == "/version"
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        self.wfile.write(b"1.30.0" if known else b"<html>not here</html>")
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def old_server(monkeypatch):
+    server = HTTPServer(("127.0.0.1", 0), OldServer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_of_another_version_is_named(project, old_server, capsys):
+    store.track(project, Run("x", {}))
+    error = capsys.readouterr().err
+    assert f"it runs MLflow 1.30.0, and this is {mlflow.__version__} (" in error
+    assert error.count("\n") == 1
+
+
+def test_what_a_uri_does_not_name_is_told(project, monkeypatch):
+    with pytest.raises(NetchuError, match=r"did not give models:/nothing@champion: .*nothing"):
+        store.model_folder("models:/nothing@champion")
+    with pytest.raises(NetchuError, match="did not give models:/nothing/1: "):
+        store.model_folder("models:/nothing/1")
+    run_id = store.record(project, Run("x", {}, files=[write_table(Path.cwd())]))
+    with pytest.raises(NetchuError, match="holds no exported model; name one that 'make register'"):
+        store.model_folder(f"runs:/{run_id}/")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
+    with pytest.raises(NetchuError, match=r"http://127\.0\.0\.1:9 did not give"):
+        store.model_folder("models:/nothing/1")
+
+
+def test_the_table_can_be_read_by_mlflow(project):
+    table = pd.DataFrame({"text": ["hoà", "Đắk"], "right": [True, False]})
+    run_id = store.record(project, Run("x", {}, table=table))
+    path = MlflowClient(store._uri()).download_artifacts(run_id, store.TABLE)
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    assert content["columns"] == ["text", "right"]
+    assert content["data"] == [["hoà", True], ["Đắk", False]]

@@ -1,0 +1,68 @@
+from collections import Counter
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+import small_project
+from conftest import as_table
+from netchu.params import PhaseParams, build
+from netchu.training import folds
+from netchu.training.fitting import fit
+from netchu.training.phases import fresh
+
+
+def as_rows(rows):
+    return pd.DataFrame(rows, columns=["writer", "text"])
+
+
+lines_of = st.lists(
+    st.tuples(st.sampled_from(("", "An", "Bình", "Chi", "Dũng")), st.sampled_from("abcdefgh")),
+    min_size=1,
+    max_size=30,
+).map(as_rows)
+
+
+@given(lines_of, st.integers(2, 4), st.integers(0, 5))
+def test_a_writer_or_the_text_of_nobody_stays_in_one_fold(lines, number, seed):
+    fold_of = folds.assign_folds(lines, number, seed)
+    assert fold_of.between(0, number - 1).all()
+    assert list(fold_of.index) == list(lines.index)
+    known = lines["writer"] != ""
+    for group in (lines[known].groupby("writer"), lines[~known].groupby("text")):
+        for _, rows in group:
+            assert fold_of[rows.index].nunique() == 1
+
+
+def test_folds_are_even_and_drawn_by_seed():
+    lines = as_rows([(f"hand {n}", "a") for n in range(20)])
+    first = folds.assign_folds(lines, 4, 1)
+    assert set(Counter(first).values()) == {5}
+    assert first.equals(folds.assign_folds(lines, 4, 1))
+    assert not first.equals(folds.assign_folds(lines, 4, 2))
+
+
+def test_each_train_line_is_held_out_once_and_the_best_fold_is_kept(project_folder, monkeypatch):
+    lines = as_table(
+        small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 2)
+        + small_project.drawn_lines("test", 2)
+    )  # fmt: skip
+    held = []
+
+    def watched(recogniser, table, *rest):
+        held.append(set(table.loc[table["split"] == "val", "id"]))
+        assert set(table["id"]) == set(lines.loc[lines["split"] == "train", "id"])
+        return fit(recogniser, table, *rest)
+
+    monkeypatch.setattr(folds, "fit", watched)
+    project = small_project.params()
+    phase = build(PhaseParams, small_project.PHASE | {"folds": 2}, "test")
+    start = fresh(project, "netchu_small")
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    result = folds.best_fold(start, lines, phase, project, project_folder / "folds", 3)
+    assert len(held) == 2
+    assert held[0] | held[1] == set(lines.loc[lines["split"] == "train", "id"])
+    assert not held[0] & held[1]
+    assert len(result.folds) == 2
+    assert result.summary()["fold_val_cer"] == [round(cer, 6) for cer in result.folds]
+    assert all(value.equal(before[name]) for name, value in start.state_dict().items())

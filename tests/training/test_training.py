@@ -1,0 +1,355 @@
+"""Training as a whole: the same bytes, resumed or not, and what stops it."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import small_project
+from conftest import as_table
+from netchu.checkpoint import load_model, read_card, weights_hash
+from netchu.errors import NetchuError
+from netchu.lines import fingerprint, read_skipped, write_table
+from netchu.models.netchu_small import NetchuSmall
+from netchu.training import fitting
+from netchu.training.phases import CHECKPOINTS, fresh, train
+from small_project import MODEL, PHASE, drawn_lines
+
+LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4}
+TESTS = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
+
+
+def settings(seed=7, **phase):
+    phases = [LONG | phase]
+    system = {"model": MODEL, "pretrain": phases, "finetune": phases}
+    return small_project.params(seed=seed, systems={"netchu_small": system})
+
+
+def write_lines(params, extra=(), splits=("train", "val")):
+    lines = [line for split in splits for line in drawn_lines(split)]
+    write_table([*lines, *extra], params.lines / "drawn")
+
+
+def trained(home, monkeypatch, **changes):
+    """The model directory of a pretraining in the folder `home`."""
+    home.mkdir(exist_ok=True)
+    monkeypatch.chdir(home)
+    params = settings(**changes)
+    write_lines(params)
+    return home / train(params, "netchu_small", "pretrain")
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path, monkeypatch):
+    first, again, other = (
+        trained(tmp_path / name, monkeypatch, seed=seed)
+        for name, seed in (("a", 7), ("b", 7), ("c", 8))
+    )
+    assert fingerprint(first) == fingerprint(again)
+    assert weights_hash(first) != weights_hash(other)
+
+
+def test_what_training_leaves(tmp_path, monkeypatch):
+    folder = trained(tmp_path, monkeypatch)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.csv", "model.json", "model.safetensors", "skipped.csv",
+    ]  # fmt: skip
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history.columns) == [
+        "stage", "phase", "epoch", "step", "train_loss", "val_loss", "val_cer", "learning_rate",
+    ]  # fmt: skip
+    assert list(history["epoch"]) == [0, 1]
+    assert list(history["step"]) == [3, 6]
+    assert history.notna().all().all()
+    card = read_card(folder)
+    assert card["provenance"]["data"] == {"drawn": fingerprint(tmp_path / "data/tiny/lines/drawn")}
+    (phase,) = card["training"]
+    assert phase["lines"] == 12
+    assert phase["val_cer"] == pytest.approx(history["val_cer"].min(), rel=1e-4)
+    assert read_skipped(folder) == []
+    cost = json.loads(folder.with_name("pretrain.cost.json").read_text())
+    assert cost["seconds"] > 0
+    told = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert str(tmp_path).encode() not in told
+    assert not list(CHECKPOINTS.rglob("*.ckpt"))
+
+
+def test_finetuning_goes_on_from_the_pretrained_weights(tmp_path, monkeypatch):
+    before = trained(tmp_path, monkeypatch)
+    after = train(settings(), "netchu_small", "finetune")
+    card = read_card(after)
+    assert card["provenance"]["pretrained"] == weights_hash(before)
+    assert [phase["stage"] for phase in card["training"]] == ["pretrain", "finetune"]
+    assert weights_hash(after) != weights_hash(before)
+
+
+def test_every_phase_trains_in_training_mode(tmp_path, monkeypatch):
+    trained(tmp_path, monkeypatch)
+    modes = []
+    step = NetchuSmall.training_step
+
+    def watched(self, batch, batch_idx):
+        modes.append(all(module.training for module in self.modules()))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(NetchuSmall, "training_step", watched)
+    system = {"model": MODEL, "pretrain": [LONG], "finetune": [LONG, LONG]}
+    train(small_project.params(systems={"netchu_small": system}), "netchu_small", "finetune")
+    assert modes == [True] * 12
+
+
+def die_in_epoch_1(monkeypatch, count):
+    """Count training steps; break off in the second step of the second epoch."""
+    step = NetchuSmall.training_step
+
+    def dying(self, batch, batch_idx):
+        count.append((self.current_epoch, batch_idx))
+        if (self.current_epoch, batch_idx) == (1, 1) and count.count((1, 1)) == 1:
+            raise RuntimeError("the power went out")
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(NetchuSmall, "training_step", dying)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, average):
+    whole = trained(tmp_path / "whole", monkeypatch, average=average)
+    steps = []
+    with monkeypatch.context() as patch:
+        die_in_epoch_1(patch, steps)
+        with pytest.raises(RuntimeError, match="power"):
+            trained(tmp_path / "halves", monkeypatch, average=average)
+        assert not list((tmp_path / "halves" / "models").rglob("*.json"))
+        assert len(steps) == 5
+        steps.append("restart")
+        halves = trained(tmp_path / "halves", monkeypatch, average=average)
+    assert steps[6:] == [(1, 0), (1, 1), (1, 2)]
+    assert fingerprint(whole) == fingerprint(halves)
+
+
+def test_the_running_mean_is_what_is_kept(tmp_path, monkeypatch):
+    plain = load_model(trained(tmp_path / "plain", monkeypatch, epochs=1)).state_dict()
+    first = load_model(trained(tmp_path / "first", monkeypatch, epochs=1, average=1.0)).state_dict()
+    mean = load_model(trained(tmp_path / "mean", monkeypatch, epochs=1, average=0.5)).state_dict()
+    # The mean begins with the weights after the first step; keeping all of it, it stays there.
+    assert not torch.equal(mean["head.weight"], plain["head.weight"])
+    assert not torch.equal(first["head.weight"], plain["head.weight"])
+    between = torch.dist(mean["head.weight"], plain["head.weight"])
+    assert between < torch.dist(first["head.weight"], plain["head.weight"])
+
+
+def test_a_dataset_named_twice_is_shown_twice_and_validates_once(tmp_path, monkeypatch):
+    once = read_card(trained(tmp_path / "once", monkeypatch))
+    twice = read_card(trained(tmp_path / "twice", monkeypatch, datasets=("drawn", "drawn")))
+    assert twice["training"][0]["lines"] == 2 * once["training"][0]["lines"]
+    lines = pd.concat([as_table(drawn_lines("val"))] * 2, ignore_index=True)
+    (phase,) = settings().systems["netchu_small"].pretrain
+    assert fitting.validation_lines(lines, phase)["id"].is_unique
+
+
+def test_a_phase_with_lines_of_another_height(tmp_path, monkeypatch):
+    seen = []
+    step = NetchuSmall.training_step
+
+    def watched(self, batch, batch_idx):
+        seen.append(batch.images_BCHW.shape[2])
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(NetchuSmall, "training_step", watched)
+    folder = trained(tmp_path, monkeypatch, height=24)
+    assert set(seen) == {24}
+    assert load_model(folder).preprocessing.height == MODEL["height"]
+
+
+def test_a_network_of_one_height_refuses_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(NetchuSmall, "any_height", False)
+    with pytest.raises(NetchuError, match="netchu_small reads lines of 32 px alone"):
+        trained(tmp_path, monkeypatch, height=24)
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {tests!r}
+import conftest  # one thread, as in the tests
+from netchu.models.netchu_small import NetchuSmall
+from netchu.training.phases import train
+from test_training import settings
+
+step = NetchuSmall.training_step
+
+def dying(self, batch, batch_idx):
+    if (self.current_epoch, batch_idx) == (1, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+
+NetchuSmall.training_step = dying
+train(settings(), "netchu_small", "pretrain")
+"""
+
+
+def test_a_killed_process_is_gone_on_with(tmp_path, monkeypatch):
+    whole = trained(tmp_path / "whole", monkeypatch)
+    home = tmp_path / "killed"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    write_lines(settings())
+    command = [sys.executable, "-c", KILLED.format(tests=TESTS)]
+    ended = subprocess.run(command, cwd=home, capture_output=True, text=True, env=os.environ)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert not (home / "models").exists()
+    (last,) = CHECKPOINTS.rglob("last.ckpt")
+    assert last.stat().st_size
+    epochs = []
+    started = fitting.Curve.on_train_epoch_start
+
+    def watched(self, trainer, module):
+        epochs.append(trainer.current_epoch)
+        started(self, trainer, module)
+
+    monkeypatch.setattr(fitting.Curve, "on_train_epoch_start", watched)
+    train(settings(), "netchu_small", "pretrain")
+    assert epochs == [1]
+    assert fingerprint(whole) == fingerprint(home / "models/tiny/netchu_small/pretrain")
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 0.01}, {"seed": 8}, "lines", "code"])
+def test_what_a_checkpoint_depends_on_is_not_resumed_when_it_changes(tmp_path, monkeypatch, change):
+    steps = []
+    die_in_epoch_1(monkeypatch, steps)
+    with pytest.raises(RuntimeError, match="power"):
+        trained(tmp_path, monkeypatch)
+    steps.append("restart")
+    params = settings(**(change if isinstance(change, dict) else {}))
+    if change == "lines":
+        write_lines(params, splits=("train", "val", "test"))
+    if change == "code":
+        monkeypatch.setattr("netchu.code.fingerprint", lambda entries: "other code")
+    train(params, "netchu_small", "pretrain")
+    assert len(steps) == 5 + 1 + 6
+
+
+def short_line():
+    """A line with far more letters than its image has time steps."""
+    (line,) = drawn_lines("train", 1)
+    return dataclasses.replace(line, id="squeezed", text="ngã tư " * 8 + "xa")
+
+
+def test_lines_too_short_for_ctc_are_left_out_counted_and_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = settings()
+    write_lines(params, [short_line()])
+    folder = train(params, "netchu_small", "pretrain")
+    (skipped,) = read_skipped(folder)
+    assert skipped.id == "squeezed"
+    assert skipped.reason.startswith("too short for CTC: 32 time steps for 58 needed")
+    assert read_card(folder)["training"][0]["lines"] == 12
+
+
+@pytest.mark.parametrize("missing", ["train", "val"])
+def test_a_split_without_a_line_is_named(tmp_path, monkeypatch, missing):
+    monkeypatch.chdir(tmp_path)
+    params = settings()
+    write_lines(params, splits=({"train", "val"} - {missing}) | {"test"})
+    with pytest.raises(NetchuError, match=f"netchu_small: no {missing} line in drawn; check"):
+        train(params, "netchu_small", "pretrain")
+    assert not Path("models").exists()
+
+
+def test_levels_choose_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = settings(levels=["line"])
+    write_lines(params)
+    lines = sum(line.level == "line" for line in drawn_lines("train"))
+    folder = train(params, "netchu_small", "pretrain")
+    assert read_card(folder)["training"][0]["lines"] == lines < 12
+
+
+def test_a_missing_table_and_a_missing_pretrained_model_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = settings()
+    with pytest.raises(NetchuError, match="drawn holds no line table; run"):
+        train(params, "netchu_small", "pretrain")
+    write_lines(params)
+    with pytest.raises(NetchuError, match="pretrain holds no model; run 'dvc repro'"):
+        train(params, "netchu_small", "finetune")
+
+
+def test_early_stopping_ends_the_phase_and_the_best_epoch_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting.EarlyStopping, "_evaluate_stopping_criteria",
+                        lambda self, current: (self.patience == 1, "enough"))  # fmt: skip
+    folder = trained(tmp_path, monkeypatch, patience=1, epochs=4)
+    assert len(pd.read_csv(folder / "history.csv")) == 1
+
+
+def test_several_phases_go_on_from_one_another_and_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    phases = [LONG | {"freeze": "backbone", "epochs": 1}, LONG | {"folds": 2, "epochs": 1}]
+    system = {"model": MODEL, "pretrain": phases, "finetune": phases}
+    params = small_project.params(systems={"netchu_small": system})
+    write_lines(params)
+    folder = train(params, "netchu_small", "pretrain")
+    first, second = read_card(folder)["training"]
+    assert first["phase"]["freeze"] == "backbone"
+    assert len(second["fold_val_cer"]) == 2
+    assert list(pd.read_csv(folder / "history.csv")["phase"]) == [0, 1]
+
+
+def test_validation_reads_no_more_lines_than_asked():
+    params = settings(val_lines=3)
+    lines = as_table(drawn_lines("train") + drawn_lines("val"))
+    recogniser = fresh(params, "netchu_small")
+    (phase,) = params.system("netchu_small").pretrain
+    data = fitting._data(recogniser, lines, phase, params, 1)
+    assert len(data.val) == 3
+    assert data.val.equals(fitting._data(recogniser, lines, phase, params, 2).val)
+
+
+def test_a_step_without_a_finite_gradient_is_left_out(tmp_path, monkeypatch, capsys):
+    usual = NetchuSmall.loss
+    calls = []
+
+    def sometimes_broken(self, batch):
+        calls.append(self.training)
+        loss = usual(self, batch)
+        return loss * float("nan") if self.training and sum(calls) == 2 else loss
+
+    monkeypatch.setattr(NetchuSmall, "loss", sometimes_broken)
+    folder = trained(tmp_path, monkeypatch)
+    assert "step 1 has no finite gradient" in capsys.readouterr().err
+    assert pd.read_csv(folder / "history.csv")["val_loss"].notna().all()
+
+
+def test_a_pretraining_may_begin_with_the_weights_of_a_model(tmp_path, monkeypatch):
+    first = trained(tmp_path, monkeypatch)
+    grown = {"model": MODEL | {"weights": str(first), "mixers": 2}, "pretrain": [], "finetune": []}
+    params = small_project.params(profile="later", systems={"netchu_small": grown})
+    folder = train(params, "netchu_small", "pretrain")
+    old, new = load_model(first).state_dict(), load_model(folder).state_dict()
+    assert all(torch.equal(new[name], weight) for name, weight in old.items())
+    assert {name.split(".")[1] for name in set(new) - set(old)} == {"1"}
+    card = read_card(folder)
+    assert card["training"] == read_card(first)["training"]
+    assert card["provenance"]["pretrained"] == weights_hash(first)
+    shutil.rmtree(first)
+    assert train(params, "netchu_small", "finetune")  # the origin is not needed again
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"channels": [4, 4, 8, 12]}, r"backbone\S+ \(.*\) is no weight of this netchu_small"),
+        ({"weights": "nowhere"}, "nowhere holds no weights to begin with"),
+    ],
+)
+def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, told):
+    first = trained(tmp_path, monkeypatch)
+    grown = {"model": MODEL | {"weights": str(first)} | changes, "pretrain": [], "finetune": []}
+    with pytest.raises(NetchuError, match=told):
+        fresh(small_project.params(systems={"netchu_small": grown}), "netchu_small")
