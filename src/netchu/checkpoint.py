@@ -13,9 +13,8 @@ from netchu.errors import NetchuError
 from netchu.models import system_class
 from netchu.models.base import Recogniser
 from netchu.params import build
+from netchu.places import CARD
 from netchu.text import ALPHABET
-
-CARD = "model.json"
 
 
 def write_json(content: Any, path: Path) -> None:

@@ -21,9 +21,9 @@ from netchu.decoding.greedy import Decode, greedy
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.images import Prepared, Preprocessing
+from netchu.places import CARD
 
 NETWORK = "model.onnx"
-CARD = "model.json"
 SCALES = "scales"
 SCALED = ("characters", "lines")
 

@@ -9,11 +9,11 @@ import yaml
 
 import small_report
 from compositions import ROOT
+from netchu.format import UNKNOWN, duration, interval, milliseconds, percent, points
 from netchu.lines import Skipped
 from netchu.report import leaderboard, sections
 from netchu.report.bars import CLASSES, WAYS, parts
 from netchu.report.confusions import confusions
-from netchu.report.format import UNKNOWN, duration, interval, milliseconds, percent, points
 from netchu.report.gather import Findings, SystemResult, count_reasons, gather
 from netchu.report.plots import write_plots
 from netchu.report.tables import Cell

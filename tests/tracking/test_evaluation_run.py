@@ -63,7 +63,7 @@ def test_times_that_nobody_knows_are_left_out(project):
 def test_the_note_is_a_table_for_people(run):
     assert run.note.startswith("too small\n\n| lines of |")
     assert "| drawn line | 800 | 8.0 % | 8.0–8.0 | 8.0 % | 8.0 % |" in run.note
-    assert run.note.endswith("3 ms a line (p95 4 ms) with 1 thread of some, 2 cores.")
+    assert run.note.endswith("3.0 ms a line (p95 4.0 ms) with 1 thread of some, 2 cores.")
 
 
 def test_the_table_shows_the_same_lines_of_every_system():

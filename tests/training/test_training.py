@@ -19,8 +19,9 @@ from netchu.checkpoint import load_model, read_card, weights_hash
 from netchu.errors import NetchuError
 from netchu.lines import fingerprint, read_skipped, write_table
 from netchu.models.netchu_small import NetchuSmall
+from netchu.places import CHECKPOINTS
 from netchu.training import fitting
-from netchu.training.phases import CHECKPOINTS, fresh, train
+from netchu.training.phases import fresh, train
 from small_project import MODEL, PHASE, drawn_lines
 
 LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4}

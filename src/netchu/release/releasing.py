@@ -13,7 +13,7 @@ import pandas as pd
 
 from netchu.calibration.confidences import calibrated
 from netchu.calibration.temperature import DIGITS, reject_curve
-from netchu.checkpoint import CARD, load_model, read_card, write_json
+from netchu.checkpoint import load_model, read_card, write_json
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.evaluation.benchmark import WARM_UP, machine
@@ -24,6 +24,7 @@ from netchu.metrics.edits import score
 from netchu.metrics.rates import summarise
 from netchu.models.ctc import CTCRecogniser
 from netchu.params import Params
+from netchu.places import CARD
 from netchu.reader import Reader
 from netchu.release.export import compare, export, rounded
 from netchu.transcription import read_lines

@@ -16,11 +16,12 @@ from typing import Any
 from netchu.checkpoint import read_card
 from netchu.errors import NetchuError, one_line_errors
 from netchu.exported import SHIPPED
+from netchu.format import interval, megabytes, millions, milliseconds, percent
 from netchu.params import Params, load_params
-from netchu.report.format import interval, megabytes, millions, milliseconds, percent
+from netchu.places import CARD
 
 MODEL_CARD = "MODEL_CARD.md"
-FILES = ("model.onnx", "model.safetensors", "model.json", MODEL_CARD)
+FILES = ("model.onnx", "model.safetensors", CARD, MODEL_CARD)
 """What a shipped model consists of; a language model may stand beside them."""
 LARGEST_MB = 8.0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from netchu.format import percent
 from netchu.report import bars, curves, tradeoffs
 from netchu.report.gather import Findings
 from netchu.report.svg import svg
@@ -27,7 +28,7 @@ class Chart:
 
 def charts(findings: Findings) -> dict[str, list[Chart]]:
     """The charts of each section, as many as there is something to draw for."""
-    systems = ", ".join(f"{r.system} {100 * r.cer:.1f} %" for r in findings.results)
+    systems = ", ".join(f"{r.system} {percent(r.cer)}" for r in findings.results)
     rows = 1.2 + bars.HEIGHT_OF_BAR * len(findings.results)
 
     def chart(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from netchu.report import format
+from netchu import format
 from netchu.report.gather import Findings, SystemResult
 from netchu.report.published import of_network
 from netchu.report.tables import Cell

@@ -8,8 +8,9 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from netchu import format
 from netchu.lines import Skipped
-from netchu.report import format, sections, svg
+from netchu.report import sections, svg
 from netchu.report.charts import Chart
 from netchu.report.confusions import confusions
 from netchu.report.gallery import build_gallery

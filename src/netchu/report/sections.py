@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from netchu import format
 from netchu.lines import LEVELS
 from netchu.metrics.bootstrap import draw, paired
-from netchu.report import format
 from netchu.report.gather import Findings, SystemResult
 from netchu.report.published import PUBLISHED
 from netchu.report.tables import Cell, Table, words

@@ -20,10 +20,9 @@ from netchu import code
 from netchu.lines import SHARD_LINES, Skipped, fingerprint, read_notes, write_skipped
 from netchu.locks import alone
 from netchu.params import Params, SynthesisParams
+from netchu.places import CHECKPOINTS
 from netchu.synth.executors import Shard, draw_shards, one_line_when_full
 from netchu.synth.generate import Kind, open_studio
-
-CHECKPOINTS = Path(".checkpoints")
 
 
 def synthesize_table(params: Params, kind: str) -> Path:

@@ -14,8 +14,10 @@ from typing import Any
 
 import pandas as pd
 
+from netchu.format import interval, megabytes, millions, milliseconds, percent
 from netchu.metrics.edits import CLASSES
 from netchu.params import Params
+from netchu.places import CARD
 from netchu.tracking import store
 from netchu.tracking.runs import Run, finite, read_json, stage_seconds, tags
 from netchu.tracking.views import systems_view
@@ -45,7 +47,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
     home = Path("models") / params.profile / system
     metrics = read_json(home / "evaluation" / "metrics.json")
     speed = read_json(home / "speed.json")
-    card = read_json(params.model_folder(system, "finetune") / "model.json")
+    card = read_json(params.model_folder(system, "finetune") / CARD)
     blocks = {
         f"{dataset} {level}": block
         for dataset, levels in metrics["datasets"].items()
@@ -102,17 +104,17 @@ def _note(metrics: Mapping[str, Any], blocks: Mapping[str, Any], speed: Mapping[
     )
     table = head + "\n".join(_row(place, block) for place, block in rows.items())
     costs = (
-        f"{metrics['size_mb']:.2f} MB, {metrics['parameters'] / 1e6:.2f} M parameters; "
-        f"{speed['latency_p50_ms']:.0f} ms a line (p95 {speed['latency_p95_ms']:.0f} ms) with "
+        f"{megabytes(metrics['size_mb'])} MB, {millions(metrics['parameters'])} parameters; "
+        f"{milliseconds(speed['latency_p50_ms'])} ms a line "
+        f"(p95 {milliseconds(speed['latency_p95_ms'])} ms) with "
         f"{speed['threads']} thread of {speed['machine']}."
     )
     return "\n\n".join([*remarks, table, costs])
 
 
 def _row(place: str, block: Mapping[str, Any]) -> str:
-    low, high = 100 * block["cer_low"], 100 * block["cer_high"]
-    rates = [f"{100 * block[rate]:.1f} %" for rate in RATES]
-    cells = [place, str(block["lines"]), rates[0], f"{low:.1f}–{high:.1f}", *rates[1:]]
+    rates = [percent(block[rate]) for rate in RATES]
+    cells = [place, str(block["lines"]), rates[0], interval(block), *rates[1:]]
     return f"| {' | '.join(cells)} |"
 
 

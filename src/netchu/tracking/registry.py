@@ -15,6 +15,7 @@ from pathlib import Path
 from netchu.errors import NetchuError, one_line_errors
 from netchu.evaluation.comparing import DECIDES, OVERALL, Row, System, compare, systems, worse
 from netchu.params import Params, load_params
+from netchu.places import CARD
 from netchu.tracking import store
 from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.runs import read_json
@@ -31,9 +32,9 @@ def register(params: Params, system: str) -> str:
     Raises:
         NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
-    trained = read_json(params.model_folder(system, "finetune") / "model.json")
+    trained = read_json(params.model_folder(system, "finetune") / CARD)
     folder = Path("models") / params.profile / system / "export"
-    exported = read_json(folder / "model.json")
+    exported = read_json(folder / CARD)
     if any(exported.get(key) != trained.get(key) for key in ("provenance", "training")):
         raise NetchuError(
             f"{folder} was not made of the present weights; run 'dvc repro export@{system}'"

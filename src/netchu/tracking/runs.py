@@ -15,6 +15,7 @@ import pandas as pd
 
 from netchu.errors import NetchuError
 from netchu.params import Params
+from netchu.places import CARD
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
 _WEIGHTS = (".safetensors", ".onnx")
@@ -49,7 +50,7 @@ def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     """
     settings = params.system(system)
     phases = settings.pretrain if stage == "pretrain" else settings.finetune
-    card = read_json(folder / "model.json")
+    card = read_json(folder / CARD)
     seconds = stage_seconds(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
     trained = card["training"][-len(phases) :] if phases else []

@@ -22,6 +22,7 @@ from netchu.checkpoint import load_model, read_card, weights_hash
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.errors import NetchuError
 from netchu.exported import SCALES, SHIPPED
+from netchu.format import percent
 from netchu.images import prepared_width
 from netchu.lines import Line, Skipped, write_skipped
 from netchu.loader import LineDataModule, frame_batches, plan_items
@@ -145,8 +146,8 @@ def _check_gain(before: Rates, result: PhaseResult, table: Path) -> None:
     """Fail where the best epoch reads the validation lines no better than before."""
     if not result.val_cer < before["cer"]:
         raise NetchuError(
-            f"{table}: training did not help ({100 * before['cer']:.1f} % CER before, "
-            f"{100 * result.val_cer:.1f} % after, on the {before['lines']} lines that choose the "
+            f"{table}: training did not help ({percent(before['cer'])} CER before, "
+            f"{percent(result.val_cer)} after, on the {before['lines']} lines that choose the "
             "epoch), so nothing is written; check the labels or give it more lines"
         )
 

@@ -24,11 +24,10 @@ from netchu.lines import Skipped, fingerprint, read_table, write_skipped
 from netchu.models import system_class
 from netchu.models.base import Recogniser
 from netchu.params import Params, PhaseParams, build
+from netchu.places import CHECKPOINTS
 from netchu.text import ALPHABET
 from netchu.training.fitting import PhaseResult, fit, phase_preprocessing
 from netchu.training.folds import best_fold
-
-CHECKPOINTS = Path(".checkpoints")
 
 
 def train(params: Params, system: str, stage: str) -> Path:

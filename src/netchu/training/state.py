@@ -20,12 +20,10 @@ from typing import Any
 
 from netchu.errors import NetchuError
 from netchu.params import Params
+from netchu.places import CARD, CHECKPOINTS
 from netchu.training.parcel import FILE_BYTES, FILES, stages
 
 STATE = "state.json"
-# As in checkpoint.py and phases.py, which load torch.
-_CARD = "model.json"
-_CHECKPOINTS = Path(".checkpoints")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Work:
     @property
     def checkpoints(self) -> Path:
         """Where the training leaves its checkpoints: stage/key/phase."""
-        return self.root / _CHECKPOINTS / self.params.profile / self.system
+        return self.root / CHECKPOINTS / self.params.profile / self.system
 
     def finished(self) -> dict[str, Path]:
         """The model directories that are done, by stage."""
@@ -130,7 +128,7 @@ def unpack(out: Path) -> list[Path]:
     provenance = {"parcel": record["header"], "trainer": record["belongs"]["trainer"]}
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(content)) as file:
         file.extractall(folder)
-        cards = sorted(Path(folder, home).glob(f"*/{_CARD}"), reverse=True)
+        cards = sorted(Path(folder, home).glob(f"*/{CARD}"), reverse=True)
         placed = [_place(card.parent, home, provenance) for card in cards]
     if not placed:
         raise NetchuError(f"{out}: no stage is finished yet ({record['progress']}); train on")
@@ -144,7 +142,7 @@ def _place(made: Path, home: Path, provenance: dict[str, Any]) -> Path:
     load_model(made)
     card = read_card(made)
     card["provenance"] |= provenance
-    write_json(card, made / _CARD)
+    write_json(card, made / CARD)
     target = home / made.name
     passing = target.with_name(f"{made.name}.part")
     shutil.rmtree(passing, ignore_errors=True)
