@@ -47,8 +47,8 @@ bench-serving: env  ## lines per second and waiting times of the web page's API
 lint: env  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
-ui: env  ## compare the runs in the browser
-	@$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+ui: env  ## compare the runs in the browser; prints a link for each profile
+	@$(RUN) python -m netchu.tracking.ui
 
 register: env  ## make the best exported reader a version in MLflow, and champion if it reads better
 	@$(RUN) python -m netchu.tracking.registry register && $(RUN) python -m netchu.tracking.registry promote

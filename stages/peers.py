@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 from netchu.compute import cap
@@ -19,8 +20,11 @@ def main() -> None:
         params = load_params()
         cap(params.compute)
         from netchu.peers.measuring import measure_peer
+        from netchu.tracking.peer_run import track_peer
 
+        begin = time.perf_counter()
         why = measure_peer(params, peer, Path("models") / params.profile / "peers" / peer)["why"]
+        track_peer(params, peer, time.perf_counter() - begin)
         if why:
             print(f"{peer}: no rates: {why}")
 

@@ -16,6 +16,7 @@ from netchu.peers import measuring
 from netchu.peers.base import Peer
 from netchu.peers.catalogue import PEERS
 from netchu.peers.measuring import measure_peer
+from netchu.tracking.peer_run import peer_run
 
 OUT = Path("models/tiny/peers/fake")
 
@@ -94,6 +95,37 @@ def test_a_learner_learns_for_its_minutes_and_reads_at_its_height(fake):
     readings = pd.read_parquet(OUT / "predictions.parquet")["reading"]
     assert all(reading.endswith(" 20") for reading in readings if reading)
     assert not Path(".peers/fake/scratch").exists()
+
+
+def test_its_run_stands_beside_the_systems_in_mlflow(fake):
+    params = fake()
+    metrics = measure_peer(params, "fake", OUT)
+    run = peer_run(params, "fake", 2.5)
+    assert (run.name, run.tags["stage"], run.tags["peer"]) == ("fake", "evaluate", "true")
+    assert run.tags["data"] == "drawn line, drawn word"
+    assert run.numbers["cer"] == metrics["overall"]["cer"]
+    assert run.numbers["size_mb"] == 1.5
+    assert run.numbers["latency_p50_ms"] > 0
+    assert "train_seconds" not in run.numbers
+    assert run.data["drawn line"] == metrics["overall"]["lines_hash"]
+    assert len(run.table) == 12
+    assert "| all lines | 11 |" in run.note
+    assert len(run.files) == 3
+
+
+def test_the_run_of_a_peer_without_rates_says_why(fake):
+    params = fake(unread="random weights")
+    measure_peer(params, "fake", OUT)
+    run = peer_run(params, "fake", 2.5)
+    assert run.note.startswith("random weights\n\n1.50 MB")
+    assert "cer" not in run.numbers
+    assert "latency_p50_ms/64x800" in run.numbers
+    settings = {"datasets": ["drawn"], "minutes": 0.02}
+    params = fake(settings, commands=commands(False))
+    measure_peer(params, "fake", OUT)
+    run = peer_run(params, "fake", 2.5)
+    assert run.note == "the fake left no checkpoint at …"
+    assert (run.numbers, run.tags["trained_on"]) == ({}, "drawn")
 
 
 def test_a_peer_that_fails_leaves_a_row_that_says_why(fake):

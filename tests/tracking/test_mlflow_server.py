@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from tracked_project import SYSTEM, write_system
 pytestmark = pytest.mark.slow
 
 NAME = "netchu-served"
+CHROMIUM = shutil.which("chromium")
 PATIENCE = 250  # seconds; a busy machine imports slowly
 
 
@@ -102,7 +104,7 @@ def project(server):
 
 
 def test_the_server_holds_all_runs_and_their_files(project):
-    client = MlflowClient(store._uri())
+    client = MlflowClient(store.address())
     experiment = client.get_experiment_by_name(NAME)
     assert experiment.tags["mlflow.note.content"].startswith("| system | CER |")
     runs = client.search_runs([experiment.experiment_id])
@@ -118,8 +120,30 @@ def test_the_server_holds_all_runs_and_their_files(project):
     assert files == {"metrics.json", "predictions.parquet", store.TABLE}
 
 
+def test_the_link_shows_the_systems_best_first(project, server):
+    """What `make ui` prints, opened in the page that alone knows what a view is."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if not CHROMIUM:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    told = subprocess.run(
+        [sys.executable, "-m", "netchu.tracking.ui"], capture_output=True, text=True, check=True
+    ).stdout
+    ((name, link),) = (line.split() for line in told.splitlines())
+    assert (name, link.startswith(server)) == (NAME, True)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1800, "height": 900})
+        page.goto(link)
+        page.get_by_role("button", name="Systems: error, size, speed").wait_for(timeout=60_000)
+        page.get_by_text("2 matching runs").wait_for(timeout=60_000)
+        shown = page.locator("[role=grid]").inner_text()
+        browser.close()
+    assert shown.index("0.05") < shown.index("0.1")
+    assert "size_mb" in shown
+
+
 def test_the_registered_model_comes_back_whole(project):
-    (model,) = MlflowClient(store._uri()).search_registered_models(f"name = '{NAME}'")
+    (model,) = MlflowClient(store.address()).search_registered_models(f"name = '{NAME}'")
     assert model.aliases == {"champion": "2"}
     reader = Reader(store.model_folder(f"models:/{NAME}@champion"))
     assert reader.read(encode(bars("hab")), line=True).text == "hab"

@@ -29,7 +29,7 @@ def project(project_folder, monkeypatch):
 
 
 def aliases():
-    (model,) = MlflowClient(store._uri()).search_registered_models(f"name = '{NAME}'")
+    (model,) = MlflowClient(store.address()).search_registered_models(f"name = '{NAME}'")
     return model.aliases
 
 
@@ -44,7 +44,7 @@ def test_a_version_is_a_challenger_and_the_first_one_champion(project):
     assert aliases() == {"challenger": 1}
     assert "version 1 of netchu-registered is champion: the first" in registry.promote(project)
     assert aliases() == {"champion": 1}
-    client = MlflowClient(store._uri())
+    client = MlflowClient(store.address())
     version = client.get_model_version(NAME, "1")
     assert version.tags == {"system": SYSTEM, "weights": "aa"}
     assert version.description.startswith("netchu_small, exported.\n\n| lines of |")
@@ -55,7 +55,7 @@ def test_a_version_is_a_challenger_and_the_first_one_champion(project):
 def test_the_champion_reads_what_the_exported_model_reads(project):
     registry.register(project, SYSTEM)
     photo = encode(bars("hab"))
-    mlflow.set_tracking_uri(store._uri())
+    mlflow.set_tracking_uri(store.address())
     model = mlflow.pyfunc.load_model(f"models:/{NAME}@challenger")
     answer = model.predict(pd.DataFrame({"image": [photo]}), params={"line": True})
     own = Reader(tracked_project.home(project) / "export").read(photo, line=True)

@@ -27,7 +27,7 @@ def runs(project):
     """The runs of the project's experiment, newest first."""
 
     def search():
-        client = MlflowClient(store._uri())
+        client = MlflowClient(store.address())
         experiment = client.get_experiment_by_name("netchu-tracked")
         return client.search_runs([experiment.experiment_id], run_view_type=3)
 
@@ -57,7 +57,7 @@ def test_all_that_a_run_holds_arrives(project, project_folder, runs):
     )
     run_id = store.record(project, run, {"about": "this"})
     (found,) = runs()
-    client = MlflowClient(store._uri())
+    client = MlflowClient(store.address())
     assert (found.info.run_id, found.info.run_name) == (run_id, "x evaluate")
     assert found.info.status == "FINISHED"
     assert found.info.end_time - found.info.start_time >= 90_000
@@ -78,7 +78,7 @@ def test_all_that_a_run_holds_arrives(project, project_folder, runs):
 
 def test_the_experiment_opens_on_its_runs_and_shows_the_leaderboard(project, runs):
     store.track_report(project, tracked_project.write_report(Path("reports/tracked")))
-    tags = MlflowClient(store._uri()).get_experiment_by_name("netchu-tracked").tags
+    tags = MlflowClient(store.address()).get_experiment_by_name("netchu-tracked").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     note = tags["mlflow.note.content"]
     assert note.startswith("| system | CER |")
@@ -169,7 +169,7 @@ def test_what_a_uri_does_not_name_is_told(project, monkeypatch):
 def test_the_table_can_be_read_by_mlflow(project):
     table = pd.DataFrame({"text": ["hoà", "Đắk"], "right": [True, False]})
     run_id = store.record(project, Run("x", {}, table=table))
-    path = MlflowClient(store._uri()).download_artifacts(run_id, store.TABLE)
+    path = MlflowClient(store.address()).download_artifacts(run_id, store.TABLE)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     assert content["columns"] == ["text", "right"]
     assert content["data"] == [["hoà", True], ["Đắk", False]]

@@ -48,11 +48,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
     metrics = read_json(home / "evaluation" / "metrics.json")
     speed = read_json(home / "speed.json")
     card = read_json(params.model_folder(system, "finetune") / CARD)
-    blocks = {
-        f"{dataset} {level}": block
-        for dataset, levels in metrics["datasets"].items()
-        for level, block in levels.items()
-    }
+    blocks = by_place(metrics)
     stages = (params.model_folder(system, stage) for stage in ("pretrain", "finetune"))
     known = [taken for taken in map(stage_seconds, stages) if taken is not None]
     times = {"train_seconds": sum(known) if known else None, "evaluate_seconds": seconds}
@@ -62,7 +58,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
         tags=tags(params, system, "evaluate", card)
         | {"data": ", ".join(blocks), "split": params.evaluate.split, "machine": speed["machine"]},
         settings={"model": params.system(system).model, "evaluate": asdict(params.evaluate)},
-        numbers=finite(_rates(metrics, blocks) | _costs(metrics, speed) | times),
+        numbers=finite(rates(metrics, blocks) | costs(metrics, speed) | times),
         files=files,
         note=_note(metrics, blocks, speed),
         data={name: block["lines_hash"] for name, block in blocks.items()},
@@ -72,49 +68,68 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
     )
 
 
-def _rates(metrics: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, float]:
+def by_place(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of each dataset and level, by both names."""
+    return {
+        f"{dataset} {level}": block
+        for dataset, levels in metrics["datasets"].items()
+        for level, block in levels.items()
+    }
+
+
+def rates(metrics: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, float]:
+    """Every rate that is charted, with its interval, overall and by place."""
     overall = metrics["overall"]
-    rates = {name: overall[name] for name in (*RATES, *PLAIN)}
-    rates |= {f"errors/{name}": overall[column] for name, column in KINDS.items()}
-    rates |= {f"interval/{rate} {end}": overall[f"{rate}_{end}"] for rate in RATES for end in ENDS}
+    found = {name: overall[name] for name in (*RATES, *PLAIN)}
+    found |= {f"errors/{name}": overall[column] for name, column in KINDS.items()}
+    found |= {f"interval/{rate} {end}": overall[f"{rate}_{end}"] for rate in RATES for end in ENDS}
     for place, block in blocks.items():
-        rates |= {f"{rate}/{place}": block[rate] for rate in RATES}
-        rates |= {f"interval/cer {place} {end}": block[f"cer_{end}"] for end in ENDS}
+        found |= {f"{rate}/{place}": block[rate] for rate in RATES}
+        found |= {f"interval/cer {place} {end}": block[f"cer_{end}"] for end in ENDS}
     for variant, summary in metrics["variants"].items():
-        rates |= {f"variant/{variant} {rate}": summary["overall"][rate] for rate in RATES}
-    return rates
+        found |= {f"variant/{variant} {rate}": summary["overall"][rate] for rate in RATES}
+    return found
 
 
-def _costs(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> dict[str, float]:
-    costs = {name: speed[name] for name in COSTS}
-    costs |= {name: metrics[name] for name in ("size_mb", "memory_mb", "parameters")}
+def costs(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> dict[str, float]:
+    """Size, and time by width."""
+    found = {name: speed[name] for name in COSTS}
+    found |= {name: metrics[name] for name in ("size_mb", "memory_mb", "parameters")}
     for row in speed["by_width"]:
         size = f"{row['height']}x{row['width']}"
-        costs[f"latency_p50_ms/{size}"] = row["latency_p50_ms"]
-        costs[f"multiply_adds/{size}"] = row["multiply_adds"]
-    return costs
+        found[f"latency_p50_ms/{size}"] = row["latency_p50_ms"]
+        found[f"multiply_adds/{size}"] = row["multiply_adds"]
+    return found
 
 
 def _note(metrics: Mapping[str, Any], blocks: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
     """The run's page in Markdown."""
-    rows = {"all lines": metrics["overall"]} | dict(blocks)
     remarks = [remark for remark in (metrics["note"], metrics["hub_note"]) if remark]
+    return "\n\n".join([*remarks, places_table(metrics, blocks), cost_line(metrics, speed)])
+
+
+def places_table(metrics: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
+    """Rates overall and by place, in Markdown."""
+    rows = {"all lines": metrics["overall"]} | dict(blocks)
     head = (
         "| lines of | lines | CER | 95 % interval | WER | SER |\n|---|---:|---:|---:|---:|---:|\n"
     )
-    table = head + "\n".join(_row(place, block) for place, block in rows.items())
-    costs = (
+    return head + "\n".join(_row(place, block) for place, block in rows.items())
+
+
+def cost_line(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
+    """Size and speed in one sentence."""
+    return (
         f"{megabytes(metrics['size_mb'])} MB, {millions(metrics['parameters'])} parameters; "
         f"{milliseconds(speed['latency_p50_ms'])} ms a line "
         f"(p95 {milliseconds(speed['latency_p95_ms'])} ms) with "
         f"{speed['threads']} thread of {speed['machine']}."
     )
-    return "\n\n".join([*remarks, table, costs])
 
 
 def _row(place: str, block: Mapping[str, Any]) -> str:
-    rates = [percent(block[rate]) for rate in RATES]
-    cells = [place, str(block["lines"]), rates[0], interval(block), *rates[1:]]
+    cer, *others = [percent(block[rate]) for rate in RATES]
+    cells = [place, str(block["lines"]), cer, interval(block), *others]
     return f"| {' | '.join(cells)} |"
 
 

@@ -81,7 +81,7 @@ def report_run(params: Params, folder: Path) -> Run:
     table = folder / "leaderboard.md"
     return Run(
         name="report",
-        tags={"stage": "report", "profile": params.profile} | _source("report"),
+        tags={"stage": "report", "profile": params.profile} | source("report"),
         files=[folder / "report.html", table],
         note=table.read_text(encoding="utf-8"),
     )
@@ -100,7 +100,7 @@ def tags(params: Params, system: str, stage: str, card: Mapping[str, Any]) -> di
         "trained_on": ", ".join(_trained_on(card)),
         "data_hash": hashlib.sha256(data.encode()).hexdigest(),
         "weights": str(card["weights"]),
-    } | _source(stage)
+    } | source(stage)
 
 
 def _trained_on(card: Mapping[str, Any]) -> list[str]:
@@ -109,15 +109,15 @@ def _trained_on(card: Mapping[str, Any]) -> list[str]:
     return sorted({name for phase in phases for name in phase.get("datasets", ())})
 
 
-def _source(stage: str) -> dict[str, str]:
-    """The doorway, and the commit where it tells all: where the code has no change since."""
-    source = {"mlflow.source.name": f"stages/{stage}.py", "mlflow.source.type": "LOCAL"}
+def source(stage: str) -> dict[str, str]:
+    """A stage's doorway, and the commit if that tells all: where no code has changed since."""
+    found = {"mlflow.source.name": f"stages/{stage}.py", "mlflow.source.type": "LOCAL"}
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "src", "stages")
     if commit is None or changes is None:
-        return source | {"git_commit": "unknown"}
+        return found | {"git_commit": "unknown"}
     if changes:
-        return source | {"git_commit": f"{commit} and changes"}
-    return source | {"git_commit": commit, "mlflow.source.git.commit": commit}
+        return found | {"git_commit": f"{commit} and changes"}
+    return found | {"git_commit": commit, "mlflow.source.git.commit": commit}
 
 
 def _git(*arguments: str) -> str | None:

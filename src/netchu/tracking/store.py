@@ -70,13 +70,13 @@ def track(params: Params, run: Run, about: Mapping[str, str] = _NOTHING) -> None
         record(params, run, about)
     except Exception as error:
         # Whatever the tracker has against it, the stage's files are already written.
-        print(f"netchu: not tracked, {_shown(_uri())}: {_reason(error)}", file=sys.stderr)
+        print(f"netchu: not tracked, {shown(address())}: {_reason(error)}", file=sys.stderr)
 
 
 def record(params: Params, run: Run, about: Mapping[str, str] = _NOTHING) -> str:
     """Write one finished run, and tags `about` its experiment; return the run's id."""
     with _quiet():
-        client = MlflowClient(_uri())
+        client = MlflowClient(address())
         experiment = _experiment(client, params)
         for key, value in about.items():
             client.set_experiment_tag(experiment, key, value)
@@ -133,7 +133,7 @@ def log_reader(run_id: str, folder: Path, name: str) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    mlflow.set_tracking_uri(_uri())
+    mlflow.set_tracking_uri(address())
     signature = ModelSignature(
         Schema([ColSpec("binary", "image")]),
         Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
@@ -158,7 +158,7 @@ def model_folder(uri: str) -> Path:
         NetchuError: the server cannot be reached, or has no such model, or it is no exported one.
     """
     with connected(f"give {uri}"):
-        mlflow.set_tracking_uri(_uri())
+        mlflow.set_tracking_uri(address())
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     found = sorted(path.parent for path in folder.rglob("model.onnx"))
     if not found:
@@ -175,12 +175,12 @@ def connected(doing: str) -> Iterator[MlflowClient]:
     """
     try:
         with _quiet():
-            yield MlflowClient(_uri())
+            yield MlflowClient(address())
     except NetchuError:
         raise
     except Exception as error:
         raise NetchuError(
-            f"{_shown(_uri())} did not {doing}: {_reason(error)}; start the server, or "
+            f"{shown(address())} did not {doing}: {_reason(error)}; start the server, or "
             "name another by MLFLOW_TRACKING_URI"
         ) from None
 
@@ -190,12 +190,23 @@ def experiment_name(params: Params) -> str:
     return f"netchu-{params.profile}"
 
 
+def experiments() -> dict[str, str]:
+    """Ids of the profiles' experiments by name, as the present store has them.
+
+    Raises:
+        NetchuError: the server cannot be reached.
+    """
+    with connected("list its experiments") as client:
+        found = client.search_experiments(filter_string="name LIKE 'netchu-%'", order_by=["name"])
+        return {experiment.name: str(experiment.experiment_id) for experiment in found}
+
+
 def _experiment(client: MlflowClient, params: Params) -> str:
     """Id of the profile's experiment; with the default store its artifacts lie beside it."""
     name = experiment_name(params)
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    beside = ARTIFACTS.resolve().as_uri() if _uri().startswith("sqlite:") else None
+    beside = ARTIFACTS.resolve().as_uri() if address().startswith("sqlite:") else None
     # Without it the UI opens on its pages for chat models instead of on the runs.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(name, artifact_location=beside, tags=kind))
@@ -216,14 +227,15 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _uri() -> str:
+def address() -> str:
+    """Where runs go: a server, or a database in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or STORE
 
 
 def _reason(error: Exception) -> str:
     """What went wrong in one line; if the server's version is another one, that first."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = _shown(lines[0])[:200]
+    told = shown(lines[0])[:200]
     version = _server_version()
     if version and version != mlflow.__version__:
         return f"it runs MLflow {version}, and this is {mlflow.__version__} ({told})"
@@ -232,17 +244,17 @@ def _reason(error: Exception) -> str:
 
 def _server_version() -> str:
     """MLflow's version at the other end; "" where no server answers."""
-    if not _uri().startswith(("http://", "https://")):
+    if not address().startswith(("http://", "https://")):
         return ""
     try:
-        with urllib.request.urlopen(f"{_uri().rstrip('/')}/version", timeout=5) as answer:
+        with urllib.request.urlopen(f"{address().rstrip('/')}/version", timeout=5) as answer:
             version = answer.read(100).decode("ascii", "replace").strip()
     except (OSError, ValueError):
         return ""
     return version if re.fullmatch(r"\d[\w.]*", version) else ""
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Text that may name the server, without the name and password that its address may hold."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 

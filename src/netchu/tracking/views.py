@@ -27,6 +27,7 @@ CHARTS = {
     "CER against size": ("size_mb", "cer"),
     "CER against latency": ("latency_p50_ms", "cer"),
 }
+KEY = "systems"
 SECTION = "CER against size and speed"  # capitals come first
 
 
@@ -51,7 +52,12 @@ def systems_view() -> dict[str, str]:
         ],
         "isAccordionReordered": True,
     }
-    return _saved("systems", "Systems: error, size, speed", state)
+    return _saved(KEY, "Systems: error, size, speed", state)
+
+
+def systems_link(server: str, experiment: str) -> str:
+    """Address of that view of an experiment (its id), which needs no click."""
+    return f"{server}/#/experiments/{experiment}/runs?viewStateShareKey={KEY}"
 
 
 def _scatter(name: str, x: str, y: str) -> dict[str, Any]:
