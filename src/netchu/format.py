@@ -30,9 +30,11 @@ def points(change: float) -> str:
     return f"{100 * change:+.1f}".replace("-", "−")
 
 
-def millions(number: float | None) -> str:
-    """2034567 as '2.03 M'."""
-    return UNKNOWN if number is None else f"{number / 1e6:.2f} M"
+def magnitude(number: float | None) -> str:
+    """2034567 as '2.03 M', a thousand times that as '2.03 G'."""
+    if number is None:
+        return UNKNOWN
+    return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.2f} M"
 
 
 def megabytes(size: float | None) -> str:

@@ -68,7 +68,7 @@ def test_nothing_read_is_not_trusted():
 @pytest.mark.parametrize(("lines", "share"), [(7, 1.0), (2000, 1.0), (30_000, 0.0667)])
 def test_a_learner_validates_every_so_many_lines(tmp_path, lines, share):
     (tmp_path / "train.txt").write_text("line\n" * lines)
-    assert base.epochs_between_checks(tmp_path) == share
+    assert base.epochs_between_checks(tmp_path, 2000) == share
 
 
 def test_a_network_is_weighed_with_its_buffers():

@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,15 @@ import yaml
 
 import small_report
 from compositions import ROOT
-from netchu.format import UNKNOWN, duration, interval, milliseconds, percent, points
+from netchu.format import (
+    UNKNOWN,
+    duration,
+    interval,
+    magnitude,
+    milliseconds,
+    percent,
+    points,
+)
 from netchu.lines import Skipped
 from netchu.report import leaderboard, sections
 from netchu.report.bars import CLASSES, WAYS, parts
@@ -63,11 +72,24 @@ def test_a_system_that_read_other_lines_is_marked(findings):
     changed = replace(findings, results=results)
     notes = {row.system: row.note for row in leaderboard.rows(changed)}
     assert notes["crnn_vgg"] == leaderboard.ELSEWHERE and notes["netchu_small"] == ""
-    assert sections.differences(changed).body[0][2] == Cell("other lines", None)
+    differences = {row[1].text: row[2] for row in sections.differences(changed).body}
+    assert differences["crnn_vgg"] == Cell("other lines", None)
+
+
+def test_peers_stand_among_the_systems_where_lines_count(findings):
+    order = [result.system for result in findings.measured]
+    assert set(order) == {"netchu_small", "crnn_vgg", "tesseract"}
+    assert [row[0].text for row in sections.levels(findings).body] == order
+    names = [(row[0].text, row[1].text) for row in sections.differences(findings).body]
+    assert names == list(pairwise(order))
+
+
+def test_large_numbers_are_shortened():
+    assert [magnitude(n) for n in (None, 2_034_567, 2_408_140_000)] == ["–", "2.03 M", "2.41 G"]
 
 
 def test_the_difference_of_neighbours_is_that_of_their_rates(findings):
-    (row,) = sections.differences(findings).body
+    (row,) = sections.differences(replace(findings, peers=[])).body
     better, worse = findings.results
     assert [cell.text for cell in row[:2]] == [better.system, worse.system]
     assert row[2].order == pytest.approx(better.cer - worse.cer, abs=1e-6)
@@ -78,7 +100,7 @@ def test_a_level_that_was_not_read_is_unknown_and_never_zero(findings):
     second = findings.results[1]
     datasets = {"drawn": {"line": second.metrics["datasets"]["drawn"]["line"]}}
     changed = replace(second, metrics=second.metrics | {"datasets": datasets})
-    table = sections.levels(replace(findings, results=[findings.results[0], changed]))
+    table = sections.levels(replace(findings, results=[findings.results[0], changed], peers=[]))
     assert table.head == ("system", "drawn, word", "drawn, line")
     assert table.body[1][1] == Cell(UNKNOWN, None) and table.body[1][2].order > 0
 

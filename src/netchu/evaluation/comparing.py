@@ -19,7 +19,7 @@ import numpy as np
 
 from netchu.errors import NetchuError
 from netchu.evaluation.figures import read_figures
-from netchu.metrics.bootstrap import Floats, draw, paired
+from netchu.metrics.bootstrap import Difference, Floats, draw, paired
 
 RATES = {
     "cer": ("edits", "characters"),
@@ -57,21 +57,11 @@ class System:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One rate of two systems at one place, as ratios.
-
-    change: after − before, with low and high, its 95 % interval. probability: that the second
-    system's rate is the lower one. verdict: on the second system.
-    """
+class Row(Difference):
+    """One rate of two systems at one place; verdict: on the second system."""
 
     place: str
     rate: str
-    before: float
-    after: float
-    change: float
-    low: float
-    high: float
-    probability: float
     verdict: Verdict
 
 
@@ -107,7 +97,7 @@ def _rows(place: str, before: Place, after: Place, noise: float) -> list[Row]:
     for rate, (edits, units) in RATES.items():
         found = paired(before.sums[edits], after.sums[edits], before.sums[units], weights_RG)
         verdict = _verdict(found.probability, len(weights_RG[0]), noise)
-        rows.append(Row(place, rate, **vars(found), verdict=verdict))
+        rows.append(Row(**vars(found), place=place, rate=rate, verdict=verdict))
     return rows
 
 

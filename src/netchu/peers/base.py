@@ -14,9 +14,6 @@ from typing import Any
 WARM_UP = 3
 """Lines that are read before the clock counts."""
 
-CHECKED = 2000
-"""Training lines between two validations, each of which leaves a checkpoint."""
-
 Read = Callable[[bytes], tuple[str, Sequence[float]]]
 """Encoded image -> its text, and the probabilities whose product is the line's confidence."""
 
@@ -63,10 +60,13 @@ class Loaded:
     parameters: int | None
 
 
-def epochs_between_checks(lines: Path) -> float:
-    """The share of an epoch after which to validate, where `train.txt` lists the lines."""
+def epochs_between_checks(lines: Path, checked: int) -> float:
+    """The share of an epoch after which to validate, where `train.txt` lists the lines.
+
+    checked: training lines between two validations, each of which leaves a checkpoint.
+    """
     listed = (lines / "train.txt").read_text(encoding="utf-8").count("\n")
-    return round(min(1.0, CHECKED / listed), 4)
+    return round(min(1.0, checked / listed), 4)
 
 
 def serve(load: Callable[[str], Loaded]) -> None:

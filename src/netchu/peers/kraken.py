@@ -15,6 +15,9 @@ from netchu.peers.base import (
     weigh,
 )
 
+CHECKED = 2000
+"""Training lines between two validations; when it is stopped it leaves a checkpoint too."""
+
 
 def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[list[str]]:
     """Train without an end: who starts it stops it."""
@@ -25,7 +28,8 @@ def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[lis
             "--format-type", "path", "--normalization", "NFC",
             "--training-data", str(lines / "train.txt"),
             "--evaluation-data", str(lines / "val.txt"),
-            "--quit", "fixed", "--epochs", "100000", "--freq", str(epochs_between_checks(lines)),
+            "--quit", "fixed", "--epochs", "100000",
+            "--freq", str(epochs_between_checks(lines, CHECKED)),
             "--output", str(model),
         ]
     ]  # fmt: skip

@@ -18,6 +18,9 @@ from netchu.peers.base import (
 HEIGHT = 128
 SPACE = "<space>"
 
+CHECKED = 500
+"""Training lines between two validations; when it is stopped it leaves nothing else."""
+
 
 def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[list[str]]:
     """Write its tables; make a network, then train without an end: who starts it stops it."""
@@ -32,7 +35,7 @@ def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[lis
             str(programs / "pylaia-htr-train-ctc"), str(symbols), f"[{lines}]",
             str(lines / "train.tbl"), str(lines / "val.tbl"), train_path,
             "--data.num_workers=1", "--trainer.max_epochs=100000",
-            f"--trainer.val_check_interval={epochs_between_checks(lines)}",
+            f"--trainer.val_check_interval={epochs_between_checks(lines, CHECKED)}",
             "--trainer.progress_bar_refresh_rate=0", "--train.early_stopping_patience=100000",
         ],
     ]  # fmt: skip

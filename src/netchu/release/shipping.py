@@ -16,7 +16,7 @@ from typing import Any
 from netchu.checkpoint import read_card
 from netchu.errors import NetchuError, one_line_errors
 from netchu.exported import SHIPPED
-from netchu.format import interval, megabytes, millions, milliseconds, percent
+from netchu.format import interval, magnitude, megabytes, milliseconds, percent
 from netchu.params import Params, load_params
 from netchu.places import CARD
 
@@ -125,7 +125,7 @@ def model_card(
                                   if decoder else [])  # fmt: skip
     return TEMPLATE.format(
         system=card["system"],
-        parameters=millions(metrics["parameters"]),
+        parameters=magnitude(metrics["parameters"]),
         size=megabytes(export["size_mb"]),
         weights=card["weights"][:12],
         height=card["preprocessing"]["height"],

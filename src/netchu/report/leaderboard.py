@@ -57,7 +57,7 @@ def _row(findings: Findings, result: SystemResult) -> Row:
         *(Cell(format.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
         Cell(format.score(known["kalapa_score"]), known["kalapa_score"]),
         Cell(format.megabytes(known["size_mb"]), known["size_mb"]),
-        Cell(format.millions(known["parameters"]), known["parameters"]),
+        Cell(format.magnitude(known["parameters"]), known["parameters"]),
         Cell(format.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),
         Cell(format.duration(known["training_seconds"]), known["training_seconds"]),
         Cell(format.UNKNOWN, None) if peer else _published(findings, result.system),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,14 @@ def levels(findings: Findings) -> Table:
     """Systems by dataset and level: CER with its interval; the shortest way to see who is where."""
     read_by_any = {
         (dataset, level)
-        for result in findings.results
+        for result in findings.measured
         for dataset, by_level in result.metrics["datasets"].items()
         for level in by_level
     }
     columns = [pair for pair in product(findings.params.evaluate.datasets, LEVELS)
                if pair in read_by_any]  # fmt: skip
     body = []
-    for result in findings.results:
+    for result in findings.measured:
         read = result.metrics["datasets"]
         cells = [read.get(dataset, {}).get(level) for dataset, level in columns]
         body.append([Cell.of(result.system), *(_rate(rates) for rates in cells)])
@@ -45,9 +45,9 @@ def _rate(rates: Mapping[str, Any] | None) -> Cell:
 
 
 def differences(findings: Findings) -> Table:
-    """Each system beside the next one of the leaderboard, by the paired bootstrap."""
+    """Each row of the leaderboard beside the next one, by the paired bootstrap."""
     body = []
-    for better, worse in zip(findings.results, findings.results[1:], strict=False):
+    for better, worse in pairwise(findings.measured):
         first, second = (r.metrics["overall"] for r in (better, worse))
         names = [Cell.of(better.system), Cell.of(worse.system)]
         if first["lines_hash"] != second["lines_hash"]:
@@ -88,7 +88,7 @@ def costs(findings: Findings) -> Table:
             Cell(format.milliseconds(rate), rate),
             Cell(format.milliseconds(slow), slow),
             *(Cell(format.milliseconds(time), time) for time in times),
-            *(Cell(format.millions(number), number) for number in adds),
+            *(Cell(format.magnitude(number), number) for number in adds),
         ])  # fmt: skip
     return Table("Size and speed", head, body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
@@ -52,9 +53,10 @@ def draw_tradeoff(axes: Axes, findings: Findings, label: str, cost: Cost) -> Non
     axes.set_ylabel("CER, %")
     if priced:
         logarithmic(axes, "x", "y")
-        axes.margins(x=0.2, y=0.15)
-        points = [(x, per_cent(r.cer)) for x, r in priced]
-        _write_names(axes, [r.system for _, r in priced], points)
+        axes.margins(x=0.3, y=0.15)
+        # From the right: names go to the right of their points if they can, so crowds keep order.
+        points = {r.system: (x, per_cent(r.cer)) for x, r in sorted(priced, key=lambda p: -p[0])}
+        _write_names(axes, list(points), list(points.values()))
 
 
 def _draw_point(axes: Axes, result: SystemResult, cost: float, place: int | None) -> None:
@@ -76,7 +78,7 @@ def _front(priced: list[tuple[float, SystemResult]]) -> list[tuple[float, float]
 
 
 def _write_names(axes: Axes, names: list[str], points: list[tuple[float, float]]) -> None:
-    """Write each name where it covers no point and no other name, if there is such a place."""
+    """Write each name where it covers nothing and is nearest to its own point, if there is room."""
     figure = axes.figure
     assert isinstance(figure, Figure)
     figure.draw_without_rendering()  # settles the axes, so that points on the paper are final
@@ -87,7 +89,12 @@ def _write_names(axes: Axes, names: list[str], points: list[tuple[float, float]]
     taken = [Bbox([[x - _POINT, y - _POINT], [x + _POINT, y + _POINT]]) for x, y in centres]
     for name, point, (x, y) in zip(names, points, centres, strict=True):
         boxes = [_box(name, x + dx, y + dy, dx) for dx, dy in _PLACES]
-        faults = [_covered(box, taken) + 1e4 * (not _within(box, inside)) for box in boxes]
+        faults = [
+            _covered(box, taken)
+            + (_gap(box, x, y) > min(_gap(box, *centre) for centre in centres))
+            + 1e4 * (not _within(box, inside))
+            for box in boxes
+        ]
         best = faults.index(min(faults))
         taken.append(boxes[best])
         axes.annotate(name, point, xytext=_PLACES[best], textcoords="offset points",
@@ -103,6 +110,12 @@ def _box(name: str, x: float, y: float, dx: float) -> Bbox:
     width, height = 0.58 * FONT_SIZE * len(name), 1.2 * FONT_SIZE
     left = {"left": x, "right": x - width, "center": x - width / 2}[_side(dx)]
     return Bbox([[left, y - height / 2], [left + width, y + height / 2]])
+
+
+def _gap(box: Bbox, x: float, y: float) -> float:
+    """Points from a box to (x, y)."""
+    across, along = max(box.x0 - x, x - box.x1, 0.0), max(box.y0 - y, y - box.y1, 0.0)
+    return float(np.hypot(across, along))
 
 
 def _covered(box: Bbox, taken: list[Bbox]) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.format import interval, megabytes, millions, milliseconds, percent
+from netchu.format import interval, magnitude, megabytes, milliseconds, percent
 from netchu.metrics.edits import CLASSES
 from netchu.params import Params
 from netchu.places import CARD
@@ -120,7 +120,7 @@ def places_table(metrics: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
 def cost_line(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
     """Size and speed in one sentence."""
     return (
-        f"{megabytes(metrics['size_mb'])} MB, {millions(metrics['parameters'])} parameters; "
+        f"{megabytes(metrics['size_mb'])} MB, {magnitude(metrics['parameters'])} parameters; "
         f"{milliseconds(speed['latency_p50_ms'])} ms a line "
         f"(p95 {milliseconds(speed['latency_p95_ms'])} ms) with "
         f"{speed['threads']} thread of {speed['machine']}."
