@@ -127,6 +127,21 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> str:
     return str(folder)
 
 
+def test_a_peer_is_compared_where_it_is_asked_for(folders):
+    def add(content):
+        content["peers"] = {
+            "tesseract": content["systems"]["bad"],
+            "vietocr": {"why": "no weights"},
+        }
+
+    report = change(folders / "report", add)
+    ((peer, good),) = pairs(f"{report}:tesseract", f"{report}:good")
+    assert {r.verdict for r in compare(peer, good) if r.rate == "cer"} == {"better"}
+    assert len(pairs(report, report)) == 2
+    with pytest.raises(NetchuError, match="vietocr has no rates: no weights"):
+        pairs(f"{report}:vietocr", f"{report}:good")
+
+
 def test_a_rebuilt_report_must_lack_nothing(folders):
     rebuilt = folders / "rebuilt"
     rebuilt.mkdir()

@@ -23,8 +23,8 @@ def evaluate(
         typer.Option(
             "--compare",
             metavar="A B",
-            help="Each a metrics.json or its folder (with :SYSTEM one of a report's systems), or a "
-            "system of params.yaml. Two reports: every system with that of its name.",
+            help="Each a metrics.json or its folder (with :SYSTEM one of a report's systems or "
+            "peers), or a system of params.yaml. Two reports: every system with that of its name.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -42,6 +42,7 @@ def evaluate(
     Examples:
       netchu evaluate --compare crnn_vgg crnn_residual
       netchu evaluate --compare reports/laptop:crnn_vgg reports/laptop:netchu_small
+      netchu evaluate --compare reports/release:tesseract reports/release:netchu_small
       netchu evaluate --compare committed/metrics.json rebuilt/metrics.json
 
     \b

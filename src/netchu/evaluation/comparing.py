@@ -154,14 +154,15 @@ def systems(operand: str) -> dict[str, System]:
     """The systems that `operand` names, by name.
 
     operand: a `metrics.json` or its folder, of an evaluation or of a report with several systems;
-    with `:SYSTEM` behind it one of these; or a system of params.yaml that has been evaluated.
+    with `:SYSTEM` behind it one of these, or one of the report's peers; or a system of params.yaml
+    that has been evaluated.
 
     Raises:
         NetchuError: there is nothing of that name, or it holds no sums to compare by.
     """
     path, _, chosen = operand.rpartition(":") if not Path(operand).exists() else (operand, "", "")
     if path:
-        found = _read(Path(path))
+        found = _read(Path(path), chosen)
         if chosen and chosen not in found:
             raise NetchuError(f"{path} holds no {chosen}, but {', '.join(found)}")
         return {chosen: found[chosen]} if chosen else found
@@ -174,9 +175,12 @@ def systems(operand: str) -> dict[str, System]:
     return _read(Path("models") / params.profile / operand / "evaluation")
 
 
-def _read(path: Path) -> dict[str, System]:
+def _read(path: Path, peer: str = "") -> dict[str, System]:
+    """The systems of a file; of a report's peers only the one that is asked for."""
     content = read_figures(path)
     contents = content.get("systems", {content.get("system", ""): content})
+    if peer in content.get("peers", {}):
+        contents = {peer: content["peers"][peer]}
     if not isinstance(contents, dict) or not contents or "" in contents:
         raise NetchuError(f"{path} holds no evaluated system; name an evaluation or a report")
     return {
@@ -187,6 +191,8 @@ def _read(path: Path) -> dict[str, System]:
 
 def _places(figures: dict[str, Any], where: str) -> dict[str, Place]:
     """Overall first, then datasets in their order; what was not measured is left out."""
+    if why := figures.get("why"):
+        raise NetchuError(f"{where} has no rates: {why}")
     try:
         found = {OVERALL: figures[OVERALL]} | {
             f"{dataset}/{level}": rates
