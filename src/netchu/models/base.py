@@ -1,6 +1,6 @@
 """The contract of every recogniser: a LightningModule that learns from and reads lines.
 
-The families in `ctc.py` and `attention.py` implement most of it. Shapes in names: B batch,
+The families in `ctc/` and `attention/` implement most of it. Shapes in names: B batch,
 C channels, H height, W width, T time steps, V classes, L text length.
 """
 
