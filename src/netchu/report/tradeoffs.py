@@ -55,8 +55,9 @@ def draw_tradeoff(axes: Axes, findings: Findings, label: str, cost: Cost) -> Non
         logarithmic(axes, "x", "y")
         axes.margins(x=0.3, y=0.15)
         # From the right: names go to the right of their points if they can, so crowds keep order.
-        points = {r.system: (x, per_cent(r.cer)) for x, r in sorted(priced, key=lambda p: -p[0])}
-        _write_names(axes, list(points), list(points.values()))
+        named = sorted(priced, key=lambda pair: pair[0], reverse=True)
+        points = [(x, per_cent(r.cer)) for x, r in named]
+        _write_names(axes, [r.system for _, r in named], points)
 
 
 def _draw_point(axes: Axes, result: SystemResult, cost: float, place: int | None) -> None:

@@ -42,10 +42,8 @@ def peer_run(params: Params, peer: str, seconds: float) -> Run:
     tags = {"version": metrics["version"]}
     blocks, table = {}, None
     if read:
-        blocks, table = (
-            by_place(metrics),
-            readings_table(pd.read_parquet(files[2]), metrics["main"]),
-        )
+        blocks = by_place(metrics)
+        table = readings_table(pd.read_parquet(files[2]), metrics["main"])
         numbers |= rates(metrics, blocks)
         remarks.append(places_table(metrics, blocks))
     if timed:

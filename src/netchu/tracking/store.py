@@ -207,7 +207,7 @@ def _experiment(client: MlflowClient, params: Params) -> str:
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     beside = ARTIFACTS.resolve().as_uri() if address().startswith("sqlite:") else None
-    # Without it the UI opens on its pages for chat models instead of on the runs.
+    # What an experiment is for; MLflow 3.17 opens on its pages for chat models all the same (`ui`).
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(name, artifact_location=beside, tags=kind))
 
@@ -232,6 +232,11 @@ def address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or STORE
 
 
+def is_server() -> bool:
+    """Whether the address is that of a server, and not of a database that we open ourselves."""
+    return address().startswith(("http://", "https://"))
+
+
 def _reason(error: Exception) -> str:
     """What went wrong in one line; if the server's version is another one, that first."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -244,7 +249,7 @@ def _reason(error: Exception) -> str:
 
 def _server_version() -> str:
     """MLflow's version at the other end; "" where no server answers."""
-    if not address().startswith(("http://", "https://")):
+    if not is_server():
         return ""
     try:
         with urllib.request.urlopen(f"{address().rstrip('/')}/version", timeout=5) as answer:

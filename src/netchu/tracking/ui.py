@@ -21,7 +21,7 @@ def main() -> None:
     port = str(parser.parse_args().port)
     with one_line_errors():
         address = store.address()
-        elsewhere = address.startswith(("http://", "https://"))
+        elsewhere = store.is_server()
         server = store.shown(address).rstrip("/") if elsewhere else f"http://127.0.0.1:{port}"
         for name, experiment in store.experiments().items():
             print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
