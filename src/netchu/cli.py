@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import typer
 
 from netchu import output
 from netchu.commands.audit import audit
-from netchu.commands.doorway import doorway
+from netchu.commands.doorway import doorway, exit_on_closed_pipe
 from netchu.commands.evaluate import evaluate
 from netchu.commands.train import train
 from netchu.errors import NetchuError
@@ -34,12 +33,10 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """The console's entry: UTF-8 whatever the locale, and silence where `| head` closes a pipe."""
+    """The console's entry point: UTF-8 whatever the locale."""
     for stream in (sys.stdout, sys.stderr):
         # A path that is no UTF-8 is shown by escapes, which are good JSON too.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     app()
 
 
@@ -114,6 +111,7 @@ def read(
     """
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude one another; choose one")
+    exit_on_closed_pipe()
     with doorway():
         failed: list[NetchuError] = []
         images = [image for path in paths for image in _images(path, failed)]

@@ -2,11 +2,14 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
@@ -35,6 +38,19 @@ def test_it_serves_until_it_is_told_to_end(bars_folder, tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
+
+
+def test_clients_that_close_without_reading_do_not_end_it():
+    with serving() as (address, process):
+        host, port = urlsplit(address).hostname, urlsplit(address).port
+        two = f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode() * 2
+        for _ in range(20):
+            client = socket.create_connection((host, port), timeout=10)
+            client.sendall(two)
+            client.close()  # the first answer is reset, so the second is written into a closed pipe
+        time.sleep(0.5)
+        assert process.poll() is None
+        assert "<title>netchu" in get(address)
 
 
 def test_a_key_comes_from_the_environment():

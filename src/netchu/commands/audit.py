@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netchu.commands.doorway import doorway
+from netchu.commands.doorway import doorway, exit_on_closed_pipe
 from netchu.errors import NetchuError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def audit(
       0  the list is written; it may be empty
       2  nothing is written: something was missing or wrong
     """
+    exit_on_closed_pipe()
     with doorway():
         try:
             found, written = _audit(systems or [], out, sheet=sheet)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from netchu.commands.doorway import doorway
+from netchu.commands.doorway import doorway, exit_on_closed_pipe
 from netchu.errors import NetchuError
 from netchu.evaluation.comparing import Row, System, compare, pairs, unshared, worse
 
@@ -51,6 +51,7 @@ def evaluate(
       1  it is
       2  they cannot be compared, or the command was wrong
     """
+    exit_on_closed_pipe()
     with doorway():
         found = _compare(*compared)
     failed = any(worse(rows) for _, _, rows in found)
