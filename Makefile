@@ -48,7 +48,7 @@ lint: env  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 ui: env  ## compare the runs in the browser; prints a link for each profile
-	@$(RUN) python -m netchu.tracking.ui
+	@$(RUN) python -m netchu.cli.ui
 
 register: env  ## make the best exported reader a version in MLflow, and champion if it reads better
 	@$(RUN) python -m netchu.tracking.registry register && $(RUN) python -m netchu.tracking.registry promote

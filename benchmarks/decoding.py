@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from netchu.codec import Codec
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError, one_line_errors
+from netchu.data.line_table import read_table
 from netchu.decoding.greedy import Decode, greedy
-from netchu.errors import NetchuError, one_line_errors
-from netchu.exported import ExportedModel, decoder
-from netchu.images import decode, prepare
-from netchu.lines import read_table
-from netchu.metrics.bootstrap import bootstrap_groups, draw, paired
-from netchu.metrics.edits import score
+from netchu.evaluation.metrics.bootstrap import bootstrap_groups, draw, paired
+from netchu.evaluation.metrics.edits import score
+from netchu.imaging.images import decode, prepare
+from netchu.inference.exported_model import ExportedModel, decoder
 
 RESAMPLES = 2000
 

@@ -25,13 +25,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from netchu.errors import NetchuError, one_line_errors
-from netchu.images import Preprocessing
-from netchu.lines import Line
-from netchu.loader import LineDataModule, plan_items
-from netchu.params import Params, build
-from netchu.sources import fonts
-from netchu.synth.generate import Kind, open_studio
+from netchu.core.errors import NetchuError, one_line_errors
+from netchu.core.params import Params, build
+from netchu.data.batches import LineDataModule, plan_items
+from netchu.data.line_table import Line
+from netchu.data.sources import fonts
+from netchu.imaging.images import Preprocessing
+from netchu.synthesis.datasets import Kind, open_studio
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / ".bench"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from netchu.errors import one_line_errors
-from netchu.params import load_params
-from netchu.sources import MODULES, fetch
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
+from netchu.data.sources import MODULES, fetch
 
 
 def main() -> None:

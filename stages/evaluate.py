@@ -6,20 +6,20 @@ import argparse
 import time
 from pathlib import Path
 
-from netchu.compute import cap
-from netchu.errors import one_line_errors
-from netchu.params import Params, load_params
+from netchu.core.errors import one_line_errors
+from netchu.core.params import Params, load_params
+from netchu.core.runtime import cap
 
 
 def run(params: Params, system: str) -> None:
     """Evaluate one system; torch loads only after the caps are set."""
-    from netchu.evaluation import testing
+    from netchu.evaluation import evaluate
     from netchu.tracking.evaluation_run import track_evaluation
 
     home = Path("models") / params.profile / system
     begin = time.perf_counter()
-    testing.evaluate(params, system, home / "evaluation")
-    testing.measure(params, system, home / "speed.json")
+    evaluate.evaluate(params, system, home / "evaluation")
+    evaluate.measure(params, system, home / "speed.json")
     track_evaluation(params, system, time.perf_counter() - begin)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from netchu.compute import cap
-from netchu.errors import one_line_errors
-from netchu.params import Params, load_params
+from netchu.core.errors import one_line_errors
+from netchu.core.params import Params, load_params
+from netchu.core.runtime import cap
 
 
 def run(params: Params, system: str) -> None:
     """Export one system; torch loads only after the caps are set."""
-    from netchu.release.releasing import release, time_reading
+    from netchu.release.reader_release import release, time_reading
 
     home = Path("models") / params.profile / system
     release(params, system, home)

@@ -2,9 +2,9 @@
 
 import argparse
 
-from netchu import compute
-from netchu.errors import one_line_errors
-from netchu.params import load_params
+from netchu.core import runtime
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     with one_line_errors():
         params = load_params()
         params.system(system)
-        compute.cap(params.compute)
+        runtime.cap(params.compute)
         from netchu.tracking.store import track_training
         from netchu.training.phases import train
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from netchu.decoding.corpora import make
-from netchu.errors import one_line_errors
-from netchu.params import load_params
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
+from netchu.release.corpora import make
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
-from netchu.compute import cap
-from netchu.errors import one_line_errors
-from netchu.params import load_params
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
+from netchu.core.runtime import cap
 
 
 def main() -> None:
@@ -19,8 +19,8 @@ def main() -> None:
     with one_line_errors():
         params = load_params()
         cap(params.compute)
-        from netchu.peers.measuring import measure_peer
-        from netchu.tracking.peer_run import track_peer
+        from netchu.evaluation.baselines.measuring import measure_peer
+        from netchu.tracking.baseline_run import track_peer
 
         begin = time.perf_counter()
         why = measure_peer(params, peer, Path("models") / params.profile / "peers" / peer)["why"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from netchu.errors import one_line_errors
-from netchu.params import load_params
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from netchu.errors import one_line_errors
-from netchu.params import load_params
-from netchu.synth.table import synthesize_table
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
+from netchu.synthesis.shards import synthesize_table
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.evaluation.figures import write_figures
-from netchu.metrics.summary import summaries
+from netchu.evaluation.metrics.summary import summaries
+from netchu.evaluation.metrics_io import write_figures
 
 TEXT = "Tổ 3, ấp Đông Hoà"
 

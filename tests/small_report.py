@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 import small_project
-from netchu.evaluation.figures import write_figures
-from netchu.lines import Skipped, write_skipped
-from netchu.metrics.summary import summaries
-from netchu.params import Params
+from netchu.core.params import Params
+from netchu.data.line_table import Skipped, write_skipped
+from netchu.evaluation.metrics.summary import summaries
+from netchu.evaluation.metrics_io import write_figures
 
 MODELS = Path("models/tiny")
 PHASES = {"pretrain": [small_project.PHASE], "finetune": [small_project.PHASE]}

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.augment import Augmenter
+from netchu.imaging.augmentation import Augmenter
 from small_project import picture
 
 PHOTO = picture("đường Láng, Hà Nội", 48)

@@ -3,10 +3,10 @@ import json
 import pytest
 import torch
 
-from netchu.checkpoint import load_model, read_card, save_model, weight_files, weights_hash
-from netchu.errors import NetchuError
-from netchu.lines import fingerprint
-from netchu.text import ALPHABET
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
+from netchu.data.line_table import fingerprint
+from netchu.models.model_folder import load_model, read_card, save_model, weight_files, weights_hash
 from netchu.training.phases import fresh
 from small_project import params
 

@@ -15,12 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bar_model import bars, write_bar_model
-from netchu import cli
-from netchu.images import encode
-from netchu.lines import Skipped
-from netchu.reader import Reader
+from netchu.cli import app
+from netchu.data.line_table import Skipped
+from netchu.imaging.images import encode
+from netchu.inference.reader import Reader
 
-MAIN = [sys.executable, "-c", "from netchu.cli import main; main()"]
+MAIN = [sys.executable, "-c", "from netchu.cli.app import main; main()"]
 BASE = {"NO_COLOR": "1", "COLUMNS": "100"}
 
 
@@ -38,7 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 def write_photo(path, text):
-    path = cli.Path(path)
+    path = app.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode(bars(text)))
 
@@ -46,7 +46,7 @@ def write_photo(path, text):
 def run(*arguments, **options):
     """In this process, with `--model model` for `read`."""
     extra = ["--model", "model", "--line"] if arguments[:1] == ("read",) else []
-    return CliRunner(env=BASE).invoke(cli.app, [*arguments, *extra], **options)
+    return CliRunner(env=BASE).invoke(app.app, [*arguments, *extra], **options)
 
 
 def start(*arguments, **options):
@@ -69,7 +69,7 @@ def test_the_network_alone_may_be_asked(home, monkeypatch):
         asked.append(wishes)
         return Reader(model, **wishes)
 
-    monkeypatch.setattr("netchu.reader.Reader", made)
+    monkeypatch.setattr("netchu.inference.reader.Reader", made)
     assert run("read", "--greedy", "1.png").stdout == run("read", "1.png").stdout == "ạọ\n"
     assert asked == [{"greedy": True}, {"greedy": False}]
 
@@ -133,7 +133,7 @@ def test_a_wrong_command_is_told_with_exit_code_2(home, arguments, complaint):
 
 
 def test_a_folder_without_a_model_is_one_line(home):
-    done = CliRunner(env=BASE).invoke(cli.app, ["read", "--csv", "1.png", "--model", "more"])
+    done = CliRunner(env=BASE).invoke(app.app, ["read", "--csv", "1.png", "--model", "more"])
     assert (done.stdout, done.exit_code) == ("", 2)
     assert done.stderr.startswith("netchu: more")
     assert done.stderr.count("\n") == 1
@@ -143,7 +143,7 @@ def test_help_shows_examples_and_exit_codes():
     told = run("--help").stdout
     assert "read" in told
     assert "train" in told
-    read = CliRunner(env=BASE).invoke(cli.app, ["read", "--help"]).stdout
+    read = CliRunner(env=BASE).invoke(app.app, ["read", "--help"]).stdout
     assert "\n    netchu read photo.jpg\n" in read
     assert "\n    2  none could be read" in read
 
@@ -151,7 +151,7 @@ def test_help_shows_examples_and_exit_codes():
 LIGHT = """
 import sys, time
 since = time.process_time()
-from netchu.cli import main
+from netchu.cli.app import main
 try:
     main()
 finally:
@@ -226,8 +226,8 @@ def test_a_terminal_shows_a_bar_and_the_text_all_the_same(home, both):
 
 
 def test_training_without_what_it_needs_says_what_to_install(home, monkeypatch):
-    monkeypatch.delitem(sys.modules, "netchu.training.adapting", raising=False)
-    monkeypatch.setattr("netchu.compute.cap", lambda compute: None)
+    monkeypatch.delitem(sys.modules, "netchu.release.fine_tuning", raising=False)
+    monkeypatch.setattr("netchu.core.runtime.cap", lambda compute: None)
     monkeypatch.setitem(sys.modules, "torch", None)
     done = run("train", "--csv", "mine.csv")
     assert done.exit_code == 2
@@ -237,7 +237,7 @@ def test_training_without_what_it_needs_says_what_to_install(home, monkeypatch):
 
 
 def test_training_tells_what_it_did(home, monkeypatch):
-    from netchu.training import adapting
+    from netchu.release import fine_tuning
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.30001, "lines": 4}
     skipped = [Skipped(f"csv-{n:06d}", "empty label") for n in range(1, 13)]
@@ -246,14 +246,14 @@ def test_training_tells_what_it_did(home, monkeypatch):
     def adapt(table, out, **wishes):
         asked.update(wishes, table=table, out=out)
         counts = {"train": 22, "val": 4, "test": 4}
-        return adapting.Adaptation(counts, "ẽß", skipped, rates, rates | {"cer": 0.05})
+        return fine_tuning.Adaptation(counts, "ẽß", skipped, rates, rates | {"cer": 0.05})
 
-    monkeypatch.setattr("netchu.compute.cap", lambda compute: None)
-    monkeypatch.setattr(adapting, "adapt", adapt)
+    monkeypatch.setattr("netchu.core.runtime.cap", lambda compute: None)
+    monkeypatch.setattr(fine_tuning, "adapt", adapt)
     done = run("train", "--csv", "lines/mine.csv", "--minutes", "3")
     assert done.exit_code == 0
     assert asked == {
-        "table": cli.Path("lines/mine.csv"), "out": cli.Path("mine-model"), "images": None,
+        "table": app.Path("lines/mine.csv"), "out": app.Path("mine-model"), "images": None,
         "model": None, "minutes": 3.0,
     }  # fmt: skip
     assert done.stdout == (
@@ -269,11 +269,11 @@ def test_training_tells_what_it_did(home, monkeypatch):
 
 
 def test_a_gain_that_is_not_confirmed_is_no_success_story(capsys):
-    from netchu.commands.train import _tell
-    from netchu.training.adapting import Adaptation
+    from netchu.cli.train import _tell
+    from netchu.release.fine_tuning import Adaptation
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.3}
-    _tell(Adaptation({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), cli.Path("m"))
+    _tell(Adaptation({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), app.Path("m"))
     assert capsys.readouterr().err == (
         "these lines do not confirm the gain: try both models on others\n"
     )

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from compositions import ROOT
-from netchu import code
+from netchu.core import fingerprints
 
 FILES = {
     "__init__.py": "",
@@ -23,12 +23,12 @@ def package(tmp_path, monkeypatch):
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    monkeypatch.setattr(code, "PACKAGE", folder)
+    monkeypatch.setattr(fingerprints, "PACKAGE", folder)
     return folder
 
 
 def closure(folder, *names):
-    found = code.import_closure(folder / name for name in names)
+    found = fingerprints.import_closure(folder / name for name in names)
     return {path.relative_to(folder).as_posix() for path in found}
 
 
@@ -46,7 +46,7 @@ def test_circles_end(package):
 
 def test_the_fingerprint_follows_what_is_imported_and_nothing_else(package):
     def mark():
-        return code.fingerprint([package / "a.py"])
+        return fingerprints.fingerprint([package / "a.py"])
 
     before = mark()
     (package / "unused.py").write_text("changed = 1\n")
@@ -56,9 +56,11 @@ def test_the_fingerprint_follows_what_is_imported_and_nothing_else(package):
 
 
 def test_the_command_prints_what_a_stage_must_list():
-    command = [sys.executable, "-m", "netchu.code", "stages/pretrain.py", "crnn_vgg"]
+    command = [sys.executable, "-m", "netchu.core.fingerprints", "stages/pretrain.py", "crnn_vgg"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     lines = told.splitlines()
-    assert {"stages/pretrain.py", "src/netchu/models/crnn_vgg.py", "src/netchu/text.py"} <= {*lines}
+    assert {"stages/pretrain.py", "src/netchu/models/crnn_vgg.py", "src/netchu/core/text.py"} <= {
+        *lines
+    }
     assert "src/netchu/models/trocr.py" not in lines
     assert lines == sorted(lines)

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.codec import Codec
-from netchu.errors import NetchuError
-from netchu.text import ALPHABET
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
 
 TEXTS = st.text(st.sampled_from(ALPHABET))
 

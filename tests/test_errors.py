@@ -1,6 +1,6 @@
 import pytest
 
-from netchu.errors import NetchuError, one_line_errors
+from netchu.core.errors import NetchuError, one_line_errors
 
 
 def test_an_error_becomes_one_line_and_exit_code_2(capsys):

@@ -6,10 +6,10 @@ import torch
 
 import small_project
 from bar_model import ALPHABET, HEIGHT, STEP, bars, write_bar_model
+from netchu.core.errors import NetchuError
 from netchu.decoding.greedy import greedy
-from netchu.errors import NetchuError
-from netchu.exported import OVERLAP, WINDOW, ExportedModel
-from netchu.images import prepare
+from netchu.imaging.images import prepare
+from netchu.inference.exported_model import OVERLAP, WINDOW, ExportedModel
 from netchu.training.phases import fresh
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.images import WIDTH_STEP, Preprocessing, decode, encode, prepare, prepared_width
+from netchu.core.errors import NetchuError
+from netchu.imaging.images import WIDTH_STEP, Preprocessing, decode, encode, prepare, prepared_width
 
 VARIANTS = ("grey", "otsu", "adaptive", "square")
 ways = st.builds(

@@ -2,9 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.codec import Codec
+from netchu.core.codec import Codec
 from netchu.decoding.greedy import Emission
-from netchu.layout import boundaries, line_reading, photo_reading, sureness, turned_back
+from netchu.inference.postprocessing import (
+    boundaries,
+    line_reading,
+    photo_reading,
+    sureness,
+    turned_back,
+)
 
 CODEC = Codec("abc")
 gaps_and_lengths = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=8)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from conftest import as_table
-from netchu import lines as lines_module
-from netchu.errors import NetchuError
-from netchu.lines import (
+from netchu.core.errors import NetchuError
+from netchu.data import line_table as lines_module
+from netchu.data.line_table import (
     SCHEMA,
     Skipped,
     check_leaks,

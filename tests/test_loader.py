@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import as_table
-from netchu.augment import Augmenter
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing, encode
-from netchu.loader import (
+from netchu.core.errors import NetchuError
+from netchu.core.params import build
+from netchu.core.text import ALPHABET
+from netchu.data.batches import (
     LineDataModule,
     LineDataset,
     WidthBatches,
@@ -21,9 +21,9 @@ from netchu.loader import (
     join,
     plan_items,
 )
+from netchu.imaging.augmentation import Augmenter
+from netchu.imaging.images import Preprocessing, encode
 from netchu.models.netchu_small import NetchuSmall
-from netchu.params import build
-from netchu.text import ALPHABET
 from small_project import MODEL, drawn_lines, picture
 
 GREY = Preprocessing("grey", 32)

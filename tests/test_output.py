@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu import output
-from netchu.errors import NetchuError
-from netchu.readings import Character, LineReading, PhotoReading
+from netchu.core.errors import NetchuError
+from netchu.decoding.readings import Character, LineReading, PhotoReading
+from netchu.inference import serializers
 
 BAD = NetchuError("b.jpg: not an image; replace it")
 
@@ -29,17 +29,19 @@ def photo(*texts):
 
 
 def test_one_photo_is_its_text_and_an_empty_one_is_nothing():
-    assert "".join(output.plain([("a.jpg", photo("Tổ 3", "Hà Nội"))], False)) == "Tổ 3\nHà Nội\n"
-    assert "".join(output.plain([("a.jpg", photo())], False)) == ""
+    assert (
+        "".join(serializers.plain([("a.jpg", photo("Tổ 3", "Hà Nội"))], False)) == "Tổ 3\nHà Nội\n"
+    )
+    assert "".join(serializers.plain([("a.jpg", photo())], False)) == ""
 
 
 def test_several_photos_have_their_paths_above_them_and_errors_no_place():
     results = [("a.jpg", photo("Tổ 3")), ("b.jpg", BAD), ("c.jpg", photo()), ("d", photo("xã"))]
-    assert "".join(output.plain(results, True)) == "a.jpg:\nTổ 3\n\nc.jpg:\n\nd:\nxã\n"
+    assert "".join(serializers.plain(results, True)) == "a.jpg:\nTổ 3\n\nc.jpg:\n\nd:\nxã\n"
 
 
 def test_json_tells_everything():
-    (block,) = output.json_lines([("ảnh.jpg", photo("Tổ"))])
+    (block,) = serializers.json_lines([("ảnh.jpg", photo("Tổ"))])
     assert block.endswith("\n")
     assert "Tổ" in block
     told = json.loads(block)
@@ -58,14 +60,14 @@ def test_json_tells_everything():
 
 
 def test_json_of_an_empty_and_of_an_unread_photo():
-    empty, bad = map(json.loads, output.json_lines([("a", photo()), ("b", BAD)]))
+    empty, bad = map(json.loads, serializers.json_lines([("a", photo()), ("b", BAD)]))
     assert (empty["text"], empty["confidence"], empty["lines"]) == ("", 0.0, [])
     assert bad == {"path": "b", "text": None, "confidence": None, "error": str(BAD)}
 
 
 def test_csv_has_a_row_for_each_line():
     results = [("a", photo("Số 1, ngõ 2", "Hà Nội")), ("b", BAD), ("c", photo())]
-    rows = list(csv.DictReader(io.StringIO("".join(output.table(results)))))
+    rows = list(csv.DictReader(io.StringIO("".join(serializers.table(results)))))
     assert rows[0] == {
         "path": "a", "line": "1", "text": "Số 1, ngõ 2", "confidence": "0.8765", "left": "1",
         "top": "2", "right": "30", "bottom": "40", "error": "",
@@ -82,10 +84,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
 def test_whatever_a_path_and_a_text_hold_comes_back(pairs):
     results = [(path, photo(text)) for path, text in pairs]
-    blocks = list(output.json_lines(results))
+    blocks = list(serializers.json_lines(results))
     assert all(block.count("\n") == 1 for block in blocks)
     assert [(t["path"], t["text"]) for t in map(json.loads, blocks)] == pairs
-    table = csv.reader(io.StringIO("".join(output.table(results)), newline=""))
+    table = csv.reader(io.StringIO("".join(serializers.table(results)), newline=""))
     assert [(row[0], row[2]) for row in table][1:] == pairs
 
 
@@ -94,7 +96,7 @@ def test_nothing_waits_for_what_comes_after_it():
         yield "a", photo("Tổ 3")
         raise AssertionError("the second was asked for too early")
 
-    assert next(output.plain(results(), True)) == "a:\nTổ 3\n"
-    assert json.loads(next(output.json_lines(results())))["path"] == "a"
-    table = output.table(results())
+    assert next(serializers.plain(results(), True)) == "a:\nTổ 3\n"
+    assert json.loads(next(serializers.json_lines(results())))["path"] == "a"
+    table = serializers.table(results())
     assert [next(table), next(table)][1].startswith("a,1,Tổ 3")

@@ -2,10 +2,10 @@ import pytest
 import yaml
 
 from compositions import PROFILES, ROOT, composed
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params, PhaseParams, build, load_params
+from netchu.data.sources import MODULES
 from netchu.models import SYSTEMS, system_class
-from netchu.params import Params, PhaseParams, build, load_params
-from netchu.sources import MODULES
 
 
 def test_params_yaml_is_the_laptop_composition():

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from netchu.errors import NetchuError
-from netchu.images import decode
-from netchu.photos import LONGEST_SIDE, read_photo
+from netchu.core.errors import NetchuError
+from netchu.imaging.images import decode
+from netchu.imaging.photos import LONGEST_SIDE, read_photo
 
 
 def page(height=30, width=50):
@@ -254,7 +254,7 @@ def test_a_bomb_is_refused_by_its_header(size):
 MEASURED = """
 import resource, sys, warnings
 warnings.simplefilter("error")
-from netchu.photos import read_photo
+from netchu.imaging.photos import read_photo
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 photo = read_photo(sys.argv[1])
 print(photo.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

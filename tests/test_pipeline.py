@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from compositions import PROFILES, ROOT, composed, instances
-from netchu.code import import_closure
+from netchu.core.fingerprints import import_closure
 from netchu.models import SYSTEMS
 
 SOURCE = ROOT / "src" / "netchu"
@@ -30,12 +30,12 @@ def entries(instance, profile):
         network = yaml.safe_load(composed(profile))["systems"][instance.key]["network"]
         return [instance.script, SOURCE / "models" / f"{network}.py"]
     if instance.stage == "download":
-        return [instance.script, SOURCE / "sources" / f"{instance.key}.py"]
+        return [instance.script, SOURCE / "data" / "sources" / f"{instance.key}.py"]
     if instance.stage == "synthesize":  # which copies and borrows from any dataset
-        return [instance.script, *sorted((SOURCE / "sources").glob("*.py"))]
+        return [instance.script, *sorted((SOURCE / "data" / "sources").glob("*.py"))]
     if instance.stage == "preprocess":
         source = yaml.safe_load(composed(profile))["datasets"][instance.key]["source"]
-        return [instance.script, SOURCE / "sources" / f"{source}.py"]
+        return [instance.script, SOURCE / "data" / "sources" / f"{source}.py"]
     return [instance.script]
 
 

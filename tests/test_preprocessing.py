@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.images import decode, encode
-from netchu.lines import Line, Skipped, fingerprint, read_skipped, read_table, write_table
-from netchu.params import DatasetParams
-from netchu.preprocessing import preprocess, split_lines
+from netchu.core.errors import NetchuError
+from netchu.core.params import DatasetParams
+from netchu.data.line_table import Line, Skipped, fingerprint, read_skipped, read_table, write_table
+from netchu.data.preprocessing import preprocess, split_lines
+from netchu.imaging.images import decode, encode
 
 
 def line(number, **changes):

@@ -17,17 +17,18 @@ from PIL import Image
 import small_project
 from bar_model import ALPHABET, BAR, HEIGHT, bars, write_bar_model
 from conftest import as_table
-from netchu import Reader, reader
-from netchu.calibration.platt import Scale
-from netchu.checkpoint import save_model
-from netchu.decoding.estimation import experts, write
-from netchu.errors import NetchuError
-from netchu.evaluation.chosen import chosen_lines
-from netchu.evaluation.testing import evaluate
-from netchu.images import encode
-from netchu.lines import write_table
-from netchu.loader import frame_batches
+from netchu import Reader
+from netchu.core.errors import NetchuError
+from netchu.data.batches import frame_batches
+from netchu.data.line_table import write_table
+from netchu.decoding.scaling import Scale
+from netchu.evaluation.eval_subset import chosen_lines
+from netchu.evaluation.evaluate import evaluate
+from netchu.imaging.images import encode
+from netchu.inference import reader
 from netchu.models.base import LineBatch
+from netchu.models.model_folder import save_model
+from netchu.release.ngrams import experts, write
 from netchu.training.phases import fresh
 
 

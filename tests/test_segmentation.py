@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.segmentation import cut, find_lines
+from netchu.inference.segmentation import cut, find_lines
 
 FONT = cv2.FONT_HERSHEY_SCRIPT_COMPLEX
 WORDS = ["nguyen", "dinh", "hoa", "binh", "quang", "trung", "thanh", "long", "an", "giang", "xa"]

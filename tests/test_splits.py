@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.lines import Line
-from netchu.params import DatasetParams
-from netchu.splits import assign, split_writers
+from netchu.core.errors import NetchuError
+from netchu.core.params import DatasetParams
+from netchu.data.line_table import Line
+from netchu.data.splits import assign, split_writers
 
 PARAMS = DatasetParams(source="kalapa", input="", val_share=0.1, test_share=0.2)
 SHARES = st.floats(0, 0.3)

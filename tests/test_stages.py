@@ -13,7 +13,7 @@ import yaml
 
 import small_project
 from compositions import ROOT
-from netchu.lines import write_table
+from netchu.data.line_table import write_table
 from small_project import MODEL, PHASE, drawn_lines
 
 DARK = "http://127.0.0.1:9"  # the discard port: refused at once
@@ -51,7 +51,7 @@ def run_here(project_folder, monkeypatch, capsys):
         script = str(ROOT / "stages" / f"{stage}.py")
         monkeypatch.setattr(sys, "argv", [script, *arguments])
         # Its caps would reach every later test.
-        monkeypatch.setattr("netchu.compute.cap", lambda compute: None)
+        monkeypatch.setattr("netchu.core.runtime.cap", lambda compute: None)
         with pytest.raises(SystemExit) as left:
             runpy.run_path(script, run_name="__main__")
         assert left.value.code == 2

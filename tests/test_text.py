@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.text import (
+from netchu.core.errors import NetchuError
+from netchu.core.text import (
     ALPHABET,
     TONES,
     VOWEL_MARKS,

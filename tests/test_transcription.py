@@ -1,11 +1,11 @@
 import pytest
 
 from conftest import as_table
-from netchu.errors import NetchuError
-from netchu.loader import frame_batches
-from netchu.readings import Reading
+from netchu.core.errors import NetchuError
+from netchu.data.batches import frame_batches
+from netchu.decoding.readings import Reading
+from netchu.models.transcription import read_lines
 from netchu.training.phases import fresh
-from netchu.transcription import read_lines
 from small_project import drawn_lines, params
 
 

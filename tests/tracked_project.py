@@ -11,7 +11,7 @@ import pandas as pd
 
 import small_project
 from bar_model import write_bar_model
-from netchu.params import Params
+from netchu.core.params import Params
 from netchu.tracking.store import MlflowClient
 
 SYSTEM = "netchu_small"

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netchu.reader import Reader
+    from netchu.inference.reader import Reader
 
 __all__ = ["Reader"]
 
@@ -15,4 +15,4 @@ def __getattr__(name: str) -> Any:
     """The reader, once it is asked for: training needs neither it nor what it imports."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("netchu.reader"), name)
+    return getattr(import_module("netchu.inference.reader"), name)

@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
-from netchu.calibration.softmax import softmax
-from netchu.calibration.temperature import (
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
+from netchu.decoding.greedy import greedy
+from netchu.decoding.softmax import softmax
+from netchu.release.calibration import (
     Evidence,
     Judged,
     calibrate,
@@ -22,9 +25,6 @@ from netchu.calibration.temperature import (
     right_characters,
     scale_errors,
 )
-from netchu.codec import Codec
-from netchu.decoding.greedy import greedy
-from netchu.errors import NetchuError
 
 CODEC = Codec("abc")
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.calibration.platt import AS_IS, Scale, fit
+from netchu.decoding.scaling import AS_IS, Scale, fit
 
 
 @given(st.floats(0, 1), st.floats(0.01, 4), st.floats(-5, 5))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from netchu.calibration.softmax import softmax
+from netchu.decoding.softmax import softmax
 
 
 def test_probabilities_along_the_last_axis():

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import small_project
 from evaluations import readings, write_evaluation
-from netchu.commands.audit import audit
+from netchu.cli.audit import audit
 
 app = typer.Typer()
 app.command()(audit)
@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
     system = {"model": small_project.MODEL, "network": "netchu_small"}
     system |= {stage: [small_project.PHASE] for stage in ("pretrain", "finetune")}
     project = small_project.params(systems=dict.fromkeys(NAMES, system))
-    monkeypatch.setattr("netchu.params.load_params", lambda: project)
+    monkeypatch.setattr("netchu.core.params.load_params", lambda: project)
     for name in NAMES:
         home = tmp_path / "models" / "tiny" / name / "evaluation"
         write_evaluation(home, name, readings(10, 2))

@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from evaluations import readings, write_evaluation
-from netchu.commands.evaluate import evaluate
+from netchu.cli.compare import evaluate
 
 app = typer.Typer()
 app.command()(evaluate)

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.calibration.platt import Scale
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
 from netchu.decoding import beam
 from netchu.decoding.alignment import align
 from netchu.decoding.beam import BeamDecoder
-from netchu.decoding.estimation import Expert, experts, write
 from netchu.decoding.greedy import emissions, greedy
 from netchu.decoding.language_model import REWARD, WEIGHT, LanguageModel, fold
-from netchu.errors import NetchuError
-from netchu.text import ALPHABET
+from netchu.decoding.scaling import Scale
+from netchu.release.ngrams import Expert, experts, write
 
 TOWNS = ["Hà Nội", "Hải Phòng", "Đà Nẵng", "Tổ 12 Thôn An Định", "Số 7, phố Huế"]
 PROSE = ["nhà em có một con mèo", "trời hôm nay rất đẹp, em đi học"]

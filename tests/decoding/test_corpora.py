@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import small_project
-from netchu.decoding import corpora
-from netchu.decoding.corpora import make, unshared
+from netchu.core.errors import NetchuError
+from netchu.core.params import DatasetParams
+from netchu.data.line_table import Line, write_table
 from netchu.decoding.language_model import LANGUAGE_MODEL, LanguageModel
-from netchu.errors import NetchuError
-from netchu.lines import Line, write_table
-from netchu.params import DatasetParams
+from netchu.release import corpora
+from netchu.release.corpora import make, unshared
 
 PROSE = "con mèo của em rất đẹp"
 SECRET = "bốn chữ xấu xí quá"

@@ -5,9 +5,9 @@ import pytest
 
 import small_project
 from evaluations import write_evaluation
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 from netchu.evaluation.audit import COLUMNS, suspects, write_audit
-from netchu.images import decode
+from netchu.imaging.images import decode
 
 HEARD = {
     "test-00": ["hòa bình"] * 4,

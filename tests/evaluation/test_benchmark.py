@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import small_project
-from netchu.evaluation.benchmark import (
+from netchu.evaluation.latency import (
     WIDTHS,
     count_multiply_adds,
     latency,
@@ -14,7 +14,7 @@ from netchu.evaluation.benchmark import (
     measure_speed,
     ruler,
 )
-from netchu.images import Preprocessing, decode
+from netchu.imaging.images import Preprocessing, decode
 
 HEIGHT = 32
 

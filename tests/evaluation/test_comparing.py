@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from evaluations import TEXT, readings, write_evaluation
-from netchu.errors import NetchuError
-from netchu.evaluation.comparing import NOISE, Place, System, compare, pairs, systems, worse
-from netchu.evaluation.figures import read_figures, write_figures
+from netchu.core.errors import NetchuError
+from netchu.evaluation.comparison import NOISE, Place, System, compare, pairs, systems, worse
+from netchu.evaluation.metrics_io import read_figures, write_figures
 
 
 def system(edits: list[int], place: str = "overall", lines: str = "same") -> System:
@@ -98,7 +98,7 @@ def test_a_system_of_the_profile_is_found_by_its_name(folders, monkeypatch):
     import small_project
 
     monkeypatch.chdir(folders)
-    monkeypatch.setattr("netchu.params.load_params", small_project.params)
+    monkeypatch.setattr("netchu.core.params.load_params", small_project.params)
     home = folders / "models" / "tiny" / "netchu_small" / "evaluation"
     write_evaluation(home, "netchu_small", readings(1))
     assert list(systems("netchu_small")) == ["netchu_small"]

@@ -7,15 +7,15 @@ import torch
 from bitsandbytes.nn import Linear4bit
 
 import small_project
-from netchu.errors import NetchuError
-from netchu.evaluation import testing
-from netchu.evaluation.chosen import COLUMNS, chosen_lines
-from netchu.evaluation.comparing import compare, pairs
-from netchu.lines import write_table
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params
+from netchu.data.line_table import write_table
+from netchu.decoding.readings import Reading
+from netchu.evaluation import evaluate
+from netchu.evaluation.comparison import compare, pairs
+from netchu.evaluation.eval_subset import COLUMNS, chosen_lines
 from netchu.models.base import LineBatch
 from netchu.models.netchu_small import NetchuSmall
-from netchu.params import Params
-from netchu.readings import Reading
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def project(tmp_path, monkeypatch) -> Params:
 
 
 def test_evaluation_reads_every_test_line_and_repeats_to_the_byte(project):
-    metrics = testing.evaluate(project, "netchu_small", Path("first"))
-    testing.evaluate(project, "netchu_small", Path("second"))
+    metrics = evaluate.evaluate(project, "netchu_small", Path("first"))
+    evaluate.evaluate(project, "netchu_small", Path("second"))
     for name in ("metrics.json", "predictions.parquet"):
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
     assert metrics == json.loads(Path("first/metrics.json").read_text(encoding="utf-8"))
@@ -50,17 +50,17 @@ def test_another_seed_gives_other_intervals(project, monkeypatch):
 
     monkeypatch.setattr(NetchuSmall, "transcribe", read)
     other = small_project.params(seed=8)
-    first = testing.evaluate(project, "netchu_small", Path("first"))
-    assert first != testing.evaluate(other, "netchu_small", Path("second"))
+    first = evaluate.evaluate(project, "netchu_small", Path("first"))
+    assert first != evaluate.evaluate(other, "netchu_small", Path("second"))
     assert 0 < first["overall"]["cer"] < 1
 
 
 def test_size_and_parameters_are_those_of_the_files(project):
-    metrics = testing.evaluate(project, "netchu_small", Path("out"))
+    metrics = evaluate.evaluate(project, "netchu_small", Path("out"))
     folder = project.model_folder("netchu_small", "finetune")
     size = (folder / "model.safetensors").stat().st_size
     assert metrics["size_mb"] == round(size / 1e6, 3)
-    network = testing.load_for_reading(project, "netchu_small")
+    network = evaluate.load_for_reading(project, "netchu_small")
     weights = sum(p.numel() for p in network.parameters())
     assert metrics["parameters"] == weights
     buffers = sum(b.numel() * b.element_size() for b in network.buffers())
@@ -70,7 +70,7 @@ def test_size_and_parameters_are_those_of_the_files(project):
 def test_a_4_bit_weight_counts_as_the_weights_it_packs():
     layer = Linear4bit(64, 32, bias=False, quant_type="nf4").to("cpu")
     assert layer.weight.numel() < 64 * 32
-    assert testing.count_parameters(layer) == 64 * 32
+    assert evaluate.count_parameters(layer) == 64 * 32
 
 
 def test_readings_stay_with_their_lines(project, monkeypatch):
@@ -79,7 +79,7 @@ def test_readings_stay_with_their_lines(project, monkeypatch):
         return [Reading(t, 0.5, ()) for t in batch.texts]
 
     monkeypatch.setattr(NetchuSmall, "transcribe", echo)
-    assert testing.evaluate(project, "netchu_small", Path("out"))["overall"]["cer"] == 0
+    assert evaluate.evaluate(project, "netchu_small", Path("out"))["overall"]["cer"] == 0
 
 
 def test_variants_are_summarised_and_the_guarded_one_leads(project, monkeypatch):
@@ -90,7 +90,7 @@ def test_variants_are_summarised_and_the_guarded_one_leads(project, monkeypatch)
         }
 
     monkeypatch.setattr(NetchuSmall, "variants", variants, raising=False)
-    metrics = testing.evaluate(project, "netchu_small", Path("out"))
+    metrics = evaluate.evaluate(project, "netchu_small", Path("out"))
     assert metrics["main"] == "guarded"
     assert metrics["overall"]["cer"] == 0
     assert list(metrics["variants"]) == ["zero_shot"]
@@ -102,11 +102,11 @@ def test_variants_are_summarised_and_the_guarded_one_leads(project, monkeypatch)
 
 
 def test_two_evaluations_can_be_compared(project, monkeypatch):
-    testing.evaluate(project, "netchu_small", Path("untrained"))
+    evaluate.evaluate(project, "netchu_small", Path("untrained"))
     monkeypatch.setattr(
         NetchuSmall, "transcribe", lambda self, batch: [Reading(t, 0.5, ()) for t in batch.texts]
     )
-    testing.evaluate(project, "netchu_small", Path("perfect"))
+    evaluate.evaluate(project, "netchu_small", Path("perfect"))
     ((before, after),) = pairs("untrained", "perfect")
     rows = {(r.place, r.rate): r for r in compare(before, after)}
     assert rows["overall", "cer"].after == 0
@@ -117,7 +117,7 @@ def test_two_evaluations_can_be_compared(project, monkeypatch):
 def test_a_system_that_loses_a_line_is_refused(project, monkeypatch):
     monkeypatch.setattr(NetchuSmall, "transcribe", lambda self, batch: [])
     with pytest.raises(ValueError, match="shorter"):
-        testing.evaluate(project, "netchu_small", Path("out"))
+        evaluate.evaluate(project, "netchu_small", Path("out"))
     assert not Path("out").exists()
 
 
@@ -149,7 +149,7 @@ def test_what_is_still_to_be_chosen_is_read_on_validation_lines(project):
 
 def test_speed_is_measured_on_one_thread_and_threads_are_given_back(project):
     before = torch.get_num_threads()
-    speed = testing.measure(project, "netchu_small", Path("speed.json"))
+    speed = evaluate.measure(project, "netchu_small", Path("speed.json"))
     assert torch.get_num_threads() == before
     assert speed == json.loads(Path("speed.json").read_text(encoding="utf-8"))
     assert 0 < speed["latency_p50_ms"] <= speed["latency_p95_ms"]

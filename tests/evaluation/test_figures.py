@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.evaluation.figures import read_figures, write_figures
+from netchu.core.errors import NetchuError
+from netchu.evaluation.metrics_io import read_figures, write_figures
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

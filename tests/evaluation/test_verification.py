@@ -5,8 +5,8 @@ from copy import deepcopy
 
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.evaluation.verification import verify
+from netchu.core.errors import NetchuError
+from netchu.evaluation.reproduction import verify
 
 REPORT = {
     "seed": 7,
@@ -91,7 +91,7 @@ def test_the_command_exits_1_only_where_a_figure_fails(compare, tmp_path):
         command = [
             sys.executable,
             "-m",
-            "netchu.evaluation.verification",
+            "netchu.evaluation.reproduction",
             tmp_path / "a",
             tmp_path / "b",
         ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.metrics.bootstrap import bootstrap_groups, draw, interval, paired
+from netchu.evaluation.metrics.bootstrap import bootstrap_groups, draw, interval, paired
 
 counts = st.lists(
     st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 40)), min_size=1, max_size=30

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.calibration.temperature import BINS, calibration_error
-from netchu.errors import NetchuError
-from netchu.metrics.confidence import calibration, rejecting, reliability
+from netchu.core.errors import NetchuError
+from netchu.evaluation.metrics.confidence import calibration, rejecting, reliability
+from netchu.release.calibration import BINS, calibration_error
 
 lines = st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from("abc")), min_size=1)
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.metrics.edits import CLASSES, blame, kalapa_score, score
-from netchu.text import ALPHABET, fold_tone_placement, loops, normalise
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET, fold_tone_placement, loops, normalise
+from netchu.evaluation.metrics.edits import CLASSES, blame, kalapa_score, score
 
 truths = st.text(ALPHABET, min_size=1, max_size=12).filter(str.strip)
 readings = st.text(ALPHABET, max_size=12)

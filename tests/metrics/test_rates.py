@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.metrics.edits import CLASSES, score
-from netchu.metrics.rates import FEWEST, PARTS, RATES, SUMS, group_sums, summarise
+from netchu.core.errors import NetchuError
+from netchu.evaluation.metrics.edits import CLASSES, score
+from netchu.evaluation.metrics.rates import FEWEST, PARTS, RATES, SUMS, group_sums, summarise
 
 
 def rates(truths: list[str], readings: list[str]) -> dict[str, float | int]:

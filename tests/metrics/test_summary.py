@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.metrics.summary import lines_hash, summaries
+from netchu.core.errors import NetchuError
+from netchu.evaluation.metrics.summary import lines_hash, summaries
 
 
 def predictions() -> pd.DataFrame:

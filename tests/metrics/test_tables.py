@@ -3,8 +3,8 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from netchu.metrics.edits import score
-from netchu.metrics.tables import look_alikes, tables, tone_confusion
+from netchu.evaluation.metrics.edits import score
+from netchu.evaluation.metrics.tables import look_alikes, tables, tone_confusion
 
 LABELS = ["level", "grave", "acute", "tilde", "hook", "dot"]
 

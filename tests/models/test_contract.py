@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from netchu.checkpoint import load_model, save_model, weights_hash
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing, prepare
+from netchu.core.errors import NetchuError
+from netchu.core.params import PhaseParams, build
+from netchu.core.text import ALPHABET
+from netchu.decoding.readings import Reading
+from netchu.imaging.images import Preprocessing, prepare
 from netchu.models import SYSTEMS
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import LineBatch
 from netchu.models.ctc import CTCRecogniser
-from netchu.params import PhaseParams, build
-from netchu.readings import Reading
-from netchu.text import ALPHABET
+from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.phases import fresh
 from small_project import MODEL, params, picture
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from netchu.core.text import ALPHABET
 from netchu.models.crnn_residual import CrnnResidual, CrnnResidualConfig
-from netchu.text import ALPHABET
 
 LETTERS = "".join(chr(0x4E00 + place) for place in range(141))
 

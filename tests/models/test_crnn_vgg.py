@@ -5,12 +5,12 @@ import torch
 
 import small_project
 from conftest import as_table
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
+from netchu.core.params import PhaseParams, build
+from netchu.core.text import ALPHABET
 from netchu.models import crnn_vgg
 from netchu.models.crnn_vgg import CrnnVgg, CrnnVggConfig
-from netchu.params import PhaseParams, build
-from netchu.text import ALPHABET
-from netchu.training.fitting import fit
+from netchu.training.loop import fit
 from netchu.training.phases import fresh
 
 TINY = {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none", "hidden": 8,

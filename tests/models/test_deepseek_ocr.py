@@ -16,8 +16,9 @@ from transformers import (
 )
 from transformers.quantizers.auto import AutoHfQuantizer
 
-from netchu.errors import NetchuError
-from netchu.lines import fingerprint
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
+from netchu.data.line_table import fingerprint
 from netchu.models import system_class
 from netchu.models.base import LineBatch
 from netchu.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
@@ -26,7 +27,6 @@ from netchu.models.hub.char_tokenizer import char_tokenizer
 from netchu.models.hub.qlora import SplitExperts, add_adapter, four_bit_config, reach, split_experts
 from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
-from netchu.text import ALPHABET
 
 TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ 12/3")
 TINY = DeepSeekOCRSettings("tiny", height=48, max_new_tokens=24, gradient_checkpointing=False)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
 from netchu.models.base import LineBatch
 from netchu.models.effnet_seq2seq import EffnetSeq2Seq, EffnetSeq2SeqConfig, MemberConfig
-from netchu.text import ALPHABET
 
 SMALL = EffnetSeq2SeqConfig(
     members=(

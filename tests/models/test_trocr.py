@@ -3,16 +3,16 @@ import json
 import pytest
 import torch
 
-from netchu.codec import Codec
-from netchu.errors import NetchuError
-from netchu.lines import fingerprint
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
+from netchu.data.line_table import fingerprint
 from netchu.models import system_class
 from netchu.models.base import LineBatch
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import SPECIALS, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr
 from netchu.models.trocr import BOS_ID, EOS_ID, PAD_ID, TrOCR, TrOCRSettings
-from netchu.text import ALPHABET
 
 TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ ợ 12/3")
 TINY = TrOCRSettings("tiny", image_size=64, beams=2)

@@ -4,7 +4,7 @@ import struct
 import time
 from pathlib import Path
 
-from netchu.peers.base import Loaded, serve
+from netchu.evaluation.baselines.base import Loaded, serve
 
 
 def load(argument):

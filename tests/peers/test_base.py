@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.code import PACKAGE, import_closure
-from netchu.peers import base
+from netchu.core.fingerprints import PACKAGE, import_closure
+from netchu.evaluation.baselines import base
 
 WORKERS = ("kraken", "pylaia", "tesseract", "vietocr")
 
@@ -79,7 +79,7 @@ def test_a_network_is_weighed_with_its_buffers():
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_needs_nothing_of_netchu_that_its_environment_lacks(name):
     """At its head it imports the standard library, text and this folder only."""
-    files = import_closure([PACKAGE / "peers" / f"{name}.py"])
+    files = import_closure([PACKAGE / "evaluation" / "baselines" / f"{name}.py"])
     kept = {"__init__.py", "base.py", "errors.py", "text.py", f"{name}.py"}
     assert {path.name for path in files} <= kept
     for path in files:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from netchu.peers import environments
-from netchu.peers.base import Environment, UnavailableError
+from netchu.evaluation.baselines import environments
+from netchu.evaluation.baselines.base import Environment, UnavailableError
 
 WANTED = Environment("fake", "3.11", ("fake==1.0", "other<2"))
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 import small_project
 from conftest import as_table
-from netchu.errors import NetchuError
-from netchu.images import decode, encode
-from netchu.lines import write_table
-from netchu.peers import exporting
-from netchu.peers.exporting import PeerParams, write_images, write_training_lines
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import write_table
+from netchu.evaluation.baselines import exporting
+from netchu.evaluation.baselines.exporting import PeerParams, write_images, write_training_lines
+from netchu.imaging.images import decode, encode
 
 
 @pytest.fixture

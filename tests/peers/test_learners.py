@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from netchu.peers import kraken, pylaia
+from netchu.evaluation.baselines import kraken, pylaia
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ import pandas as pd
 import pytest
 
 import small_project
-from netchu.errors import NetchuError
-from netchu.evaluation.chosen import COLUMNS, chosen_lines
-from netchu.evaluation.figures import read_figures
-from netchu.lines import write_table
-from netchu.metrics.summary import lines_hash
-from netchu.params import Params
-from netchu.peers import measuring
-from netchu.peers.base import Peer
-from netchu.peers.catalogue import PEERS
-from netchu.peers.measuring import measure_peer
-from netchu.tracking.peer_run import peer_run
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params
+from netchu.data.line_table import write_table
+from netchu.evaluation.baselines import measuring
+from netchu.evaluation.baselines.base import Peer
+from netchu.evaluation.baselines.catalogue import PEERS
+from netchu.evaluation.baselines.measuring import measure_peer
+from netchu.evaluation.eval_subset import COLUMNS, chosen_lines
+from netchu.evaluation.metrics.summary import lines_hash
+from netchu.evaluation.metrics_io import read_figures
+from netchu.tracking.baseline_run import peer_run
 
 OUT = Path("models/tiny/peers/fake")
 
@@ -171,5 +171,7 @@ def test_unknown_and_unwanted_peers_are_named(fake):
 def test_a_peers_process_sees_this_package_and_its_threads(monkeypatch):
     variables = measuring._environ(3)
     assert variables["OMP_NUM_THREADS"] == variables["OMP_THREAD_LIMIT"] == "3"
-    assert (Path(variables["PYTHONPATH"]) / "netchu" / "peers" / "base.py").is_file()
+    assert (
+        Path(variables["PYTHONPATH"]) / "netchu" / "evaluation" / "baselines" / "base.py"
+    ).is_file()
     assert sys.prefix not in variables["VIRTUAL_ENV"]

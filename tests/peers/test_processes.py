@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from netchu.peers import processes
-from netchu.peers.base import UnavailableError
-from netchu.peers.processes import last_words, run
+from netchu.evaluation.baselines import processes
+from netchu.evaluation.baselines.base import UnavailableError
+from netchu.evaluation.baselines.processes import last_words, run
 
 
 def python(code):

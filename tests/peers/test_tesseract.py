@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from netchu.images import encode
-from netchu.peers import tesseract
+from netchu.evaluation.baselines import tesseract
+from netchu.imaging.images import encode
 
 
 def installed():

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import as_table
-from netchu.checkpoint import load_model, read_card, weights_hash
-from netchu.code import PACKAGE
-from netchu.errors import NetchuError
-from netchu.exported import ExportedModel
+from netchu.core.errors import NetchuError
+from netchu.core.fingerprints import PACKAGE
+from netchu.inference.exported_model import ExportedModel
+from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.release import export as exporting
 from netchu.release.export import compare, export, rounded
 from netchu.training.phases import fresh

@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from netchu.checkpoint import read_card
-from netchu.decoding.estimation import experts, write
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import write_table
 from netchu.decoding.language_model import LANGUAGE_MODEL as NAME
-from netchu.errors import NetchuError
-from netchu.exported import ExportedModel
-from netchu.lines import write_table
-from netchu.metrics.edits import score
-from netchu.reader import Reader
-from netchu.release import releasing
+from netchu.evaluation.metrics.edits import score
+from netchu.inference.exported_model import ExportedModel
+from netchu.inference.reader import Reader
+from netchu.models.model_folder import read_card
+from netchu.release import reader_release
 from netchu.release.export import compare
-from netchu.release.releasing import release, time_reading, whole_lines
-from netchu.release.shipping import FILES, ship
+from netchu.release.ngrams import experts, write
+from netchu.release.reader_release import release, time_reading, whole_lines
+from netchu.release.shipped_weights import FILES, ship
 from small_project import WORDS, drawn_lines, params, picture, write_model
 
 PROJECT = params()
@@ -78,8 +78,8 @@ def test_a_graph_that_reads_otherwise_is_not_released(home, monkeypatch, split):
         read.loc[read["id"] == f"{split}-00", "exported"] += "b"
         return read
 
-    monkeypatch.setattr(releasing, "compare", differing)
-    monkeypatch.setattr(releasing, "export", lambda *_: None)
+    monkeypatch.setattr(reader_release, "compare", differing)
+    monkeypatch.setattr(reader_release, "export", lambda *_: None)
     before = (home / "export.json").read_bytes()
     with pytest.raises(
         NetchuError, match=rf"1 of \d+ lines not as torch does \({split}-00 first\)"
@@ -183,7 +183,7 @@ def test_a_shipped_model_is_whole_and_its_card_gives_the_figures(evaluated, tmp_
 
 
 def test_a_model_too_large_for_a_package_stays_out(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr("netchu.release.shipping.LARGEST_MB", 0.01)
+    monkeypatch.setattr("netchu.release.shipped_weights.LARGEST_MB", 0.01)
     out = tmp_path / "shipped"
     out.mkdir()
     (out / "old").touch()

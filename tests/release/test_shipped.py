@@ -6,12 +6,12 @@ import zipfile
 
 import onnxruntime
 
-from netchu.checkpoint import load_model, read_card, weights_hash
-from netchu.code import ROOT
+from netchu.core.fingerprints import ROOT
+from netchu.core.text import ALPHABET
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.exported import SHIPPED
-from netchu.release.shipping import FILES, LARGEST_MB
-from netchu.text import ALPHABET
+from netchu.inference.exported_model import SHIPPED
+from netchu.models.model_folder import load_model, read_card, weights_hash
+from netchu.release.shipped_weights import FILES, LARGEST_MB
 
 
 def test_it_is_complete_and_nothing_else():

@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import small_report
-from netchu.lines import Skipped, write_skipped
+from netchu.data.line_table import Skipped, write_skipped
 from netchu.report.gallery import build_gallery, mark_edits
 from netchu.report.gather import gather
-from netchu.report.page import render
+from netchu.report.html_page import render
 
 NO_CHARTS = dict.fromkeys(
     ("tradeoffs", "learning", "errors", "spread", "confidence"), ()

@@ -10,7 +10,7 @@ import yaml
 
 import small_report
 from compositions import ROOT
-from netchu.format import (
+from netchu.core.formatting import (
     UNKNOWN,
     duration,
     interval,
@@ -19,7 +19,7 @@ from netchu.format import (
     percent,
     points,
 )
-from netchu.lines import Skipped
+from netchu.data.line_table import Skipped
 from netchu.report import leaderboard, sections
 from netchu.report.bars import CLASSES, WAYS, parts
 from netchu.report.confusions import confusions

@@ -7,7 +7,7 @@ import pytest
 
 import small_project
 import small_report
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 from netchu.report import build_report
 
 NAMES = ["leaderboard.json", "leaderboard.md", "local.html", "metrics.json", "overview.png",

@@ -5,8 +5,8 @@ from starlette.testclient import TestClient
 
 from bar_model import write_bar_model
 from netchu.serve import app
+from netchu.serve.model_registry import open_shelf
 from netchu.serve.settings import Settings
-from netchu.serve.shelf import open_shelf
 
 
 @pytest.fixture(scope="session")

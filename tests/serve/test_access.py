@@ -2,7 +2,7 @@
 
 import pytest
 
-from netchu.serve import page
+from netchu.serve import web_page
 from netchu.serve.access import HEADERS
 
 PATHS = ["/", "/docs", "/static/main.js", "/api/models", "/api/nothing", "/healthz", "/metrics"]
@@ -67,5 +67,5 @@ def test_requests_are_counted_by_route_never_by_path(client):
      "/api/samples/999999", "/api/samples/99999999999999999999999"],
 )  # fmt: skip
 def test_nothing_is_fetched_by_path(client, path, monkeypatch):
-    monkeypatch.setattr(page.Path, "read_bytes", None)  # nothing is even looked up
+    monkeypatch.setattr(web_page.Path, "read_bytes", None)  # nothing is even looked up
     assert client().get(path).status_code == 404

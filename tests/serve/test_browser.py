@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from netchu import Reader
-from netchu.exported import SHIPPED
-from netchu.images import encode
+from netchu.imaging.images import encode
+from netchu.inference.exported_model import SHIPPED
 from netchu.serve import samples
 from serve.server_process import serving
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from netchu import cli
-from netchu.errors import NetchuError
-from netchu.serve import shelf
+from netchu.cli import app
+from netchu.core.errors import NetchuError
+from netchu.serve import model_registry
 from serve.server_process import serving
 
 
@@ -61,7 +61,7 @@ def test_a_key_comes_from_the_environment():
 
 
 def run(*arguments):
-    done = CliRunner().invoke(cli.app, ["serve", *arguments])
+    done = CliRunner().invoke(app.app, ["serve", *arguments])
     return done.exit_code, done.stderr
 
 
@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_named():
 
 
 def test_without_the_extra_it_says_what_to_install():
-    code = "import sys; sys.modules['fastapi'] = None\nfrom netchu.cli import main; main()"
+    code = "import sys; sys.modules['fastapi'] = None\nfrom netchu.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "serve"], capture_output=True, text=True, check=False
     )
@@ -97,17 +97,19 @@ def test_without_the_extra_it_says_what_to_install():
 
 def test_reading_needs_none_of_it():
     code = (
-        "import sys, netchu.cli; heavy = {'fastapi', 'starlette', 'uvicorn', 'prometheus_client', "
+        "import sys, netchu.cli.app; heavy = {'fastapi', 'starlette', 'uvicorn', 'prometheus_client', "
         "'multipart', 'pydantic'} & set(sys.modules); assert not heavy, heavy"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_models_by_folder_name_and_from_mlflow(bars_folder, monkeypatch):
-    opened = shelf.open_shelf([str(bars_folder) + "/"])
+    opened = model_registry.open_shelf([str(bars_folder) + "/"])
     assert list(opened) == ["netchu", bars_folder.name]
-    monkeypatch.setattr(shelf, "_fetched", lambda uri: bars_folder)
-    opened = shelf.open_shelf(["best=models:/netchu-real@champion", "models:/netchu-real/3"])
+    monkeypatch.setattr(model_registry, "_fetched", lambda uri: bars_folder)
+    opened = model_registry.open_shelf(
+        ["best=models:/netchu-real@champion", "models:/netchu-real/3"]
+    )
     assert list(opened) == ["netchu", "best", "3"]
     with pytest.raises(NetchuError, match="already"):
-        shelf.open_shelf(["a=models:/x/1", f"a={Path(bars_folder)}"])
+        model_registry.open_shelf(["a=models:/x/1", f"a={Path(bars_folder)}"])

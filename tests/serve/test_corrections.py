@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from bar_model import bars
 from netchu import Reader
-from netchu.errors import NetchuError
-from netchu.images import encode
-from netchu.lines import Skipped
-from netchu.locks import alone
-from netchu.photos import read_photo
-from netchu.segmentation import cut, find_lines
+from netchu.core.errors import NetchuError
+from netchu.core.locks import alone
+from netchu.core.text import normalise
+from netchu.data.line_table import Skipped
+from netchu.data.sources.csv import parse
+from netchu.imaging.images import encode
+from netchu.imaging.photos import read_photo
+from netchu.inference.segmentation import cut, find_lines
 from netchu.serve.corrections import Corrections
 from netchu.serve.settings import Limits
-from netchu.sources.csv import parse
-from netchu.text import normalise
 
 AH = encode(bars("ah"))
 
@@ -141,8 +141,8 @@ KEEPS = """
 import sys
 from pathlib import Path
 import numpy as np
-from netchu.images import encode
-from netchu.lines import Skipped
+from netchu.imaging.images import encode
+from netchu.data.line_table import Skipped
 from netchu.serve.corrections import Corrections
 kept = Corrections(Path(sys.argv[1]), 10**6, 50)
 with kept.opened():

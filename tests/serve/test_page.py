@@ -6,11 +6,11 @@ import re
 import pytest
 
 from bar_model import bars
-from netchu.errors import NetchuError
-from netchu.images import encode
-from netchu.photos import read_photo
-from netchu.serve.page import STATIC
+from netchu.core.errors import NetchuError
+from netchu.imaging.images import encode
+from netchu.imaging.photos import read_photo
 from netchu.serve.samples import SHIPPED, Samples
+from netchu.serve.web_page import STATIC
 
 WORDS = (STATIC / "words.js").read_text(encoding="utf-8")
 

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bar_model import bars
-from netchu import Reader, output
-from netchu.images import encode
+from netchu import Reader
+from netchu.imaging.images import encode
+from netchu.inference import serializers
 from netchu.serve import uploads
 from netchu.serve.settings import Limits
 
@@ -55,7 +56,7 @@ def test_one_image_and_many_in_their_order(client):
 
 
 def test_a_reading_is_what_netchu_read_json_writes(client, bars_folder):
-    wanted = output.json_lines([("1.png", Reader(bars_folder).read(BAH, line=True))])
+    wanted = serializers.json_lines([("1.png", Reader(bars_folder).read(BAH, line=True))])
     (reading,) = post(client(), BAH).json()["readings"]
     assert reading == json.loads(next(wanted))
 

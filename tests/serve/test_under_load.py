@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from netchu.images import encode
-from netchu.lines import Skipped
+from netchu.data.line_table import Skipped
+from netchu.data.sources.csv import parse
+from netchu.imaging.images import encode
 from netchu.serve.samples import SHIPPED
-from netchu.sources.csv import parse
 from serve.server_process import serving
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import tarfile
 import cv2
 import numpy as np
 
-from netchu.lines import Line, write_table
+from netchu.data.line_table import Line, write_table
 
 
 def photo(seed, colour=False, extension=".jpg"):

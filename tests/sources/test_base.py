@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from netchu import sources
-from netchu.errors import NetchuError
-from netchu.sources.base import Source, fetch_file, filling, members
+from netchu.core.errors import NetchuError
+from netchu.data import sources
+from netchu.data.sources.base import Source, fetch_file, filling, members
 
 NOWHERE = "http://127.0.0.1:9/nothing"
 

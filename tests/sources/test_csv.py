@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netchu.errors import NetchuError
-from netchu.images import decode
-from netchu.lines import Line, Skipped
-from netchu.sources import csv
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import Line, Skipped
+from netchu.data.sources import csv
+from netchu.imaging.images import decode
 
 
 def parsed(folder, **table):

@@ -8,11 +8,11 @@ import re
 import pytest
 from archives import BUILDERS
 
-from netchu import sources
-from netchu.errors import NetchuError
-from netchu.images import decode
-from netchu.lines import LEVELS, Line
-from netchu.text import check_label
+from netchu.core.errors import NetchuError
+from netchu.core.text import check_label
+from netchu.data import sources
+from netchu.data.line_table import LEVELS, Line
+from netchu.imaging.images import decode
 
 NAMES = sorted(sources.MODULES)
 FROM_NPM = {"fonts"}

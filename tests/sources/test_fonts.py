@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.sources import fonts
+from netchu.core.errors import NetchuError
+from netchu.data.sources import fonts
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.images import decode
-from netchu.lines import Line, Skipped, read_skipped, read_table
-from netchu.params import DatasetParams
-from netchu.preprocessing import preprocess
-from netchu.sources import cinnamon, kalapa, vnondb
-from netchu.strokes import Pen
+from netchu.core.errors import NetchuError
+from netchu.core.params import DatasetParams
+from netchu.data.line_table import Line, Skipped, read_skipped, read_table
+from netchu.data.preprocessing import preprocess
+from netchu.data.sources import cinnamon, kalapa, vnondb
+from netchu.imaging.images import decode
+from netchu.imaging.strokes import Pen
 
 LEVELS = ("word", "line", "paragraph")
 

@@ -6,8 +6,8 @@ import unicodedata
 import archives
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.sources import truyen_kieu, vietnam_dataset
+from netchu.core.errors import NetchuError
+from netchu.data.sources import truyen_kieu, vietnam_dataset
 
 PLACE = {
     "code": "HN",

@@ -6,10 +6,10 @@ import os
 import archives
 import pytest
 
-from netchu import sources
-from netchu.errors import NetchuError
-from netchu.lines import LEVELS, Skipped
-from netchu.sources import uit_hwdb
+from netchu.core.errors import NetchuError
+from netchu.data import sources
+from netchu.data.line_table import LEVELS, Skipped
+from netchu.data.sources import uit_hwdb
 
 
 def test_levels_writers_and_official_test(tmp_path):

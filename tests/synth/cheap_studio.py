@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from netchu.errors import NetchuError
-from netchu.lines import Line, Skipped
-from netchu.params import Params, build
-from netchu.synth.generate import Drawing
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params, build
+from netchu.data.line_table import Line, Skipped
+from netchu.synthesis.datasets import Drawing
 
 
 @dataclass(frozen=True)

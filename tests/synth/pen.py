@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from netchu.synth.letters import DEEP, TALL
-from netchu.text import decompose
+from netchu.core.text import decompose
+from netchu.synthesis.letters import DEEP, TALL
 
 WIDTH, GAP = 0.8, 0.3
 MARKS = {

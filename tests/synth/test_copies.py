@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.images import decode, encode
-from netchu.lines import Line
-from netchu.synth.copies import Copies
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import Line
+from netchu.imaging.images import decode, encode
+from netchu.synthesis.copies import Copies
 
 PAGE = np.full((40, 120), 230, np.uint8)
 PAGE[12:28, 20:100:8] = 30

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from netchu import lines as lines_module
-from netchu.errors import NetchuError
-from netchu.lines import read_notes, read_table
-from netchu.params import SynthesisParams
-from netchu.synth.executors import Shard, draw_shard, draw_shards
+from netchu.core.errors import NetchuError
+from netchu.core.params import SynthesisParams
+from netchu.data import line_table as lines_module
+from netchu.data.line_table import read_notes, read_table
+from netchu.synthesis.executors import Shard, draw_shard, draw_shards
 from synth.cheap_studio import CheapStudio, expected, shard_files
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from netchu.synth import fonts
-from netchu.synth.glyphs import SOLID, draw_glyph
+from netchu.synthesis import fonts
+from netchu.synthesis.glyphs import SOLID, draw_glyph
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 HEIGHT = 64

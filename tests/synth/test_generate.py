@@ -9,13 +9,13 @@ import matplotlib
 import pytest
 
 import small_project
-from netchu.errors import NetchuError
-from netchu.images import decode
-from netchu.lines import Skipped, check_leaks, read_table
-from netchu.params import Params
-from netchu.preprocessing import split_lines
-from netchu.synth import table
-from netchu.synth.generate import open_studio
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params
+from netchu.data.line_table import Skipped, check_leaks, read_table
+from netchu.data.preprocessing import split_lines
+from netchu.imaging.images import decode
+from netchu.synthesis import shards
+from netchu.synthesis.datasets import open_studio
 from synth.test_ink import TEXTS, session
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -168,7 +168,7 @@ def test_wrong_parameters_name_the_culprit(kind, message):
 
 
 def test_the_stage_writes_a_table_without_leaks():
-    folder = table.synthesize_table(project(k=FONT), "k")
+    folder = shards.synthesize_table(project(k=FONT), "k")
     written = read_table(folder)
     assert folder == Path("data/tiny/synthetic/k")
     assert len(written) == FONT["count"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from netchu.synth import fonts, glyphs
-from netchu.synth.glyphs import SOLID, draw_glyph
+from netchu.synthesis import fonts, glyphs
+from netchu.synthesis.glyphs import SOLID, draw_glyph
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 SIZE = 46

@@ -7,15 +7,15 @@ from archives import group, inkml, pack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.strokes import Pen, choose_pen, reach, trace
-from netchu.synth import ink
-from netchu.synth.ink import Scribes
-from netchu.synth.letters import odd_ones, split_initial, split_letters
-from netchu.synth.marks import change_tone, find_tone
-from netchu.synth.pieces import adapt, crop, set_in_row
-from netchu.synth.scribes import read_scribes
-from netchu.text import split_tone
+from netchu.core.errors import NetchuError
+from netchu.core.text import split_tone
+from netchu.imaging.strokes import Pen, choose_pen, reach, trace
+from netchu.synthesis import handwriting
+from netchu.synthesis.handwriting import Scribes
+from netchu.synthesis.letters import odd_ones, split_initial, split_letters
+from netchu.synthesis.marks import change_tone, find_tone
+from netchu.synthesis.stroke_pieces import adapt, crop, set_in_row
+from netchu.synthesis.writers import read_scribes
 
 WORDS = ("ba", "bà", "bá", "bả", "bã", "bạ", "hoà", "ngon", "vẫn", "hết", "Quế", "cao", "12", "305")
 
@@ -110,7 +110,7 @@ def page(text):
     """Tokens of a line as strokes on a tablet: [(word or mark, strokes)]."""
     out, x = [], 1000.0
     for token in text.split():
-        for run in ink.RUNS.findall(token):
+        for run in handwriting.RUNS.findall(token):
             strokes = [s * UNITS + np.array([x, 5000], np.float32) for s in pen.word(run)]
             out.append((run, strokes))
             x = max(s[:, 0].max() for s in strokes) + 40
@@ -184,14 +184,18 @@ def ways(scribes, text, only=None, seed=0):
 
 
 def test_where_words_come_from(scribes):
-    assert ways(scribes, "hoà cao", {"id_1"}) == {ink.OWN: 2}
-    assert ways(scribes, "cao", {"id_1", "id_3"}, seed=3) == {ink.OWN: 1}, "who wrote it, writes it"
-    assert ways(scribes, "hoà sau", {"id_1", "id_3"}) == {ink.OWN: 1, ink.OTHER: 1}
+    assert ways(scribes, "hoà cao", {"id_1"}) == {handwriting.OWN: 2}
+    assert ways(scribes, "cao", {"id_1", "id_3"}, seed=3) == {handwriting.OWN: 1}, (
+        "who wrote it, writes it"
+    )
+    assert ways(scribes, "hoà sau", {"id_1", "id_3"}) == {handwriting.OWN: 1, handwriting.OTHER: 1}
 
 
 def test_tones_are_exchanged_within_a_hand(scribes):
-    assert ways(scribes, "hoa", {"id_1"}) == {ink.OWN_TONE: 1}
-    assert ways(scribes, "cáo hòa", {"id_1"}) == {ink.OWN_TONE: 2}, "his acute is that of 'hết'"
+    assert ways(scribes, "hoa", {"id_1"}) == {handwriting.OWN_TONE: 1}
+    assert ways(scribes, "cáo hòa", {"id_1"}) == {handwriting.OWN_TONE: 2}, (
+        "his acute is that of 'hết'"
+    )
 
 
 def test_a_tone_that_cannot_be_told_apart_is_not_written(tmp_path):
@@ -206,11 +210,15 @@ def test_a_tone_that_cannot_be_told_apart_is_not_written(tmp_path):
 
 
 def test_initials_are_exchanged_within_a_hand(scribes):
-    assert ways(scribes, "Bao bà", {"id_1"}) == {ink.OWN_INITIAL: 2}
+    assert ways(scribes, "Bao bà", {"id_1"}) == {handwriting.OWN_INITIAL: 2}
 
 
 def test_numbers_are_spelled_with_marks_between(scribes):
-    assert ways(scribes, "503/8", {"id_2"}) == {ink.SPELLED: 1, ink.MARKS: 1, ink.OWN: 1}
+    assert ways(scribes, "503/8", {"id_2"}) == {
+        handwriting.SPELLED: 1,
+        handwriting.MARKS: 1,
+        handwriting.OWN: 1,
+    }
 
 
 def test_what_nobody_wrote_is_named(scribes):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.synth import fields, forms, paper
-from netchu.synth.paper import Sheets, photograph
+from netchu.core.errors import NetchuError
+from netchu.synthesis import fields, forms, paper
+from netchu.synthesis.paper import Sheets, photograph
 
 
 def strokes(height=50, width=300):

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from netchu.synth import syllables
-from netchu.text import TONES, check_label, decompose, fold_tone_placement
+from netchu.core.text import TONES, check_label, decompose, fold_tone_placement
+from netchu.synthesis import syllables
 
 ALL = set(syllables.SYLLABLES)
 

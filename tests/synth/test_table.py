@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.errors import NetchuError
-from netchu.lines import fingerprint, read_skipped, read_table
-from netchu.synth import table
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import fingerprint, read_skipped, read_table
+from netchu.synthesis import shards
 from synth.cheap_studio import CheapStudio, expected, project
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -31,24 +31,24 @@ SCRATCH = Path(".checkpoints/tiny/synthetic/cheap")
 SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
-from netchu.synth import table
+from netchu.synthesis import shards
 from synth.cheap_studio import CheapStudio, project
 
 if __name__ == "__main__":
-    table.SHARD_LINES = 20
-    table.open_studio = lambda params, kind: CheapStudio(diary=".", at=100, trouble="orphan")
-    table.synthesize_table(project(workers=2), "cheap")
+    shards.SHARD_LINES = 20
+    shards.open_studio = lambda params, kind: CheapStudio(diary=".", at=100, trouble="orphan")
+    shards.synthesize_table(project(workers=2), "cheap")
 """
 
 
 @pytest.fixture
 def draw(project_folder, monkeypatch):
     """Run the stage in an empty project with a cheap studio; return the table's folder."""
-    monkeypatch.setattr(table, "SHARD_LINES", 20)
+    monkeypatch.setattr(shards, "SHARD_LINES", 20)
 
     def run(studio=None, **changes):
-        monkeypatch.setattr(table, "open_studio", lambda params, kind: studio or CheapStudio())
-        return table.synthesize_table(project(**changes), "cheap")
+        monkeypatch.setattr(shards, "open_studio", lambda params, kind: studio or CheapStudio())
+        return shards.synthesize_table(project(**changes), "cheap")
 
     return run
 
@@ -69,9 +69,9 @@ def inodes(folder):
 def test_every_line_number_is_in_the_table_or_among_the_skipped(tmp_path_factory, count, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("project"))
-        patch.setattr(table, "SHARD_LINES", size)
-        patch.setattr(table, "open_studio", lambda params, kind: CheapStudio())
-        folder = table.synthesize_table(project(count), "cheap")
+        patch.setattr(shards, "SHARD_LINES", size)
+        patch.setattr(shards, "open_studio", lambda params, kind: CheapStudio())
+        folder = shards.synthesize_table(project(count), "cheap")
         lines, skipped, ways = expected(count)
         assert folder == OUT
         assert len(list(folder.glob("*.parquet"))) == -(-count // size)
@@ -135,7 +135,7 @@ def test_shards_that_depend_on_something_else_are_not_taken(draw, monkeypatch, c
         Path("data/tiny/raw/fonts").mkdir(parents=True)
         Path("data/tiny/raw/fonts/a.ttf").write_bytes(b"other")
     if change == "code":
-        monkeypatch.setattr(table.code, "fingerprint", lambda entries: "other")
+        monkeypatch.setattr(shards.code, "fingerprint", lambda entries: "other")
     changes = {"seed": {"seed": 8}, "parameter": {"difficulty": 0.9}}.get(change, {})
     with pytest.raises(NetchuError):
         draw(CheapStudio(at=10), **changes)
@@ -146,7 +146,7 @@ def test_shards_that_depend_on_something_else_are_not_taken(draw, monkeypatch, c
 def test_progress_counts_the_finished_shards(draw, monkeypatch):
     told = []
 
-    class Bar(table.Progress):
+    class Bar(shards.Progress):
         def add_task(self, description, total, completed):
             told.append((total, completed))
             return super().add_task(description, total=total, completed=completed)
@@ -157,7 +157,7 @@ def test_progress_counts_the_finished_shards(draw, monkeypatch):
 
     with pytest.raises(NetchuError):
         draw(CheapStudio(at=100))
-    monkeypatch.setattr(table, "Progress", Bar)
+    monkeypatch.setattr(shards, "Progress", Bar)
     draw()
     assert told == [(150, 100), 20, 20, 10]
 
@@ -167,13 +167,13 @@ def test_a_second_run_on_the_same_table_says_so(draw, monkeypatch):
 
     def open_studio(params, kind):
         with pytest.raises(NetchuError, match=f"another run is filling {OUT}; wait") as caught:
-            table.synthesize_table(params, kind)
+            shards.synthesize_table(params, kind)
         refused.append(str(caught.value))
         return CheapStudio()
 
     alone = fingerprint(draw())
-    monkeypatch.setattr(table, "open_studio", open_studio)
-    assert fingerprint(table.synthesize_table(project(), "cheap")) == alone
+    monkeypatch.setattr(shards, "open_studio", open_studio)
+    assert fingerprint(shards.synthesize_table(project(), "cheap")) == alone
     assert len(refused) == 1
     assert "\n" not in refused[0]
 
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_the_old_table_and_the_shards(draw
 
     old = fingerprint(draw(count=10))
     with monkeypatch.context() as patch, pytest.raises(NetchuError, match="no space is left"):
-        patch.setattr(table, "write_skipped", full)
+        patch.setattr(shards, "write_skipped", full)
         draw()
     assert fingerprint(OUT) == old
     assert len(inodes(checkpoint())) == 8

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netchu.errors import NetchuError
-from netchu.params import SyntheticParams
-from netchu.synth import addresses
-from netchu.synth.addresses import BARE, FREE, FULL, PROVINCES, Gazetteer, draw_address
-from netchu.synth.text import writer_of_text
-from netchu.text import ALPHABET, check_label
+from netchu.core.errors import NetchuError
+from netchu.core.params import SyntheticParams
+from netchu.core.text import ALPHABET, check_label
+from netchu.synthesis import addresses
+from netchu.synthesis.addresses import BARE, FREE, FULL, PROVINCES, Gazetteer, draw_address
+from netchu.synthesis.texts import writer_of_text
 
 VERSES = "Trăm năm trong cõi người ta,\nChữ tài chữ mệnh khéo là ghét nhau.\n"
 

@@ -4,8 +4,8 @@ import pytest
 
 import small_project
 import tracked_project
-from netchu.errors import NetchuError
-from netchu.evaluation import testing
+from netchu.core.errors import NetchuError
+from netchu.evaluation import evaluate
 from netchu.tracking.evaluation_run import ROWS, evaluation_run, readings_table
 from netchu.tracking.views import systems_view
 
@@ -99,8 +99,8 @@ def test_it_takes_what_the_evaluation_leaves(project_folder):
     small_project.write_lines(params)
     small_project.write_model(params)
     home = tracked_project.home(params)
-    metrics = testing.evaluate(params, tracked_project.SYSTEM, home / "evaluation")
-    testing.measure(params, tracked_project.SYSTEM, home / "speed.json")
+    metrics = evaluate.evaluate(params, tracked_project.SYSTEM, home / "evaluation")
+    evaluate.measure(params, tracked_project.SYSTEM, home / "speed.json")
     run = evaluation_run(params, tracked_project.SYSTEM, 1.5)
     assert run.numbers["cer"] == metrics["overall"]["cer"]
     assert run.numbers["cer/drawn line"] == metrics["datasets"]["drawn"]["line"]["cer"]

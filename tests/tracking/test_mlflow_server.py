@@ -19,8 +19,8 @@ from mlflow.tracking import MlflowClient
 
 import tracked_project
 from bar_model import bars
-from netchu.images import encode
-from netchu.reader import Reader
+from netchu.imaging.images import encode
+from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
 from netchu.tracking.evaluation_run import track_evaluation
 from tracked_project import SYSTEM, write_system
@@ -126,7 +126,7 @@ def test_the_link_shows_the_systems_best_first(project, server):
     if not CHROMIUM:
         pytest.skip("needs Chromium: apt-get install chromium")
     told = subprocess.run(
-        [sys.executable, "-m", "netchu.tracking.ui"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "netchu.cli.ui"], capture_output=True, text=True, check=True
     ).stdout
     ((name, link),) = (line.split() for line in told.splitlines())
     assert (name, link.startswith(server)) == (NAME, True)

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from bar_model import bars, write_bar_model
-from netchu.errors import NetchuError
-from netchu.reader import Reader
+from netchu.core.errors import NetchuError
+from netchu.inference.reader import Reader
 from netchu.tracking.pyfunc import _load_pyfunc
 
 

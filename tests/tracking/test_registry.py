@@ -11,9 +11,9 @@ from mlflow.tracking import MlflowClient
 
 import tracked_project
 from bar_model import bars
-from netchu.errors import NetchuError
-from netchu.images import encode
-from netchu.reader import Reader
+from netchu.core.errors import NetchuError
+from netchu.imaging.images import encode
+from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
 from tracked_project import SYSTEM, block, write_system
 

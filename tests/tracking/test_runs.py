@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tracked_project
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 from netchu.tracking import runs
 
 

@@ -9,7 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import tracked_project
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 from netchu.tracking import store
 from netchu.tracking.runs import Run
 

@@ -4,13 +4,14 @@ import sys
 import pytest
 
 import tracked_project
-from netchu.tracking import store, ui
+from netchu.cli import ui
+from netchu.tracking import store
 from netchu.tracking.runs import Run
 
 
 @pytest.fixture
 def asked(project_folder, monkeypatch):
-    """Run `python -m netchu.tracking.ui`; the commands that it turns into."""
+    """Run `python -m netchu.cli.ui`; the commands that it turns into."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_project.put_store(project_folder))
     commands = []
     monkeypatch.setattr(os, "execv", lambda program, command: commands.append(command))

@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from conftest import as_table
-from netchu.checkpoint import load_model, read_card, save_model
-from netchu.decoding.estimation import experts, write
+from netchu.core.errors import NetchuError
+from netchu.data.batches import PreparedLine, collate
+from netchu.data.line_table import Line, read_skipped
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.errors import NetchuError
-from netchu.images import decode, encode, prepare
-from netchu.lines import Line, read_skipped
-from netchu.loader import PreparedLine, collate
+from netchu.imaging.images import decode, encode, prepare
+from netchu.inference.reader import Reader
+from netchu.models.model_folder import load_model, read_card, save_model
 from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
-from netchu.reader import Reader
-from netchu.training import adapting
-from netchu.training.adapting import adapt, extended, own_lines
+from netchu.release import fine_tuning
+from netchu.release.fine_tuning import adapt, extended, own_lines
+from netchu.release.ngrams import experts, write
 from small_project import MODEL
 
 LETTERS = "xoß"
@@ -82,9 +82,9 @@ def lines_of(start, **table):
 
 
 def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, monkeypatch, capsys):
-    monkeypatch.setattr(adapting, "LEARNING_RATE", 2e-2)
-    monkeypatch.setattr(adapting, "PASSES", 32)
-    monkeypatch.setattr(adapting, "EPOCHS", 4)
+    monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 2e-2)
+    monkeypatch.setattr(fine_tuning, "PASSES", 32)
+    monkeypatch.setattr(fine_tuning, "EPOCHS", 4)
     Path("images/bad.png").write_bytes(b"no image")
     start = shutil.copytree(start, home / "start")
     (start / LANGUAGE_MODEL).write_bytes(b"of the start")
@@ -119,7 +119,7 @@ def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, mo
 
 
 def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tmp_path):
-    recogniser = adapting.load_model(start, "xo ")
+    recogniser = fine_tuning.load_model(start, "xo ")
     card = {"temperature": 1.25, "scales": {"characters": [0.5, 0.1], "lines": [0.7, 0.2]}}
     lines = [Line(str(n), encode(drawn(text)), text, "", "mine", "line", "val", 64, 32)
              for n, text in enumerate(["xox", "oxo", "xxo", "oxx", "ooo"] * 12)]  # fmt: skip
@@ -127,14 +127,14 @@ def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tm
     language = tmp_path / LANGUAGE_MODEL
     texts = [line.text for line in lines]
     write(experts(texts, texts, texts, texts), language)
-    few = adapting._confidences(recogniser, val[:49], language, card)
+    few = fine_tuning._confidences(recogniser, val[:49], language, card)
     assert few == card
-    assert adapting._confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
-    many = adapting._confidences(recogniser, val, language, card)
+    assert fine_tuning._confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
+    many = fine_tuning._confidences(recogniser, val, language, card)
     assert many.keys() == card.keys()
     assert many["temperature"] != 1.25
     assert many["scales"] != card["scales"]
-    assert "scales" not in adapting._confidences(recogniser, val, None, card)
+    assert "scales" not in fine_tuning._confidences(recogniser, val, None, card)
 
 
 def test_new_letters_leave_what_was_learned_alone(start):
@@ -231,7 +231,7 @@ def test_images_may_lie_elsewhere(home, start):
 
 
 def test_training_that_does_not_help_writes_nothing(home, start, monkeypatch):
-    monkeypatch.setattr(adapting, "LEARNING_RATE", 0.0)
+    monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 0.0)
     with pytest.raises(NetchuError, match=r"did not help \(.* on the 4 lines that choose"):
         adapt(write_table(), Path("new/mine"), model=start, minutes=0.01)
     assert list(Path("new").iterdir()) == []
@@ -259,7 +259,7 @@ def test_a_place_where_nothing_can_be_written_is_found_before_training(home, sta
 
 
 def test_only_ctc_networks_go_on(home, start, monkeypatch):
-    monkeypatch.setattr(adapting, "load_model", lambda *wanted: SimpleNamespace(system="trocr"))
+    monkeypatch.setattr(fine_tuning, "load_model", lambda *wanted: SimpleNamespace(system="trocr"))
     with pytest.raises(NetchuError, match="a trocr cannot be trained further"):
         adapt(write_table(), Path("new"), model=start)
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 import small_project
-from netchu.checkpoint import read_card, weights_hash
-from netchu.lines import write_table
+from netchu.data.line_table import write_table
+from netchu.models.model_folder import read_card, weights_hash
 from netchu.training.phases import train
 from small_project import PHASE, drawn_lines
 

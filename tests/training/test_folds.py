@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 import small_project
 from conftest import as_table
-from netchu.params import PhaseParams, build
+from netchu.core.params import PhaseParams, build
 from netchu.training import folds
-from netchu.training.fitting import fit
+from netchu.training.loop import fit
 from netchu.training.phases import fresh
 
 

@@ -15,17 +15,17 @@ import pytest
 import yaml
 
 import small_project
-from netchu.checkpoint import load_model, read_card, weights_hash
-from netchu.code import PACKAGE, import_closure
-from netchu.errors import NetchuError
-from netchu.images import decode, encode
-from netchu.lines import read_table, write_table
+from netchu.core.errors import NetchuError
+from netchu.core.fingerprints import PACKAGE, import_closure
+from netchu.data.line_table import read_table, write_table
+from netchu.imaging.images import decode, encode
+from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.netchu_small import NetchuSmall
-from netchu.training import parcel, state
-from netchu.training.parcel import pack, unpack_into
+from netchu.training import bundle, checkpoint_archive
+from netchu.training.bundle import pack, unpack_into
+from netchu.training.checkpoint_archive import unpack
 from netchu.training.phases import train
-from netchu.training.pieces import train_piece
-from netchu.training.state import unpack
+from netchu.training.timed_run import train_piece
 from small_project import MODEL, PHASE, drawn_lines
 
 PHASES = [PHASE | {"epochs": 3, "steps_per_epoch": 2, "batch_size": 4}]
@@ -36,7 +36,7 @@ SMALL = 150_000
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Params and lines of a project, which is the working directory; no cap on this process."""
-    monkeypatch.setattr("netchu.compute.cap", lambda _: None)
+    monkeypatch.setattr("netchu.core.runtime.cap", lambda _: None)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)
@@ -90,7 +90,7 @@ def test_only_lines_of_levels_that_are_shown_travel(project, tmp_path):
 def test_quality_gives_way_to_the_limit_and_then_the_weights_are_told(project, tmp_path):
     best = pack(project, "netchu_small", tmp_path / "best.zip", 1)
     drawn = best["datasets"]["drawn"]["bytes"]
-    assert best["quality"] == parcel.QUALITIES[0]
+    assert best["quality"] == bundle.QUALITIES[0]
     limit = (drawn + len(yaml.safe_dump(asdict(project))) - 100) / 1e6
     less = pack(project, "netchu_small", tmp_path / "less.zip", limit)
     assert less["quality"] < best["quality"]
@@ -101,7 +101,7 @@ def test_quality_gives_way_to_the_limit_and_then_the_weights_are_told(project, t
 
 
 def test_a_state_that_could_not_come_back_is_refused_at_once(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(parcel, "FILE_BYTES", 1000)
+    monkeypatch.setattr(bundle, "FILE_BYTES", 1000)
     with pytest.raises(NetchuError, match=r"netchu_small has 0\.0 million parameters: the state"):
         pack(project, "netchu_small", tmp_path / "small.zip", 1)
 
@@ -114,7 +114,7 @@ def test_the_weights_of_another_system_travel_where_it_starts(project, tmp_path)
     made = train(both, "netchu_small", "pretrain")
     pack(both, "second", tmp_path / "second.zip", 1)
     there = unpack_into(tmp_path / "second.zip", tmp_path / "there")
-    assert parcel.stages(there.params, "second") == ("finetune",)
+    assert bundle.stages(there.params, "second") == ("finetune",)
     assert weights_hash(tmp_path / "there" / made) == weights_hash(made)
     assert "finetune finished" in piece(tmp_path / "second.zip", tmp_path / "out")
     assert [folder.name for folder in unpack(tmp_path / "out")] == ["finetune"]
@@ -153,8 +153,8 @@ def the_first_epoch_is_best(monkeypatch):
 
 def test_three_pieces_make_what_one_training_makes(project, packed, tmp_path, monkeypatch):
     the_first_epoch_is_best(monkeypatch)
-    monkeypatch.setattr(parcel, "FILE_BYTES", SMALL)
-    monkeypatch.setattr(state, "FILE_BYTES", SMALL)
+    monkeypatch.setattr(bundle, "FILE_BYTES", SMALL)
+    monkeypatch.setattr(checkpoint_archive, "FILE_BYTES", SMALL)
     whole = tmp_path / "whole"
     unpack_into(packed, whole)
     monkeypatch.chdir(whole)
@@ -190,7 +190,7 @@ def test_three_pieces_make_what_one_training_makes(project, packed, tmp_path, mo
 def assert_carried(out):
     """Few small files of plain names, and a model among them."""
     files = [path for path in out.rglob("*") if path.is_file()]
-    assert 3 < len(files) <= parcel.FILES
+    assert 3 < len(files) <= bundle.FILES
     for path in files:
         assert path.stat().st_size <= SMALL
         parts = path.relative_to(out).parts
@@ -205,7 +205,7 @@ def test_a_piece_ends_with_its_time(packed, tmp_path, monkeypatch):
     told = piece(packed, tmp_path / "out", minutes=0.02)
     assert time.monotonic() - since < 20
     assert told.startswith("netchu_small: no epoch finished yet; state 0.0 MB")
-    assert state.read_state(tmp_path / "out")[0]["progress"] == "no epoch finished yet"
+    assert checkpoint_archive.read_state(tmp_path / "out")[0]["progress"] == "no epoch finished yet"
 
 
 def test_a_training_that_breaks_off_keeps_its_state(packed, tmp_path, monkeypatch, capfd):
@@ -220,7 +220,7 @@ def test_a_training_that_breaks_off_keeps_its_state(packed, tmp_path, monkeypatc
     with pytest.raises(NetchuError, match=r"broke off, see above \(.*pretrain, phase0, epoch 1 of"):
         piece(packed, tmp_path / "out")
     assert "netchu: the memory is full" in capfd.readouterr().err
-    assert state.read_state(tmp_path / "out")
+    assert checkpoint_archive.read_state(tmp_path / "out")
 
 
 def test_damaged_and_foreign_parcels_are_named(project, packed, tmp_path):
@@ -230,7 +230,7 @@ def test_damaged_and_foreign_parcels_are_named(project, packed, tmp_path):
         with pytest.raises(NetchuError, match=f"{name} is no parcel or is damaged"):
             piece(tmp_path / name, tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "old", "w") as file:
-        file.writestr(parcel.HEADER, json.dumps({"version": 0}))
+        file.writestr(bundle.HEADER, json.dumps({"version": 0}))
     with pytest.raises(
         NetchuError, match="old is a parcel of version 0, this code reads version 1"
     ):
@@ -248,10 +248,10 @@ def flip(content, place):
 
 def test_a_state_of_another_training_or_a_damaged_one_is_named(project, packed, tmp_path):
     out = tmp_path / "out"
-    work = state.Work(tmp_path / "nothing", project, "netchu_small")
+    work = checkpoint_archive.Work(tmp_path / "nothing", project, "netchu_small")
     header = {"header": {"system": "netchu_small"}, "progress": "nothing"}
     belongs = {"parcel": "other", "code": "other", "trainer": {}}
-    state.save_state(work, out, header | {"belongs": belongs})
+    checkpoint_archive.save_state(work, out, header | {"belongs": belongs})
     with pytest.raises(NetchuError, match="another parcel and code and trainer; go on with"):
         piece(packed, out)
     (part,) = out.glob("state.*.0")
@@ -272,7 +272,7 @@ def test_the_command_line(project, tmp_path, monkeypatch, capsys):
     small = str(tmp_path / "small.zip")
     for words in (["pack", "netchu_small", small], ["train", small, out], ["unpack", out]):
         monkeypatch.setattr(sys, "argv", ["parcel", *words])
-        parcel.main()
+        bundle.main()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{small}: 0.0 MB, 32 px, quality 90: drawn 24 lines 0.0 MB")
     assert lines[-2:] == [
@@ -281,7 +281,7 @@ def test_the_command_line(project, tmp_path, monkeypatch, capsys):
     ]
     monkeypatch.setattr(sys, "argv", ["parcel", "unpack", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
-        parcel.main()
+        bundle.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -291,7 +291,7 @@ def test_a_line_too_wide_for_webp_stays_as_it_is(project):
     wide = small_project.picture("x" * 1100)
     long = replace(line, image=encode(wide), width=wide.shape[1], height=wide.shape[0])
     write_table([long], Path("wide"))
-    (kept,) = parcel._smaller(read_table(Path("wide")), 40, 90)
+    (kept,) = bundle._smaller(read_table(Path("wide")), 40, 90)
     assert kept == long
 
 

@@ -15,12 +15,12 @@ import torch
 
 import small_project
 from conftest import as_table
-from netchu.checkpoint import load_model, read_card, weights_hash
-from netchu.errors import NetchuError
-from netchu.lines import fingerprint, read_skipped, write_table
+from netchu.core.errors import NetchuError
+from netchu.core.paths import CHECKPOINTS
+from netchu.data.line_table import fingerprint, read_skipped, write_table
+from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.netchu_small import NetchuSmall
-from netchu.places import CHECKPOINTS
-from netchu.training import fitting
+from netchu.training import loop
 from netchu.training.phases import fresh, train
 from small_project import MODEL, PHASE, drawn_lines
 
@@ -152,7 +152,7 @@ def test_a_dataset_named_twice_is_shown_twice_and_validates_once(tmp_path, monke
     assert twice["training"][0]["lines"] == 2 * once["training"][0]["lines"]
     lines = pd.concat([as_table(drawn_lines("val"))] * 2, ignore_index=True)
     (phase,) = settings().systems["netchu_small"].pretrain
-    assert fitting.validation_lines(lines, phase)["id"].is_unique
+    assert loop.validation_lines(lines, phase)["id"].is_unique
 
 
 def test_a_phase_with_lines_of_another_height(tmp_path, monkeypatch):
@@ -208,13 +208,13 @@ def test_a_killed_process_is_gone_on_with(tmp_path, monkeypatch):
     (last,) = CHECKPOINTS.rglob("last.ckpt")
     assert last.stat().st_size
     epochs = []
-    started = fitting.Curve.on_train_epoch_start
+    started = loop.Curve.on_train_epoch_start
 
     def watched(self, trainer, module):
         epochs.append(trainer.current_epoch)
         started(self, trainer, module)
 
-    monkeypatch.setattr(fitting.Curve, "on_train_epoch_start", watched)
+    monkeypatch.setattr(loop.Curve, "on_train_epoch_start", watched)
     train(settings(), "netchu_small", "pretrain")
     assert epochs == [1]
     assert fingerprint(whole) == fingerprint(home / "models/tiny/netchu_small/pretrain")
@@ -231,7 +231,7 @@ def test_what_a_checkpoint_depends_on_is_not_resumed_when_it_changes(tmp_path, m
     if change == "lines":
         write_lines(params, splits=("train", "val", "test"))
     if change == "code":
-        monkeypatch.setattr("netchu.code.fingerprint", lambda entries: "other code")
+        monkeypatch.setattr("netchu.core.fingerprints.fingerprint", lambda entries: "other code")
     train(params, "netchu_small", "pretrain")
     assert len(steps) == 5 + 1 + 6
 
@@ -283,7 +283,7 @@ def test_a_missing_table_and_a_missing_pretrained_model_are_named(tmp_path, monk
 
 
 def test_early_stopping_ends_the_phase_and_the_best_epoch_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting.EarlyStopping, "_evaluate_stopping_criteria",
+    monkeypatch.setattr(loop.EarlyStopping, "_evaluate_stopping_criteria",
                         lambda self, current: (self.patience == 1, "enough"))  # fmt: skip
     folder = trained(tmp_path, monkeypatch, patience=1, epochs=4)
     assert len(pd.read_csv(folder / "history.csv")) == 1
@@ -307,9 +307,9 @@ def test_validation_reads_no_more_lines_than_asked():
     lines = as_table(drawn_lines("train") + drawn_lines("val"))
     recogniser = fresh(params, "netchu_small")
     (phase,) = params.system("netchu_small").pretrain
-    data = fitting._data(recogniser, lines, phase, params, 1)
+    data = loop._data(recogniser, lines, phase, params, 1)
     assert len(data.val) == 3
-    assert data.val.equals(fitting._data(recogniser, lines, phase, params, 2).val)
+    assert data.val.equals(loop._data(recogniser, lines, phase, params, 2).val)
 
 
 def test_a_step_without_a_finite_gradient_is_left_out(tmp_path, monkeypatch, capsys):

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netchu.calibration.platt import AS_IS, Scale
 from netchu.decoding.alignment import align
 from netchu.decoding.greedy import LEAST_PROBABILITY as LEAST_NAMED
 from netchu.decoding.greedy import Emission, emissions, greedy
 from netchu.decoding.language_model import Context, LanguageModel
+from netchu.decoding.scaling import AS_IS, Scale
 
 WIDTH = 8
 """Texts that are kept from step to step."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 
 LANGUAGE_MODEL = "language_model.npz"
 """Its name in a folder, be it of a model or of its own."""

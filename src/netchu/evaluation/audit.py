@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from netchu.errors import NetchuError
-from netchu.evaluation.figures import read_figures
-from netchu.images import encode
-from netchu.lines import Line, read_table
-from netchu.metrics.edits import score
-from netchu.metrics.summary import lines_hash
-from netchu.params import Params
-from netchu.sheet import contact_sheet
-from netchu.text import fold_tone_placement, normalise
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params
+from netchu.core.text import fold_tone_placement, normalise
+from netchu.data.contact_sheet import contact_sheet
+from netchu.data.line_table import Line, read_table
+from netchu.evaluation.metrics.edits import score
+from netchu.evaluation.metrics.summary import lines_hash
+from netchu.evaluation.metrics_io import read_figures
+from netchu.imaging.images import encode
 
 AGREE = 3
 """Systems that must have read the same."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 
 if TYPE_CHECKING:
     from netchu.models.base import Recogniser

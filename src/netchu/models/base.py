@@ -18,11 +18,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing
+from netchu.core.errors import NetchuError
+from netchu.core.params import PhaseParams
+from netchu.decoding.readings import Reading
+from netchu.imaging.images import Preprocessing
 from netchu.models.optimisation import optimiser_and_schedule
-from netchu.params import PhaseParams
-from netchu.readings import Reading
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netchu.images import Preprocessing
+from netchu.core.params import Strict
+from netchu.imaging.images import Preprocessing
 from netchu.models.ctc import CTCRecogniser
-from netchu.params import Strict
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from timm.models.vgg import VGG, cfgs
 from torch import Tensor, nn
 
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing
+from netchu.core.errors import NetchuError
+from netchu.core.params import Strict
+from netchu.imaging.images import Preprocessing
 from netchu.models.ctc import CTCRecogniser
-from netchu.params import Strict
 
 
 @dataclass(frozen=True)

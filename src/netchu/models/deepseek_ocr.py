@@ -21,8 +21,11 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing
+from netchu.core.errors import NetchuError
+from netchu.core.params import Strict
+from netchu.core.text import loops
+from netchu.decoding.readings import Reading, joint
+from netchu.imaging.images import Preprocessing
 from netchu.models.base import LineBatch, Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
 from netchu.models.hub.qlora import (
@@ -34,9 +37,6 @@ from netchu.models.hub.qlora import (
 )
 from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
-from netchu.params import Strict
-from netchu.readings import Reading, joint
-from netchu.text import loops
 
 IGNORED = -100
 

@@ -17,11 +17,11 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing
+from netchu.core.errors import NetchuError
+from netchu.core.params import Strict
+from netchu.imaging.images import Preprocessing
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import LineBatch, Recogniser
-from netchu.params import Strict
 
 
 @dataclass(frozen=True)

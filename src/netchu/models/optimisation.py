@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from netchu.params import PhaseParams
+from netchu.core.params import PhaseParams
 
 
 def optimiser_and_schedule(network: nn.Module, phase: PhaseParams) -> dict[str, Any]:

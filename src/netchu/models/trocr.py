@@ -19,15 +19,15 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig, TrOCRProcessor, VisionEncoderDecoderModel
 
-from netchu.codec import Codec
-from netchu.errors import NetchuError
-from netchu.images import Preprocessing
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
+from netchu.core.params import Strict
+from netchu.decoding.readings import Reading, joint
+from netchu.imaging.images import Preprocessing
 from netchu.models.base import LineBatch, Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, quiet
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr
-from netchu.params import Strict
-from netchu.readings import Reading, joint
 
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
 IGNORED = -100

@@ -22,18 +22,18 @@ from onnxscript import optimizer
 from torch import Tensor
 from torch.onnx.errors import OnnxExporterError
 
-from netchu.calibration.softmax import softmax
-from netchu.checkpoint import save_model, weights_hash
-from netchu.codec import Codec
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
+from netchu.data.batches import frame_batches
 from netchu.decoding.greedy import greedy
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.errors import NetchuError
-from netchu.exported import NETWORK, ExportedModel, decoder
-from netchu.images import WIDTH_STEP
-from netchu.loader import frame_batches
+from netchu.decoding.readings import joint
+from netchu.decoding.softmax import softmax
+from netchu.imaging.images import WIDTH_STEP
+from netchu.inference.exported_model import NETWORK, ExportedModel, decoder
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
-from netchu.readings import joint
+from netchu.models.model_folder import save_model, weights_hash
 
 WEIGHTS = "model.safetensors"
 OPSET = 20

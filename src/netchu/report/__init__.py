@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netchu.evaluation.figures import write_figures
-from netchu.params import Params
+from netchu.core.params import Params
+from netchu.evaluation.metrics_io import write_figures
 from netchu.report.charts import charts
 from netchu.report.gather import gather
+from netchu.report.html_page import render
 from netchu.report.leaderboard import as_json, markdown
 from netchu.report.overview import write_overview
-from netchu.report.page import render
 from netchu.report.plots import write_plots
 from netchu.report.reproducible import figures, speeds
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from netchu.format import percent
+from netchu.core.formatting import percent
 from netchu.report import bars, curves, tradeoffs
 from netchu.report.gather import Findings
 from netchu.report.svg import svg

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from netchu.images import decode
-from netchu.lines import read_table
-from netchu.metrics.edits import score
+from netchu.data.line_table import read_table
+from netchu.evaluation.metrics.edits import score
+from netchu.imaging.images import decode
 from netchu.report.gather import Findings, SystemResult
 
 HEIGHT = 44

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.evaluation.figures import read_figures
-from netchu.lines import Skipped, read_skipped
-from netchu.params import Params
+from netchu.core.params import Params
+from netchu.data.line_table import Skipped, read_skipped
+from netchu.evaluation.metrics_io import read_figures
 
 STAGES = ("pretrain", "finetune")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from netchu import format
+from netchu.core import formatting
 from netchu.report.gather import Findings, SystemResult
 from netchu.report.published import of_network
 from netchu.report.tables import Cell
@@ -52,28 +52,28 @@ def _row(findings: Findings, result: SystemResult) -> Row:
     peer = result in findings.peers
     cells = (
         Cell(f"{result.system}, peer" if peer else result.system, result.system),
-        Cell(format.percent(known["cer"]) if result.measured else "not measured", known["cer"]),
-        Cell(format.interval(result.metrics.get("overall", {})), known["cer_low"]),
-        *(Cell(format.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
-        Cell(format.score(known["kalapa_score"]), known["kalapa_score"]),
-        Cell(format.megabytes(known["size_mb"]), known["size_mb"]),
-        Cell(format.magnitude(known["parameters"]), known["parameters"]),
-        Cell(format.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),
-        Cell(format.duration(known["training_seconds"]), known["training_seconds"]),
-        Cell(format.UNKNOWN, None) if peer else _published(findings, result.system),
+        Cell(formatting.percent(known["cer"]) if result.measured else "not measured", known["cer"]),
+        Cell(formatting.interval(result.metrics.get("overall", {})), known["cer_low"]),
+        *(Cell(formatting.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
+        Cell(formatting.score(known["kalapa_score"]), known["kalapa_score"]),
+        Cell(formatting.megabytes(known["size_mb"]), known["size_mb"]),
+        Cell(formatting.magnitude(known["parameters"]), known["parameters"]),
+        Cell(formatting.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),
+        Cell(formatting.duration(known["training_seconds"]), known["training_seconds"]),
+        Cell(formatting.UNKNOWN, None) if peer else _published(findings, result.system),
     )
     return Row(result.system, cells, known["note"])
 
 
 def _empty(findings: Findings, system: str) -> Row:
-    unknown = [Cell(format.UNKNOWN, None)] * (len(HEADINGS) - 3)
+    unknown = [Cell(formatting.UNKNOWN, None)] * (len(HEADINGS) - 3)
     cells = (Cell(system, system), Cell("not run", None), *unknown, _published(findings, system))
     return Row(system, cells, "")
 
 
 def _published(findings: Findings, system: str) -> Cell:
     known = of_network(findings.params.network(system))
-    return Cell.of(known.short if known else format.UNKNOWN)
+    return Cell.of(known.short if known else formatting.UNKNOWN)
 
 
 def _figures(findings: Findings, result: SystemResult) -> dict[str, Any]:

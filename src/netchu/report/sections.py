@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from netchu import format
-from netchu.lines import LEVELS
-from netchu.metrics.bootstrap import draw, paired
+from netchu.core import formatting
+from netchu.data.line_table import LEVELS
+from netchu.evaluation.metrics.bootstrap import draw, paired
 from netchu.report.gather import Findings, SystemResult
 from netchu.report.published import PUBLISHED
 from netchu.report.tables import Cell, Table, words
@@ -40,8 +40,8 @@ def levels(findings: Findings) -> Table:
 
 def _rate(rates: Mapping[str, Any] | None) -> Cell:
     if rates is None:
-        return Cell(format.UNKNOWN, None)
-    return Cell(f"{format.percent(rates['cer'])} ({format.interval(rates)})", rates["cer"])
+        return Cell(formatting.UNKNOWN, None)
+    return Cell(f"{formatting.percent(rates['cer'])} ({formatting.interval(rates)})", rates["cer"])
 
 
 def differences(findings: Findings) -> Table:
@@ -60,9 +60,9 @@ def differences(findings: Findings) -> Table:
         )  # fmt: skip
         weights = draw(len(units), findings.params.evaluate.resamples, findings.params.seed)
         found = paired(before, edits, units, weights)
-        span = f"{format.points(found.low)} to {format.points(found.high)}"
-        change = Cell(format.points(found.change), found.change)
-        probability = Cell(format.score(found.probability), found.probability)
+        span = f"{formatting.points(found.low)} to {formatting.points(found.high)}"
+        change = Cell(formatting.points(found.change), found.change)
+        probability = Cell(formatting.score(found.probability), found.probability)
         body.append([*names, change, Cell(span, found.low), probability])
     head = ("system", "beside", "CER, points", "95 % interval", "probability that it is better")
     return Table("Differences between neighbours of the leaderboard", head, body)
@@ -84,11 +84,11 @@ def costs(findings: Findings) -> Table:
         times = [by_size.get(size, {}).get("latency_p50_ms") for size in sizes]
         adds = [by_size.get(size, {}).get("multiply_adds") for size in sizes[-1:]]
         body.append([
-            Cell.of(result.system), Cell(format.megabytes(memory), memory),
-            Cell(format.milliseconds(rate), rate),
-            Cell(format.milliseconds(slow), slow),
-            *(Cell(format.milliseconds(time), time) for time in times),
-            *(Cell(format.magnitude(number), number) for number in adds),
+            Cell.of(result.system), Cell(formatting.megabytes(memory), memory),
+            Cell(formatting.milliseconds(rate), rate),
+            Cell(formatting.milliseconds(slow), slow),
+            *(Cell(formatting.milliseconds(time), time) for time in times),
+            *(Cell(formatting.magnitude(number), number) for number in adds),
         ])  # fmt: skip
     return Table("Size and speed", head, body)
 
@@ -106,8 +106,8 @@ def confidence(findings: Findings) -> Table:
         error = result.metrics["overall"]["ece"]
         curve = {point["kept"]: point["cer"] for point in result.table("reject_curve")}
         known = [curve.get(kept) for kept in KEPT]
-        body.append([Cell.of(result.system), Cell(format.score(error), error),
-                     *(Cell(format.percent(cer), cer) for cer in known)])  # fmt: skip
+        body.append([Cell.of(result.system), Cell(formatting.score(error), error),
+                     *(Cell(formatting.percent(cer), cer) for cer in known)])  # fmt: skip
     return Table("Confidence", head, body)
 
 
@@ -124,7 +124,7 @@ def variants(findings: Findings) -> Table:
                     names = (result.system, way.replace("_", "-"), dataset, level)
                     figures = [rates[key] for key in ("cer", "wer", "loop_rate")]
                     body.append([*map(Cell.of, names),
-                                 *(Cell(format.percent(f), f) for f in figures)])  # fmt: skip
+                                 *(Cell(formatting.percent(f), f) for f in figures)])  # fmt: skip
     return Table("Ways of reading",
                  ("system", "way", "data set", "level", "CER", "WER", "loops"), body)  # fmt: skip
 
@@ -134,10 +134,10 @@ def published(findings: Findings) -> Table:
     ours: dict[str, str] = {}
     for result in findings.results:  # the best row of a network comes first
         rates = result.metrics["overall"]
-        told = f"{format.percent(rates['cer'])} ({format.interval(rates)})"
+        told = f"{formatting.percent(rates['cer'])} ({formatting.interval(rates)})"
         ours.setdefault(findings.params.network(result.system), told)
     body = [
-        [p.network, ours.get(p.network, format.UNKNOWN), p.figure, p.data, p.not_comparable]
+        [p.network, ours.get(p.network, formatting.UNKNOWN), p.figure, p.data, p.not_comparable]
         for p in PUBLISHED
     ]
     head = ("network", "CER here", "published", "on", "why not comparable")
@@ -154,10 +154,10 @@ def training(findings: Findings) -> Table:
             seconds = None if stage in told else result.seconds.get(stage)
             told.add(stage)
             body.append([
-                result.system, stage, format.duration(seconds), ", ".join(phase["datasets"]),
-                format.thousands(entry["lines"]), format.thousands(entry["images_seen_at_most"]),
+                result.system, stage, formatting.duration(seconds), ", ".join(phase["datasets"]),
+                formatting.thousands(entry["lines"]), formatting.thousands(entry["images_seen_at_most"]),
                 f"{phase['optimizer']} {phase['learning_rate']:g}, {phase['schedule']}",
-                _special(phase), format.percent(entry["val_cer"]),
+                _special(phase), formatting.percent(entry["val_cer"]),
             ])  # fmt: skip
     head = ("system", "stage", "took", "data", "lines", "images seen, at most", "optimiser",
             "besides", "validation CER")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netchu.format import UNKNOWN
+from netchu.core.formatting import UNKNOWN
 
 
 @dataclass(frozen=True)

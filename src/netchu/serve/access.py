@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from netchu.serve.measures import Measures
+from netchu.serve.metrics import Measures
 from netchu.serve.uploads import refuse
 
 HEADERS = {

@@ -13,14 +13,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from netchu.serve import keeping, page, reading
+from netchu.serve import corrections_route, reading_route, web_page
 from netchu.serve.access import Guard
 from netchu.serve.corrections import Corrections
-from netchu.serve.measures import Measures
+from netchu.serve.metrics import Measures
+from netchu.serve.model_registry import open_shelf
 from netchu.serve.queueing import ReadingQueue
 from netchu.serve.samples import Samples
 from netchu.serve.settings import Settings
-from netchu.serve.shelf import open_shelf
 from netchu.serve.uploads import Purse
 
 
@@ -48,10 +48,10 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.collect:
         limits = settings.limits
         state.corrections = Corrections(settings.collect, limits.corrections, limits.label)
-    for router in (page.router, page.guarded, reading.router):
+    for router in (web_page.router, web_page.guarded, reading_route.router):
         app.include_router(router)
     if settings.collect:
-        app.include_router(keeping.router)
+        app.include_router(corrections_route.router)
     return app
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from netchu.errors import NetchuError
-from netchu.images import Grey, encode
-from netchu.layout import Box
-from netchu.locks import alone
-from netchu.photos import read_photo
-from netchu.segmentation import cut, find_lines
-from netchu.text import normalise
+from netchu.core.errors import NetchuError
+from netchu.core.locks import alone
+from netchu.core.text import normalise
+from netchu.imaging.images import Grey, encode
+from netchu.imaging.photos import read_photo
+from netchu.inference.postprocessing import Box
+from netchu.inference.segmentation import cut, find_lines
 
 TABLE = "corrections.csv"
 IMAGES = "images"

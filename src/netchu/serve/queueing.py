@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from netchu.errors import NetchuError
-from netchu.reader import Reader
-from netchu.readings import PhotoReading
+from netchu.core.errors import NetchuError
+from netchu.decoding.readings import PhotoReading
+from netchu.inference.reader import Reader
 
 Answer = PhotoReading | NetchuError
 

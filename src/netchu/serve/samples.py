@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from netchu.errors import NetchuError
-from netchu.folders import images_in
+from netchu.core.errors import NetchuError
+from netchu.core.image_files import images_in
 
 SHIPPED = Path(str(files("netchu"))) / "serve" / "samples"
 

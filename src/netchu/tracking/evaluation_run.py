@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.format import interval, magnitude, megabytes, milliseconds, percent
-from netchu.metrics.edits import CLASSES
-from netchu.params import Params
-from netchu.places import CARD
+from netchu.core.formatting import interval, magnitude, megabytes, milliseconds, percent
+from netchu.core.params import Params
+from netchu.core.paths import CARD
+from netchu.evaluation.metrics.edits import CLASSES
 from netchu.tracking import store
 from netchu.tracking.runs import Run, finite, read_json, stage_seconds, tags
 from netchu.tracking.views import systems_view

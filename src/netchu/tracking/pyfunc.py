@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netchu.errors import NetchuError
-from netchu.reader import Reader
+from netchu.core.errors import NetchuError
+from netchu.inference.reader import Reader
 
 if TYPE_CHECKING:
     import pandas as pd

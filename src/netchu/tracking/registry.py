@@ -12,10 +12,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from netchu.errors import NetchuError, one_line_errors
-from netchu.evaluation.comparing import DECIDES, OVERALL, Row, System, compare, systems, worse
-from netchu.params import Params, load_params
-from netchu.places import CARD
+from netchu.core.errors import NetchuError, one_line_errors
+from netchu.core.params import Params, load_params
+from netchu.core.paths import CARD
+from netchu.evaluation.comparison import DECIDES, OVERALL, Row, System, compare, systems, worse
 from netchu.tracking import store
 from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.runs import read_json

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.errors import NetchuError
-from netchu.params import Params
-from netchu.places import CARD
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params
+from netchu.core.paths import CARD
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
 _WEIGHTS = (".safetensors", ".onnx")

@@ -35,9 +35,9 @@ import pandas as pd  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
-from netchu.compute import is_main_process  # noqa: E402
-from netchu.errors import NetchuError  # noqa: E402
-from netchu.params import Params  # noqa: E402
+from netchu.core.errors import NetchuError  # noqa: E402
+from netchu.core.params import Params  # noqa: E402
+from netchu.core.runtime import is_main_process  # noqa: E402
 from netchu.tracking.runs import Run, report_run, training_run  # noqa: E402
 
 Client = MlflowClient

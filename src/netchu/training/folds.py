@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from netchu.core.params import Params, PhaseParams
 from netchu.models.base import Recogniser
-from netchu.params import Params, PhaseParams
-from netchu.training.fitting import PhaseResult, fit, validation_lines
-from netchu.transcription import read_lines
+from netchu.models.transcription import read_lines
+from netchu.training.loop import PhaseResult, fit, validation_lines
 
 
 def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:

@@ -16,18 +16,18 @@ from typing import Any
 import pandas as pd
 import torch
 
-from netchu import code
-from netchu.checkpoint import load_model, read_card, save_model, weights_hash, write_json
-from netchu.compute import is_main_process
-from netchu.images import prepared_width
-from netchu.lines import Skipped, fingerprint, read_table, write_skipped
+from netchu.core import fingerprints
+from netchu.core.params import Params, PhaseParams, build
+from netchu.core.paths import CHECKPOINTS
+from netchu.core.runtime import is_main_process
+from netchu.core.text import ALPHABET
+from netchu.data.line_table import Skipped, fingerprint, read_table, write_skipped
+from netchu.imaging.images import prepared_width
 from netchu.models import system_class
 from netchu.models.base import Recogniser
-from netchu.params import Params, PhaseParams, build
-from netchu.places import CHECKPOINTS
-from netchu.text import ALPHABET
-from netchu.training.fitting import PhaseResult, fit, phase_preprocessing
+from netchu.models.model_folder import load_model, read_card, save_model, weights_hash, write_json
 from netchu.training.folds import best_fold
+from netchu.training.loop import PhaseResult, fit, phase_preprocessing
 
 
 def train(params: Params, system: str, stage: str) -> Path:
@@ -116,9 +116,9 @@ def _seed(*parts: object) -> int:
 
 def _key(params: Params, system: str, stage: str, card: dict[str, Any]) -> str:
     """What a checkpoint depends on, in a few letters."""
-    entry = code.PACKAGE / "models" / f"{params.network(system)}.py"
+    entry = fingerprints.PACKAGE / "models" / f"{params.network(system)}.py"
     parts = [
-        code.fingerprint([Path(__file__), entry]),
+        fingerprints.fingerprint([Path(__file__), entry]),
         params.compute, params.trainer, params.systems[system], card,
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

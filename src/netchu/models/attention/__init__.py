@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netchu.codec import Codec
+from netchu.core.codec import Codec
+from netchu.decoding.readings import Reading, joint
 from netchu.models.base import LineBatch, Recogniser
-from netchu.readings import Reading, joint
 
 
 class AttentionRecogniser(Recogniser):

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netchu.codec import Codec
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
 from netchu.decoding.greedy import greedy
-from netchu.errors import NetchuError
+from netchu.decoding.readings import Reading, joint
 from netchu.models.base import LineBatch, Recogniser
-from netchu.readings import Reading, joint
 
 
 class CTCRecogniser(Recogniser):

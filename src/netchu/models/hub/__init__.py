@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import logging
 
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 
 TINY = "tiny"
 """The checkpoint that is written on the spot instead of fetched: random weights, few of them."""

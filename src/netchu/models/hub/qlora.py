@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BitsAndBytesConfig
 
-from netchu.errors import NetchuError
+from netchu.core.errors import NetchuError
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of attention and MLP (and so of each expert) that get an adapter."""

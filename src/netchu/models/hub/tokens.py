@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netchu.text import normalise
+from netchu.core.text import normalise
 
 BROKEN = "\ufffd"
 """What a decoder writes for bytes that are no character (yet)."""

@@ -1,1 +1,0 @@
-"""Confidences that mean what they say."""

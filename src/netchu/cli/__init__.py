@@ -1,0 +1,1 @@
+"""The command line: `netchu read`, `netchu train` and the others."""

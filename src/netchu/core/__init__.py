@@ -1,0 +1,1 @@
+"""Configuration, text, files, errors: what every other package builds on."""

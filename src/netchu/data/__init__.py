@@ -1,0 +1,1 @@
+"""Lines of handwriting: sources, the line table, splits, batches."""

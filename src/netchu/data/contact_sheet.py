@@ -1,0 +1,32 @@
+"""A contact sheet: some lines of a table on one picture, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from netchu.data.line_table import Line
+from netchu.imaging.images import Grey, decode
+
+COLUMNS, ROWS = 2, 16
+CELL = (48, 620)
+"""Height and width of one line's place in pixels; longer lines are cut."""
+GAP = 6
+
+
+def contact_sheet(lines: Sequence[Line]) -> Grey:
+    """The first COLUMNS × ROWS lines, column by column, on white."""
+    height, width = CELL
+    size = ROWS * (height + GAP) + GAP, COLUMNS * (width + GAP) + GAP
+    sheet = np.full(size, 255, np.uint8)
+    for place, line in enumerate(lines[: COLUMNS * ROWS]):
+        column, row = divmod(place, ROWS)
+        top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
+        image = decode(line.image, f"line {line.id}")
+        breadth = max(1, round(image.shape[1] * height / image.shape[0]))
+        resized = cv2.resize(image, (breadth, height), interpolation=cv2.INTER_AREA)
+        shown = np.asarray(resized, np.uint8)[:, :width]
+        sheet[top : top + height, left : left + shown.shape[1]] = shown
+    return sheet

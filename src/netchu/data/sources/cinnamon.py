@@ -1,0 +1,72 @@
+"""Cinnamon AI's address lines, scanned; the writers are not known. Research data.
+
+The archive holds two folders of images, each with a JSON {file: text}: `0916_Data Samples 2` and
+`1015_Private Test` with `labels.json`, or, in the upstream copy, `Train` and `Test` with
+`labels_train.json` and `labels_test.json`. The second of the two is the official test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import Line, Skipped
+from netchu.data.sources.base import Source, fetch_file, github_archive, members, read_labels
+from netchu.data.sources.photos import photo_line
+
+SOURCE = Source(
+    name="cinnamon",
+    file="cinnamon.tar",
+    url=github_archive(
+        "hathucminh123/project-vietnamese-handwriting-ocr-",
+        "5eeede98530882c765c552d3cc9ccac53e7bfe88",
+    ),
+    licence="research data without a licence to redistribute",
+)
+PARTS = {"0916_Data Samples 2": "", "1015_Private Test": "test", "Train": "", "Test": "test"}
+"""Folder -> official split ('' leaves it to preprocessing)."""
+
+
+def fetch(folder: Path) -> None:
+    """Bring the archive into `folder`."""
+    fetch_file(SOURCE, folder)
+
+
+def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
+    """Every scanned line, in the archive's order; writer ''."""
+    if "line" not in levels:
+        return
+    archive = folder / SOURCE.file
+    texts = _labels(archive)
+    if not texts:
+        raise NetchuError(f"cinnamon: {SOURCE.file} holds no labels*.json; fetch it anew")
+    for path, content in members(archive, SOURCE):
+        part, file = Path(path).parent.name, Path(path).name
+        if part not in PARTS or Path(path).suffix not in (".jpg", ".png"):
+            continue
+        name = f"cinnamon-{_short(part)}-{Path(path).stem}"
+        if (part, file) in texts:
+            yield photo_line(name, content, texts.pop((part, file)), "", PARTS[part])
+        else:
+            yield Skipped(name, "image without a label")
+    for part, file in texts:
+        yield Skipped(f"cinnamon-{_short(part)}-{Path(file).stem}", "label without an image")
+
+
+def _short(part: str) -> str:
+    return part.split("_", 1)[0].lower()
+
+
+def _labels(archive: Path) -> dict[tuple[str, str], str]:
+    """(folder, file) -> text; the upstream labels may lie beside the folder they describe."""
+    texts: dict[tuple[str, str], str] = {}
+    for path, content in members(archive, SOURCE, ".json"):
+        stem, part = Path(path).stem, Path(path).parent.name
+        if not stem.startswith("labels"):
+            continue
+        if part not in PARTS:
+            part = stem.removeprefix("labels_").capitalize()
+        labels = read_labels(content, path, SOURCE)
+        texts |= {(part, Path(file).name): text for file, text in labels.items()}
+    return texts

@@ -1,0 +1,86 @@
+"""Any table of images and labels: the user's own lines, under the user's own licence.
+
+A CSV file with a header row `image,label` and, if the hands are known, `writer`; images lie
+relative to the table's folder. This is the `english.csv` of handwriting tutorials, too.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import LEVELS, Line, Skipped
+from netchu.data.sources.photos import photo_line
+
+NEEDED = ("image", "label")
+
+
+def fetch(folder: Path) -> None:
+    """A table of the user's own is not downloaded."""
+    raise NetchuError(
+        f"{folder}: source csv has nothing to download; take it off `sources` and name the "
+        "table, or its folder, as the dataset's input"
+    )
+
+
+def parse(
+    folder: Path, levels: Collection[str] = LEVELS, images: Path | None = None
+) -> Iterator[Line | Skipped]:
+    """The rows in their order; a label without a space is a word, another one a line.
+
+    folder: the table itself, or the folder that holds it and no other. images: the folder that
+    image paths are relative to; the table's own where none is named.
+
+    Raises:
+        NetchuError: there is no such table, it is not a CSV file in UTF-8, or a column is missing.
+    """
+    table = _find(folder)
+    for number, row in enumerate(_rows(table), start=1):
+        name = f"csv-{number:06d}"
+        level = "line" if " " in row["label"].strip() else "word"
+        if level not in levels:
+            continue
+        try:
+            content = ((images or table.parent) / row["image"]).read_bytes()
+        except (OSError, ValueError):
+            yield Skipped(name, f"image is missing: {row['image']}")
+        else:
+            yield photo_line(name, content, row["label"], row["writer"], "", level)
+
+
+def _find(folder: Path) -> Path:
+    if folder.is_file():
+        return folder
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) != 1:
+        found = ", ".join(path.name for path in tables) or "none"
+        raise NetchuError(f"{folder}: one CSV file is wanted, there is: {found}; name the file")
+    return tables[0]
+
+
+def _rows(table: Path) -> Iterator[dict[str, str]]:
+    """The cells of `image`, `label` and `writer`, stripped; '' where a row has none."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            columns = [name.strip() for name in next(reader, [])]
+            if missing := [name for name in NEEDED if name not in columns]:
+                raise NetchuError(
+                    f"{table}: column {missing[0]!r} is missing; found: "
+                    f"{', '.join(columns) or 'an empty file'}"
+                )
+            for row in reader:
+                if len(row) > len(columns):
+                    raise NetchuError(
+                        f"{table}, row {reader.line_num}: {len(row)} cells under "
+                        f"{len(columns)} columns; put labels that hold commas into quotes"
+                    )
+                cells = dict(zip(columns, map(str.strip, row), strict=False))
+                if any(cells.values()):
+                    yield {name: cells.get(name, "") for name in (*NEEDED, "writer")}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise NetchuError(
+            f"{table} is not a CSV file in UTF-8 ({error}); save it as such"
+        ) from None

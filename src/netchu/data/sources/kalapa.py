@@ -1,0 +1,66 @@
+"""Kalapa OCR 2023: photographed address lines, 27 of each writer. Research data.
+
+The archive holds `…/images/<writer>/<n>.jpg` and `…/annotations/<writer>.txt`, whose rows are
+`<writer>/<n>.jpg<TAB>text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import Line, Skipped
+from netchu.data.sources.base import Source, fetch_file, github_archive, members, read_text
+from netchu.data.sources.photos import photo_line
+
+SOURCE = Source(
+    name="kalapa",
+    file="kalapa.tar",
+    url=github_archive(
+        "HiImKing1509/Kalapa2023-Vietnamese-Handwritten-OCR",
+        "748ff0dc6d8581cbbace433a9ae2b9dbc6e22e16",
+    ),
+    licence="research data without a licence to redistribute",
+)
+
+
+def fetch(folder: Path) -> None:
+    """Bring the archive into `folder`."""
+    fetch_file(SOURCE, folder)
+
+
+def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
+    """Every photographed line, in the archive's order; the writer is the photo's folder."""
+    if "line" not in levels:
+        return
+    archive = folder / SOURCE.file
+    texts = _labels(archive)
+    if not texts:
+        raise NetchuError(f"kalapa: {SOURCE.file} holds no annotations/*.txt; fetch it anew")
+    for path, content in members(archive, SOURCE, ".jpg"):
+        parts = Path(path).parts
+        if len(parts) < 3 or parts[-3] != "images":
+            continue
+        photo = f"{parts[-2]}/{parts[-1]}"
+        name = f"kalapa-{parts[-2]}-{Path(path).stem}"
+        if photo in texts:
+            yield photo_line(name, content, texts.pop(photo), parts[-2], "")
+        else:
+            yield Skipped(name, "image without a label")
+    for photo in texts:
+        yield Skipped(
+            f"kalapa-{photo.removesuffix('.jpg').replace('/', '-')}", "label without an image"
+        )
+
+
+def _labels(archive: Path) -> dict[str, str]:
+    """'<writer>/<n>.jpg' -> text."""
+    texts: dict[str, str] = {}
+    for path, content in members(archive, SOURCE, ".txt"):
+        if Path(path).parent.name == "annotations":
+            for row in read_text(content, path, SOURCE).splitlines():
+                photo, _, text = row.partition("\t")
+                if photo.strip():
+                    texts[photo.strip()] = text
+    return texts

@@ -1,0 +1,22 @@
+"""Generated lines as a source like any other: the table that `synthesize` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from netchu.core.errors import NetchuError
+from netchu.data.line_table import LEVELS, Line, Skipped, read_skipped, read_table
+
+
+def fetch(folder: Path) -> None:
+    """Generated lines are not downloaded."""
+    raise NetchuError(f"{folder}: generated lines are made by 'dvc repro synthesize'")
+
+
+def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
+    """The lines of the wanted levels, with the splits that their fonts gave them."""
+    for row in read_table(folder).to_dict("records"):
+        if row["level"] in levels:
+            yield Line(**{str(key): value for key, value in row.items()})
+    yield from read_skipped(folder)

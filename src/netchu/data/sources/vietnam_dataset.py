@@ -1,0 +1,50 @@
+"""Streets, wards, districts and provinces of Vietnam (MIT), as lists of address tails."""
+
+from __future__ import annotations
+
+import json
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from netchu.core.text import ALPHABET, normalise
+from netchu.data.sources.base import Source, fetch_file, github_archive, members
+
+SOURCE = Source(
+    name="vietnam_dataset",
+    file="vietnam_dataset.tar.xz",
+    url=github_archive("thien0291/vietnam_dataset", "f1bb0d71e99015869768903ecef2b444ed9e3266"),
+    licence="MIT",
+)
+
+
+def fetch(folder: Path) -> None:
+    """Bring the archive into `folder`."""
+    fetch_file(SOURCE, folder)
+
+
+def texts(folder: Path) -> list[str]:
+    """Every street with a ward of its district: 'Đường X, Phường Y, Quận Z, Tỉnh'.
+
+    A ward without a street stands alone; a place outside the alphabet is left out.
+    """
+    found: list[str] = []
+    for name, content in members(folder / SOURCE.file, SOURCE):
+        path = Path(name)
+        if path.suffix == ".json" and path.parent.name == "data":
+            province = json.loads(content)
+            for district in province["district"]:
+                found += _district(district, province["name"])
+    return [text for text in map(normalise, found) if set(text) <= set(ALPHABET)]
+
+
+def _district(district: dict[str, Any], province: str) -> list[str]:
+    """Tails of one district; the shorter of streets and wards is gone through again and again."""
+    wards = [f"{ward['pre']} {ward['name']}".strip() for ward in district["ward"]]
+    streets = [f"Đường {street}" for street in district["street"]]
+    tail = f"{district['pre']} {district['name']}".strip() + f", {province}"
+    if not wards or not streets:
+        return [f"{part}, {tail}" for part in wards + streets]
+    count = max(len(wards), len(streets))
+    pairs = zip(cycle(streets), cycle(wards), range(count))
+    return [f"{street}, {ward}, {tail}" for street, ward, _ in pairs]

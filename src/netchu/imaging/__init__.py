@@ -1,0 +1,1 @@
+"""Grey images: decoding, geometry, preparation for a network, augmentation."""

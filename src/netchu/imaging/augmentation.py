@@ -1,0 +1,68 @@
+"""What training does to a photo so that the next hand is no surprise."""
+
+from __future__ import annotations
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from netchu.imaging.images import Grey
+
+
+class Augmenter:
+    """A pipeline of a given difficulty, repeatable by seed whatever the order of the lines.
+
+    difficulty: 0 gives the photo back, 1 is a shaky phone in bad light.
+    """
+
+    def __init__(self, difficulty: float) -> None:
+        self.difficulty = difficulty
+        self._pipeline = _pipeline(difficulty)
+
+    def __call__(self, image_HW: Grey, seed: int) -> Grey:
+        """A distorted copy of a grey photo; the same seed gives the same copy."""
+        if self.difficulty <= 0:
+            return image_HW
+        self._pipeline.set_random_seed(seed)
+        changed = self._pipeline(image=_stroke_width(image_HW, seed, self.difficulty))
+        return np.asarray(changed["image"], np.uint8)
+
+
+def _stroke_width(image_HW: Grey, seed: int, difficulty: float) -> Grey:
+    """Thicken or thin the pen at times (ink is dark, so eroding thickens)."""
+    draw = np.random.default_rng(seed).random()
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2, 2))
+    if draw < 0.25 * difficulty:
+        return np.asarray(cv2.erode(image_HW, kernel), np.uint8)
+    if draw < 0.4 * difficulty:
+        return np.asarray(cv2.dilate(image_HW, kernel), np.uint8)
+    return image_HW
+
+
+def _pipeline(difficulty: float) -> A.Compose:
+    d = max(difficulty, 1e-3)
+    geometry = A.Affine(
+        rotate=(-2 * d, 2 * d),
+        shear={"x": (-18 * d, 18 * d), "y": (0, 0)},
+        scale={"x": (1 - 0.15 * d, 1 + 0.15 * d), "y": (1 - 0.12 * d, 1 + 0.04 * d)},
+        translate_percent={"x": (-0.01 * d, 0.01 * d), "y": (-0.06 * d, 0.06 * d)},
+        border_mode=cv2.BORDER_REPLICATE,
+        p=0.8,
+    )
+    bend = A.OneOf(
+        [
+            A.ElasticTransform(alpha=14 * d, sigma=5, border_mode=cv2.BORDER_REPLICATE),
+            A.GridDistortion(num_steps=6, distort_limit=0.25 * d, border_mode=cv2.BORDER_REPLICATE),
+        ],
+        p=0.5 * d,
+    )
+    light = A.RandomBrightnessContrast(brightness_limit=0.2 * d, contrast_limit=0.3 * d, p=0.5)
+    camera = A.OneOf(
+        [
+            A.GaussianBlur(blur_limit=(3, 3)),
+            A.GaussNoise(std_range=(0.01, 0.01 + 0.08 * d)),
+            A.ImageCompression(quality_range=(max(20, int(90 - 60 * d)), 95)),
+        ],
+        p=0.4 * d,
+    )
+    return A.Compose([geometry, bend, light, camera])

@@ -1,0 +1,1 @@
+"""Reading photos with an exported model: NumPy, OpenCV and ONNX Runtime, no torch."""

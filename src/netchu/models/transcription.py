@@ -1,0 +1,36 @@
+"""Reading all lines of a table with a recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from netchu.data.batches import frame_batches
+from netchu.decoding.readings import Reading
+from netchu.models.base import LineBatch, Recogniser
+
+Transcribe = Callable[[LineBatch], list[Reading]]
+
+
+def read_lines(
+    recogniser: Recogniser,
+    lines: pd.DataFrame,
+    batch_size: int,
+    transcribe: Transcribe | None = None,
+    advance: Callable[[int], object] = lambda lines: None,
+) -> list[Reading]:
+    """The readings of a line table's rows, in their order.
+
+    transcribe: a way to read of the recogniser's (`variants`), else its usual one. advance: hears
+    of each batch how many lines were read.
+    """
+    recogniser.eval()
+    transcribe = transcribe or recogniser.transcribe
+    batches = frame_batches(lines, recogniser.preprocessing, batch_size)
+    assert batches.batch_sampler is not None
+    readings: dict[int, Reading] = {}
+    for rows, batch in zip(batches.batch_sampler, batches, strict=True):
+        readings |= zip(rows, transcribe(batch.to(recogniser.device)), strict=True)
+        advance(len(rows))
+    return [readings[row] for row in range(len(lines))]
