@@ -36,7 +36,7 @@ from netchu.synthesis.datasets import Kind, open_studio
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / ".bench"
 FONTS = Path("data/bench/raw/fonts")
-COMMON = {"count": 1_000_000, "words": [3, 8], "height": 64, "difficulty": 0.5}
+COMMON = {"count": 1_000_000, "words": [3, 8], "height": 64, "distortion": 0.5}
 HOW = Preprocessing("grey", 48)
 ROUNDS = 5
 LINES = 200
@@ -166,7 +166,7 @@ def _load(frame: pd.DataFrame, seed: int) -> Iterator[str]:
     """The ids of lines as training loads them: decoded, augmented, prepared, stacked."""
     module = LineDataModule(
         frame, plan_items(frame, 0.0, 0), frame, HOW, batch_size=16, steps_per_epoch=20, epochs=1,
-        difficulty=(0.5, 0.5), seed=seed,
+        distortion=(0.5, 0.5), seed=seed,
     )  # fmt: skip
     for batch in module.train_dataloader():
         yield from batch.ids

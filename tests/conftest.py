@@ -5,26 +5,18 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
-import dataclasses
-
-import pandas as pd
 import pytest
+import small_project
 import torch
 
-import small_project
-
 torch.set_num_threads(1)
-
-
-def as_table(lines):
-    """Lines as `read_table` gives them."""
-    return pd.DataFrame([dataclasses.asdict(line) for line in lines])
 
 
 @pytest.fixture
 def drawn():
     """A table of 16 train and 6 val lines by two hands, words and lines."""
-    return as_table(small_project.drawn_lines("train", 16) + small_project.drawn_lines("val", 6))
+    lines = small_project.drawn_lines("train", 16) + small_project.drawn_lines("val", 6)
+    return small_project.as_table(lines)
 
 
 @pytest.fixture

@@ -4,19 +4,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_project import MODEL, params, picture
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams, build
 from netchu.core.text import ALPHABET
 from netchu.decoding.readings import Reading
 from netchu.imaging.images import Preprocessing, prepare
-from netchu.models import SYSTEMS
+from netchu.models import NETWORKS
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import LineBatch
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.phases import fresh
-from small_project import MODEL, params, picture
 
 TINY = {
     "netchu_small": MODEL,
@@ -35,7 +35,7 @@ TINY = {
                      "gradient_checkpointing": False},
 }  # fmt: skip
 TEXTS = ("Thị xã", "đường Láng", "quý hoà")
-every_system = pytest.mark.parametrize("system", SYSTEMS)
+every_system = pytest.mark.parametrize("system", NETWORKS)
 
 
 def made(system, seed=7, **changes):
@@ -114,8 +114,8 @@ def test_the_seed_decides_the_first_weights(system, tmp_path):
 def test_what_cannot_be_taught_is_said(system):
     recogniser = made(system)
     width = int(batch_for(recogniser).widths_B[0])
-    assert recogniser.misfit(TEXTS[0], width) == ""
-    reason = recogniser.misfit("a" * 5000, width)
+    assert recogniser.rejection_reason(TEXTS[0], width) == ""
+    reason = recogniser.rejection_reason("a" * 5000, width)
     assert reason.startswith("too ")
     assert "\n" not in reason
 
@@ -145,10 +145,10 @@ def test_ctc_needs_a_step_for_each_letter_and_one_more_between_equal_ones(system
     images = torch.zeros(1, 1, recogniser.preprocessing.height, width)
     steps = recogniser.eval()(images).shape[1]
     assert steps == recogniser.time_steps(width)
-    assert recogniser.misfit("ab" * steps, width)
-    assert recogniser.misfit(("ab" * steps)[:steps], width) == ""
+    assert recogniser.rejection_reason("ab" * steps, width)
+    assert recogniser.rejection_reason(("ab" * steps)[:steps], width) == ""
     equal = "a" * (steps // 2 + 1)
-    assert bool(recogniser.misfit(equal, width)) == (2 * len(equal) - 1 > steps)
+    assert bool(recogniser.rejection_reason(equal, width)) == (2 * len(equal) - 1 > steps)
     batch = batch_for(recogniser, ("a" * 200,))
     with pytest.raises(NetchuError, match=r"line line 0: too short for CTC.*drop it or widen"):
         recogniser.loss(batch)
@@ -157,8 +157,11 @@ def test_ctc_needs_a_step_for_each_letter_and_one_more_between_equal_ones(system
 def test_attention_counts_characters():
     recogniser = made("effnet_seq2seq")
     assert isinstance(recogniser, AttentionRecogniser)
-    assert recogniser.misfit("a" * 24, 100) == ""
-    assert recogniser.misfit("a" * 25, 100) == "too long: 25 characters for a max_length of 24"
+    assert recogniser.rejection_reason("a" * 24, 100) == ""
+    assert (
+        recogniser.rejection_reason("a" * 25, 100)
+        == "too long: 25 characters for a max_length of 24"
+    )
 
 
 @pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual", "effnet_seq2seq"])

@@ -1,10 +1,10 @@
 """Seed 1's network: VGG16's own size, no weights without a hub, and the frozen phase."""
 
 import pytest
-import torch
-
 import small_project
-from conftest import as_table
+import torch
+from small_project import as_table
+
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams, build
 from netchu.core.text import ALPHABET

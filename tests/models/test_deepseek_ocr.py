@@ -19,7 +19,7 @@ from transformers.quantizers.auto import AutoHfQuantizer
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.data.line_table import fingerprint
-from netchu.models import system_class
+from netchu.models import network_class
 from netchu.models.base import LineBatch
 from netchu.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 from netchu.models.hub import TINY_NOTE
@@ -64,7 +64,7 @@ def trained(recogniser, batch, steps):
 
 
 def test_it_is_found_by_name_and_says_that_it_is_tiny():
-    assert system_class("deepseek_ocr") is DeepSeekOCR
+    assert network_class("deepseek_ocr") is DeepSeekOCR
     assert made().hub_note == TINY_NOTE
 
 
@@ -249,8 +249,8 @@ def test_a_checkpoint_of_lightning_holds_the_adapter_alone():
 
 def test_a_text_longer_than_the_cap_is_a_misfit():
     recogniser = made()
-    assert recogniser.misfit("a" * 23, 200) == ""
-    assert "25 tokens for a max_new_tokens of 24" in recogniser.misfit("a" * 24, 200)
+    assert recogniser.rejection_reason("a" * 23, 200) == ""
+    assert "25 tokens for a max_new_tokens of 24" in recogniser.rejection_reason("a" * 24, 200)
 
 
 def test_letters_of_several_tokens_have_their_product():

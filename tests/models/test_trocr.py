@@ -7,7 +7,7 @@ from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.data.line_table import fingerprint
-from netchu.models import system_class
+from netchu.models import network_class
 from netchu.models.base import LineBatch
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import SPECIALS, char_tokenizer
@@ -46,7 +46,7 @@ def test_every_letter_of_the_alphabet_has_one_token_and_comes_back(tmp_path):
 
 
 def test_it_is_found_by_name_and_says_that_it_is_tiny():
-    assert system_class("trocr") is TrOCR
+    assert network_class("trocr") is TrOCR
     assert made().hub_note == TINY_NOTE
 
 
@@ -77,8 +77,8 @@ def test_labels_end_with_the_end_token_and_ignore_padding():
 def test_max_length_comes_from_the_texts_unless_it_is_given():
     assert made().max_length == 14
     assert made(TrOCRSettings("tiny", 64, 1, max_length=40)).max_length == 40
-    assert made().misfit("a" * 14, 64) == ""
-    assert "15 characters for a max_length of 14" in made().misfit("a" * 15, 64)
+    assert made().rejection_reason("a" * 14, 64) == ""
+    assert "15 characters for a max_length of 14" in made().rejection_reason("a" * 15, 64)
 
 
 def test_it_memorises_a_batch_and_reads_the_same_after_save_and_load(tmp_path):

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_project import MODEL, as_table, drawn_lines, params
 
-from conftest import as_table
 from netchu.core.errors import NetchuError
 from netchu.core.fingerprints import PACKAGE
 from netchu.inference.exported_model import ExportedModel
@@ -19,7 +19,6 @@ from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.release import export as exporting
 from netchu.release.export import compare, export, rounded
 from netchu.training.phases import fresh
-from small_project import MODEL, drawn_lines, params
 
 
 def made(system="netchu_small", model=MODEL, seed=7):

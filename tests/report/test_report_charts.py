@@ -2,11 +2,11 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+import small_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-import small_report
 from netchu.report import tradeoffs
 from netchu.report.bars import CLASSES
 from netchu.report.charts import charts
@@ -21,7 +21,7 @@ def drawn(tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("charts"))
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.0, crnn_vgg=0.6)
-        small_report.write_peer(project, "tesseract", small_report.predictions(0.3, 5))
+        small_report.write_baseline(project, "tesseract", small_report.predictions(0.3, 5))
         findings = gather(project, small_report.MODELS)
         return findings, charts(findings)
 

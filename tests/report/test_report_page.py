@@ -2,10 +2,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import small_report
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import small_report
 from netchu.data.line_table import Skipped, write_skipped
 from netchu.report.gallery import build_gallery, mark_edits
 from netchu.report.gather import gather
@@ -47,8 +47,8 @@ def project(tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("page"))
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.2, crnn_vgg=0.6)
-        small_report.write_peer(project, "tesseract", small_report.predictions(0.7))
-        small_report.write_peer(project, "kraken", None)
+        small_report.write_baseline(project, "tesseract", small_report.predictions(0.7))
+        small_report.write_baseline(project, "kraken", None)
         yield project
 
 
@@ -73,9 +73,9 @@ def test_cells_are_sorted_by_their_numbers(project):
     assert str(cer) in orders and "netchu_small" in orders
 
 
-def test_peers_and_missing_systems_are_told(project):
+def test_baselines_and_missing_systems_are_told(project):
     text = "".join(Structure(page(project)).text)
-    assert "tesseract, peer" in text and "kraken is not installed" in text
+    assert "tesseract, baseline" in text and "kraken is not installed" in text
     assert "not run" in text and "not measured" in text
 
 

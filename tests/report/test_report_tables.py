@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-
 import small_report
+import yaml
 from compositions import ROOT
+
 from netchu.core.formatting import (
     UNKNOWN,
     duration,
@@ -30,13 +30,13 @@ from netchu.report.tables import Cell
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
-    """Two systems and two peers."""
+    """Two systems and two baselines."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("tables"))
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.1, crnn_vgg=0.6)
-        small_report.write_peer(project, "tesseract", small_report.predictions(0.3, 5))
-        small_report.write_peer(project, "kraken", None)
+        small_report.write_baseline(project, "tesseract", small_report.predictions(0.3, 5))
+        small_report.write_baseline(project, "kraken", None)
         yield gather(project, small_report.MODELS)
 
 
@@ -44,7 +44,7 @@ def test_the_leaderboard_goes_by_cer_and_ends_with_what_has_none(findings):
     table = leaderboard.rows(findings)
     assert [row.system for row in table] == [
         "netchu_small", "tesseract", "crnn_vgg", "kraken", "trocr"]  # fmt: skip
-    assert [row.texts[0] for row in table][1] == "tesseract, peer *"
+    assert [row.texts[0] for row in table][1] == "tesseract, baseline *"
     assert all(len(row.cells) == len(leaderboard.HEADINGS) for row in table)
     assert table[3].texts[1] == "not measured" and "kraken is not installed" in table[3].note
     assert table[4].texts[1] == "not run"
@@ -59,8 +59,8 @@ def test_the_same_table_as_markdown_and_json(findings):
     assert [row["system"] for row in found["systems"]] == ["netchu_small", "crnn_vgg"]
     assert found["systems"][0]["cer"] == findings.results[0].cer
     assert found["systems"][1]["published"]["on"] == "Cinnamon address lines"
-    peers = {row["system"]: row["cer"] for row in found["peers"]}
-    assert peers["kraken"] is None and peers["tesseract"] > 0
+    baselines = {row["system"]: row["cer"] for row in found["baselines"]}
+    assert baselines["kraken"] is None and baselines["tesseract"] > 0
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
 
@@ -76,7 +76,7 @@ def test_a_system_that_read_other_lines_is_marked(findings):
     assert differences["crnn_vgg"] == Cell("other lines", None)
 
 
-def test_peers_stand_among_the_systems_where_lines_count(findings):
+def test_baselines_stand_among_the_systems_where_lines_count(findings):
     order = [result.system for result in findings.measured]
     assert set(order) == {"netchu_small", "crnn_vgg", "tesseract"}
     assert [row[0].text for row in sections.levels(findings).body] == order
@@ -89,7 +89,7 @@ def test_large_numbers_are_shortened():
 
 
 def test_the_difference_of_neighbours_is_that_of_their_rates(findings):
-    (row,) = sections.differences(replace(findings, peers=[])).body
+    (row,) = sections.differences(replace(findings, baselines=[])).body
     better, worse = findings.results
     assert [cell.text for cell in row[:2]] == [better.system, worse.system]
     assert row[2].order == pytest.approx(better.cer - worse.cer, abs=1e-6)
@@ -100,7 +100,7 @@ def test_a_level_that_was_not_read_is_unknown_and_never_zero(findings):
     second = findings.results[1]
     datasets = {"drawn": {"line": second.metrics["datasets"]["drawn"]["line"]}}
     changed = replace(second, metrics=second.metrics | {"datasets": datasets})
-    table = sections.levels(replace(findings, results=[findings.results[0], changed], peers=[]))
+    table = sections.levels(replace(findings, results=[findings.results[0], changed], baselines=[]))
     assert table.head == ("system", "drawn, word", "drawn, line")
     assert table.body[1][1] == Cell(UNKNOWN, None) and table.body[1][2].order > 0
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import cv2
 import pytest
-
 import small_project
 import small_report
+
 from netchu.core.errors import NetchuError
 from netchu.report import build_report
 
@@ -17,13 +17,13 @@ PLOTS = ["costs", "errors", "learning", "lengths", "reject", "reliability", "ton
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Two systems evaluated, one not, two peers of which one has no rates; built into first/."""
+    """Two systems evaluated, one not, two baselines of which one has no rates; built into first/."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("reported"))
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.1, crnn_vgg=0.5)
-        small_report.write_peer(project, "tesseract", small_report.predictions(0.7))
-        small_report.write_peer(project, "kraken", None)
+        small_report.write_baseline(project, "tesseract", small_report.predictions(0.7))
+        small_report.write_baseline(project, "kraken", None)
         build_report(project, small_report.MODELS, Path("first"))
         yield project
 
@@ -52,7 +52,10 @@ def test_metrics_hold_no_clock_and_what_the_paired_test_needs(project):
     assert found["systems"]["crnn_vgg"]["overall"]["sums"]["edits"]
     assert found["seed"] == 7 and found["not_run"] == ["trocr"]
     assert "latency" not in text and "seconds" not in text
-    assert "overall" in found["peers"]["tesseract"] and "overall" not in found["peers"]["kraken"]
+    assert (
+        "overall" in found["baselines"]["tesseract"]
+        and "overall" not in found["baselines"]["kraken"]
+    )
     assert found["skipped"]["datasets"] == {"drawn": {"empty label": 1}}
 
 

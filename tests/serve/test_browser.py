@@ -8,12 +8,12 @@ import signal
 import cv2
 import numpy as np
 import pytest
+from server_process import serving
 
 from netchu import Reader
 from netchu.imaging.images import encode
 from netchu.inference.exported_model import SHIPPED
 from netchu.serve import samples
-from serve.server_process import serving
 
 CHROMIUM = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")

@@ -13,12 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from server_process import serving
 
 from netchu.data.line_table import Skipped
 from netchu.data.sources.csv import parse
 from netchu.imaging.images import encode
 from netchu.serve.samples import SHIPPED
-from serve.server_process import serving
 
 pytestmark = pytest.mark.slow
 

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import small_project
 import torch
 from safetensors.torch import load_file
+from small_project import PHASE, drawn_lines
 
-import small_project
 from netchu.data.line_table import write_table
 from netchu.models.model_folder import read_card, weights_hash
 from netchu.training.phases import train
-from small_project import PHASE, drawn_lines
 
-TESTS = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
+TESTS = [str(Path(__file__).parent), str(Path(small_project.__file__).parent)]
 MODEL = {"height": 32, "width": 0.25, "batch_norm": False, "weights": "none", "hidden": 16,
          "layers": 1}  # fmt: skip
 LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "learning_rate": 1e-3}

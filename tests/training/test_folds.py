@@ -1,11 +1,11 @@
 from collections import Counter
 
 import pandas as pd
+import small_project
 from hypothesis import given
 from hypothesis import strategies as st
+from small_project import as_table
 
-import small_project
-from conftest import as_table
 from netchu.core.params import PhaseParams, build
 from netchu.training import folds
 from netchu.training.loop import fit

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
-
 import small_project
-from conftest import as_table
+import torch
+from small_project import MODEL, PHASE, as_table, drawn_lines
+
 from netchu.core.errors import NetchuError
 from netchu.core.paths import CHECKPOINTS
 from netchu.data.line_table import fingerprint, read_skipped, write_table
@@ -22,10 +22,9 @@ from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.netchu_small import NetchuSmall
 from netchu.training import loop
 from netchu.training.phases import fresh, train
-from small_project import MODEL, PHASE, drawn_lines
 
 LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4}
-TESTS = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
+TESTS = [str(Path(__file__).parent), str(Path(small_project.__file__).parent)]
 
 
 def settings(seed=7, **phase):
@@ -119,26 +118,28 @@ def die_in_epoch_1(monkeypatch, count):
     monkeypatch.setattr(NetchuSmall, "training_step", dying)
 
 
-@pytest.mark.parametrize("average", [0.0, 0.5])
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, average):
-    whole = trained(tmp_path / "whole", monkeypatch, average=average)
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, decay):
+    whole = trained(tmp_path / "whole", monkeypatch, ema_decay=decay)
     steps = []
     with monkeypatch.context() as patch:
         die_in_epoch_1(patch, steps)
         with pytest.raises(RuntimeError, match="power"):
-            trained(tmp_path / "halves", monkeypatch, average=average)
+            trained(tmp_path / "halves", monkeypatch, ema_decay=decay)
         assert not list((tmp_path / "halves" / "models").rglob("*.json"))
         assert len(steps) == 5
         steps.append("restart")
-        halves = trained(tmp_path / "halves", monkeypatch, average=average)
+        halves = trained(tmp_path / "halves", monkeypatch, ema_decay=decay)
     assert steps[6:] == [(1, 0), (1, 1), (1, 2)]
     assert fingerprint(whole) == fingerprint(halves)
 
 
 def test_the_running_mean_is_what_is_kept(tmp_path, monkeypatch):
     plain = load_model(trained(tmp_path / "plain", monkeypatch, epochs=1)).state_dict()
-    first = load_model(trained(tmp_path / "first", monkeypatch, epochs=1, average=1.0)).state_dict()
-    mean = load_model(trained(tmp_path / "mean", monkeypatch, epochs=1, average=0.5)).state_dict()
+    first = load_model(
+        trained(tmp_path / "first", monkeypatch, epochs=1, ema_decay=1.0)
+    ).state_dict()
+    mean = load_model(trained(tmp_path / "mean", monkeypatch, epochs=1, ema_decay=0.5)).state_dict()
     # The mean begins with the weights after the first step; keeping all of it, it stays there.
     assert not torch.equal(mean["head.weight"], plain["head.weight"])
     assert not torch.equal(first["head.weight"], plain["head.weight"])

@@ -13,7 +13,7 @@ import typer
 
 from netchu.cli.audit import audit
 from netchu.cli.compare import evaluate
-from netchu.cli.exits import doorway, exit_on_closed_pipe
+from netchu.cli.exits import exit_codes, exit_on_closed_pipe
 from netchu.cli.serve import serve
 from netchu.cli.train import train
 from netchu.core.errors import NetchuError
@@ -112,7 +112,7 @@ def read(
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude one another; choose one")
     exit_on_closed_pipe()
-    with doorway():
+    with exit_codes():
         failed: list[NetchuError] = []
         images = [image for path in paths for image in _images(path, failed)]
         wanted = len(images) + len(failed)

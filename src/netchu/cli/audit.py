@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netchu.cli.exits import doorway, exit_on_closed_pipe
+from netchu.cli.exits import exit_codes, exit_on_closed_pipe
 from netchu.core.errors import NetchuError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def audit(
       2  nothing is written: something was missing or wrong
     """
     exit_on_closed_pipe()
-    with doorway():
+    with exit_codes():
         try:
             found, written = _audit(systems or [], out, sheet=sheet)
         except ModuleNotFoundError as missing:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from netchu.cli.exits import doorway, exit_on_closed_pipe
+from netchu.cli.exits import exit_codes, exit_on_closed_pipe
 from netchu.core.errors import NetchuError
 from netchu.evaluation.comparison import Row, System, compare, pairs, unshared, worse
 
@@ -24,7 +24,7 @@ def evaluate(
             "--compare",
             metavar="A B",
             help="Each a metrics.json or its folder (with :SYSTEM one of a report's systems or "
-            "peers), or a system of params.yaml. Two reports: every system with that of its name.",
+            "baselines), or a system of params.yaml. Two reports: every system with that of its name.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -52,7 +52,7 @@ def evaluate(
       2  they cannot be compared, or the command was wrong
     """
     exit_on_closed_pipe()
-    with doorway():
+    with exit_codes():
         found = _compare(*compared)
     failed = any(worse(rows) for _, _, rows in found)
     if as_json:

@@ -11,7 +11,7 @@ from netchu.core.errors import one_line_errors
 
 
 @contextmanager
-def doorway() -> Iterator[None]:
+def exit_codes() -> Iterator[None]:
     """An error is one line and exit code 2, Ctrl-C one line and 130."""
     with one_line_errors():
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netchu.cli.exits import doorway
+from netchu.cli.exits import exit_codes
 from netchu.core.errors import NetchuError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def train(
       0  the new model is written
       2  nothing is written: training did not help, or something was wrong
     """
-    with doorway():
+    with exit_codes():
         out = out or Path(f"{table.stem}-model")
         _tell(_adapt(table, out, images=images, model=model, minutes=minutes), out)
 

@@ -59,7 +59,7 @@ class SyntheticParams(Strict):
     and most words of a line. fonts: the families by split (each family is a writer). datasets:
     whose training lines lend their strokes or are copied. papers: datasets whose training photos
     lend their paper; without them it is drawn. corpus: the folder that the text needs ('' for
-    none). difficulty: 0 clean … 1 as bad as a phone photo. shares: of the splits.
+    none). distortion: 0 clean … 1 as bad as a phone photo. shares: of the splits.
     """
 
     count: int
@@ -71,7 +71,7 @@ class SyntheticParams(Strict):
     papers: tuple[str, ...] = ()
     corpus: str = ""
     height: int = 64
-    difficulty: float = 0.5
+    distortion: float = 0.5
     shares: dict[str, float] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
@@ -112,12 +112,12 @@ class PhaseParams(Strict):
     """One run of the optimiser; a stage is a list of them.
 
     datasets: one that is named twice is shown twice as often. epochs × steps_per_epoch batches are
-    drawn, whatever the number of lines; a checkpoint is written after every epoch. difficulty:
+    drawn, whatever the number of lines; a checkpoint is written after every epoch. augmentation_strength:
     augmentation at the first and at the last epoch (the curriculum), 0 is none. freeze: the part of
     the network that is not trained ('' for none).
     patience: epochs without a better validation CER before training stops; 0 never stops.
     height: pixels of the lines in this phase, where the network reads at any; 0 is its own height.
-    average: what is validated and kept is a running mean of the weights, of which each step keeps
+    ema_decay: what is validated and kept is a running mean of the weights, of which each step keeps
     this share (0.999, say); 0 keeps the weights themselves.
     folds: K of K-fold training; 1 trains once on the train split.
     """
@@ -132,13 +132,13 @@ class PhaseParams(Strict):
     schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "onecycle"
     warmup: float = 0.1
     clip: float = 5.0
-    difficulty: tuple[float, float] = (0.5, 0.5)
+    augmentation_strength: tuple[float, float] = (0.5, 0.5)
     levels: tuple[str, ...] = ("word", "line", "paragraph")
-    joined: float = 0.0
+    concat_prob: float = 0.0
     freeze: str = ""
     patience: int = 0
     height: int = 0
-    average: float = 0.0
+    ema_decay: float = 0.0
     folds: int = 1
     val_lines: int = 256
 
@@ -193,7 +193,7 @@ class Params(Strict):
     """All of params.yaml.
 
     exports: systems that are written to be read without torch; their networks end in CTC.
-    peers: what stands beside the systems in the table, each with its own keys (`peers/`).
+    baselines: what stands beside the systems in the table, each with its own keys (`baselines/`).
     """
 
     profile: str
@@ -206,7 +206,7 @@ class Params(Strict):
     systems: dict[str, SystemParams]
     evaluate: EvaluateParams
     exports: tuple[str, ...] = ()
-    peers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
     report: ReportParams = ReportParams()
     synthesis: SynthesisParams = SynthesisParams()
 

@@ -86,20 +86,20 @@ def join(photos: Sequence[Grey]) -> Grey:
     return np.concatenate(row[:-1], axis=1)
 
 
-def plan_items(lines: pd.DataFrame, joined: float, seed: int) -> list[Item]:
-    """Each line once; beside them, for a share `joined` of the words, two or three in a row.
+def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> list[Item]:
+    """Each line once; beside them, for a share `concat_prob` of the words, two or three in a row.
 
     Words are joined with words of the same writer and height, so that a hand stays one hand.
     """
     items: list[Item] = [(row,) for row in range(len(lines))]
-    if joined <= 0:
+    if concat_prob <= 0:
         return items
     rng = np.random.default_rng(seed)
     place = pd.Series(range(len(lines)), index=lines.index)
     words = lines[lines["level"] == "word"]
     for _, group in place[words.index].groupby(words["writer"], sort=True):
         rows = rng.permutation(group.to_numpy())
-        at, end = 0, round(len(rows) * joined)
+        at, end = 0, round(len(rows) * concat_prob)
         while at < end:
             size = int(rng.integers(2, 4))
             if len(taken := rows[at : at + size]) > 1:
@@ -209,7 +209,7 @@ class LineDataModule(L.LightningDataModule):
 
     Everything drawn depends on (seed, epoch) alone, so a run that was killed goes on as if it had
     not been, whatever the number of `workers` (processes that load beside the training).
-    `difficulty` is augmentation at the first and the last of `epochs`.
+    `augmentation_strength` is augmentation at the first and the last of `epochs`.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class LineDataModule(L.LightningDataModule):
         batch_size: int,
         steps_per_epoch: int,
         epochs: int,
-        difficulty: tuple[float, float],
+        augmentation_strength: tuple[float, float],
         seed: int,
         workers: int = 0,
     ) -> None:
@@ -230,12 +230,12 @@ class LineDataModule(L.LightningDataModule):
         self.train, self.items, self.val = train, items, val
         self.preprocessing = preprocessing
         self.batch_size, self.steps, self.epochs = batch_size, steps_per_epoch, epochs
-        self.difficulty, self.seed, self.workers = difficulty, seed, workers
+        self.augmentation_strength, self.seed, self.workers = augmentation_strength, seed, workers
         self.widths = item_widths(train, items, preprocessing)
 
     def difficulty_at(self, epoch: int) -> float:
-        """The curriculum: a straight line from the first epoch's difficulty to the last's."""
-        first, last = self.difficulty
+        """The curriculum: a straight line from the first epoch's augmentation_strength to the last's."""
+        first, last = self.augmentation_strength
         return first + (last - first) * min(1.0, epoch / max(1, self.epochs - 1))
 
     def train_dataloader(self) -> Batches:

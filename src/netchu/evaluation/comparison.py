@@ -154,7 +154,7 @@ def systems(operand: str) -> dict[str, System]:
     """The systems that `operand` names, by name.
 
     operand: a `metrics.json` or its folder, of an evaluation or of a report with several systems;
-    with `:SYSTEM` behind it one of these, or one of the report's peers; or a system of params.yaml
+    with `:SYSTEM` behind it one of these, or one of the report's baselines; or a system of params.yaml
     that has been evaluated.
 
     Raises:
@@ -175,12 +175,12 @@ def systems(operand: str) -> dict[str, System]:
     return _read(Path("models") / params.profile / operand / "evaluation")
 
 
-def _read(path: Path, peer: str = "") -> dict[str, System]:
-    """The systems of a file; of a report's peers only the one that is asked for."""
+def _read(path: Path, baseline: str = "") -> dict[str, System]:
+    """The systems of a file; of a report's baselines only the one that is asked for."""
     content = read_figures(path)
     contents = content.get("systems", {content.get("system", ""): content})
-    if peer in content.get("peers", {}):
-        contents = {peer: content["peers"][peer]}
+    if baseline in content.get("baselines", {}):
+        contents = {baseline: content["baselines"][baseline]}
     if not isinstance(contents, dict) or not contents or "" in contents:
         raise NetchuError(f"{path} holds no evaluated system; name an evaluation or a report")
     return {

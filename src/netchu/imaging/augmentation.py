@@ -10,37 +10,37 @@ from netchu.imaging.images import Grey
 
 
 class Augmenter:
-    """A pipeline of a given difficulty, repeatable by seed whatever the order of the lines.
+    """A pipeline of a given strength, repeatable by seed whatever the order of the lines.
 
-    difficulty: 0 gives the photo back, 1 is a shaky phone in bad light.
+    strength: 0 gives the photo back, 1 is a shaky phone in bad light.
     """
 
-    def __init__(self, difficulty: float) -> None:
-        self.difficulty = difficulty
-        self._pipeline = _pipeline(difficulty)
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+        self._pipeline = _pipeline(strength)
 
     def __call__(self, image_HW: Grey, seed: int) -> Grey:
         """A distorted copy of a grey photo; the same seed gives the same copy."""
-        if self.difficulty <= 0:
+        if self.strength <= 0:
             return image_HW
         self._pipeline.set_random_seed(seed)
-        changed = self._pipeline(image=_stroke_width(image_HW, seed, self.difficulty))
+        changed = self._pipeline(image=_stroke_width(image_HW, seed, self.strength))
         return np.asarray(changed["image"], np.uint8)
 
 
-def _stroke_width(image_HW: Grey, seed: int, difficulty: float) -> Grey:
+def _stroke_width(image_HW: Grey, seed: int, strength: float) -> Grey:
     """Thicken or thin the pen at times (ink is dark, so eroding thickens)."""
     draw = np.random.default_rng(seed).random()
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2, 2))
-    if draw < 0.25 * difficulty:
+    if draw < 0.25 * strength:
         return np.asarray(cv2.erode(image_HW, kernel), np.uint8)
-    if draw < 0.4 * difficulty:
+    if draw < 0.4 * strength:
         return np.asarray(cv2.dilate(image_HW, kernel), np.uint8)
     return image_HW
 
 
-def _pipeline(difficulty: float) -> A.Compose:
-    d = max(difficulty, 1e-3)
+def _pipeline(strength: float) -> A.Compose:
+    d = max(strength, 1e-3)
     geometry = A.Affine(
         rotate=(-2 * d, 2 * d),
         shear={"x": (-18 * d, 18 * d), "y": (0, 0)},

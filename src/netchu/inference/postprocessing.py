@@ -65,7 +65,7 @@ def photo_reading(lines: Sequence[LineReading], shape_HW: tuple[int, ...]) -> Ph
     )
 
 
-def sureness(reading: PhotoReading) -> float:
+def mean_confidence(reading: PhotoReading) -> float:
     """Geometric mean of the characters' probabilities, 0 where there is none."""
     sure = [character.confidence for line in reading.lines for character in line.characters]
     logs = [log(max(probability, 1e-9)) for probability in sure]

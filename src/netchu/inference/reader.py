@@ -15,7 +15,13 @@ from netchu.decoding.readings import LineReading, PhotoReading
 from netchu.imaging.images import Grey, prepare, prepared_width
 from netchu.imaging.photos import Source, read_photo
 from netchu.inference.exported_model import SHIPPED, ExportedModel, decoder
-from netchu.inference.postprocessing import Box, line_reading, photo_reading, sureness, turned_back
+from netchu.inference.postprocessing import (
+    Box,
+    line_reading,
+    mean_confidence,
+    photo_reading,
+    turned_back,
+)
 from netchu.inference.segmentation import cut, find_lines
 
 LONGEST_LINE = 32_768
@@ -28,7 +34,7 @@ HELD_PIXELS = 2**26
 """Pixels of photos that wait until their lines are read together."""
 
 DOUBTFUL = 0.85
-"""Below this sureness a photo is read upside down as well, and the surer reading taken.
+"""Below this mean_confidence a photo is read upside down as well, and the surer reading taken.
 
 Of 180 validation lines and 12 paragraphs turned upside down none reached it; the surer reading was
 the upright one of all but one. So what a higher value costs is time alone.
@@ -116,11 +122,11 @@ class Reader:
 
     def _upright(self, page: _Page, reading: PhotoReading, batch: int) -> PhotoReading:
         """The reading, or that of the page upside down where it is surer."""
-        if not page.lines or sureness(reading) >= DOUBTFUL:
+        if not page.lines or mean_confidence(reading) >= DOUBTFUL:
             return reading
         turned_HW = np.ascontiguousarray(page.photo_HW[::-1, ::-1])
         (other,) = self._transcribe([_cut_up(turned_HW)], batch)
-        if sureness(other) <= sureness(reading):
+        if mean_confidence(other) <= mean_confidence(reading):
             return reading
         return turned_back(other)
 

@@ -13,7 +13,7 @@ from netchu.core.errors import NetchuError
 if TYPE_CHECKING:
     from netchu.models.base import Recogniser
 
-SYSTEMS: dict[str, str] = {
+NETWORKS: dict[str, str] = {
     "netchu_small": "NetchuSmall",
     "crnn_vgg": "CrnnVgg",
     "crnn_residual": "CrnnResidual",
@@ -24,9 +24,9 @@ SYSTEMS: dict[str, str] = {
 """System -> class in the module of the same name."""
 
 
-def system_class(name: str) -> type[Recogniser]:
+def network_class(name: str) -> type[Recogniser]:
     """The class of a system; an unknown name is an error that lists the known ones."""
-    if name not in SYSTEMS:
-        raise NetchuError(f"unknown system {name!r}; there are: {', '.join(SYSTEMS)}")
-    found: type[Recogniser] = getattr(import_module(f"netchu.models.{name}"), SYSTEMS[name])
+    if name not in NETWORKS:
+        raise NetchuError(f"unknown system {name!r}; there are: {', '.join(NETWORKS)}")
+    found: type[Recogniser] = getattr(import_module(f"netchu.models.{name}"), NETWORKS[name])
     return found

@@ -82,7 +82,7 @@ class Recogniser(L.LightningModule, ABC):
         """Read a batch; one reading for each image, in order."""
 
     @abstractmethod
-    def misfit(self, text: str, width: int) -> str:
+    def rejection_reason(self, text: str, width: int) -> str:
         """Why a line of prepared `width` cannot teach `text` to this network; '' if it can."""
 
     def part(self, name: str) -> nn.Module:
@@ -105,13 +105,13 @@ class Recogniser(L.LightningModule, ABC):
         """A recogniser with the weights that `save` wrote."""
         from safetensors.torch import load_file
 
-        recogniser = cls(cls.offline(config), alphabet)
+        recogniser = cls(cls.without_pretrained(config), alphabet)
         recogniser.load_state_dict(load_file(folder / "model.safetensors"))
         recogniser.config = config
         return recogniser
 
     @classmethod
-    def offline(cls, config: Any) -> Any:
+    def without_pretrained(cls, config: Any) -> Any:
         """`config` without what would fetch first weights: `load` overwrites them anyway."""
         return config
 
@@ -119,7 +119,7 @@ class Recogniser(L.LightningModule, ABC):
         """The model directory whose weights it began with; None if they were drawn or fetched."""
         return None
 
-    def begin_with(self, folder: Path) -> None:
+    def load_pretrained(self, folder: Path) -> None:
         """Take over the weights of a model directory; what it lacks keeps its own.
 
         Raises:

@@ -65,7 +65,7 @@ class CrnnVgg(CTCRecogniser):
         return width // 4
 
     @classmethod
-    def offline(cls, config: CrnnVggConfig) -> CrnnVggConfig:
+    def without_pretrained(cls, config: CrnnVggConfig) -> CrnnVggConfig:
         return replace(config, weights="none")
 
     def columns(self, images_BCHW: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ class DeepSeekOCR(Recogniser):
     def preprocessing(self) -> Preprocessing:
         return Preprocessing("grey", self.config.height)
 
-    def misfit(self, text: str, width: int) -> str:
+    def rejection_reason(self, text: str, width: int) -> str:
         needed = len(self._answer(text))
         if needed <= self.config.max_new_tokens:
             return ""

@@ -178,7 +178,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
 
     @classmethod
     def load(cls, folder: Path, config: EffnetSeq2SeqConfig, alphabet: str) -> Recogniser:
-        recogniser = cls(cls.offline(config), alphabet)
+        recogniser = cls(cls.without_pretrained(config), alphabet)
         for number, (member_config, member) in enumerate(
             zip(config.members, recogniser._members(), strict=True)
         ):
@@ -189,7 +189,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
         return recogniser
 
     @classmethod
-    def offline(cls, config: EffnetSeq2SeqConfig) -> EffnetSeq2SeqConfig:
+    def without_pretrained(cls, config: EffnetSeq2SeqConfig) -> EffnetSeq2SeqConfig:
         return replace(config, imagenet=False)
 
 

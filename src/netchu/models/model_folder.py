@@ -13,7 +13,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.params import build
 from netchu.core.paths import CARD
 from netchu.core.text import ALPHABET
-from netchu.models import system_class
+from netchu.models import network_class
 from netchu.models.base import Recogniser
 
 
@@ -80,7 +80,7 @@ def load_model(folder: Path, alphabet: str = ALPHABET) -> Recogniser:
             f"{folder} writes another alphabet ({len(card['alphabet'])} characters, not "
             f"{len(alphabet)}; {difference}); train it again with the present one"
         )
-    kind = system_class(card["system"])
+    kind = network_class(card["system"])
     config = build(kind.config_class, card["config"], f"{folder / CARD} config")
     try:
         recogniser = kind.load(folder, config, alphabet)

@@ -108,13 +108,13 @@ class NetchuSmall(CTCRecogniser):
         self.head = nn.Linear(d, self.codec.size)
         self.add_shortcut(d)
         if origin := self.origin():
-            self.begin_with(origin)
+            self.load_pretrained(origin)
 
     def origin(self) -> Path | None:
         return Path(self.config.weights) if self.config.weights else None
 
     @classmethod
-    def offline(cls, config: NetchuSmallConfig) -> NetchuSmallConfig:
+    def without_pretrained(cls, config: NetchuSmallConfig) -> NetchuSmallConfig:
         return replace(config, weights="")
 
     @property

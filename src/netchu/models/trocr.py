@@ -153,7 +153,7 @@ class TrOCR(Recogniser):
             **ids, decoder_start_token_id=BOS_ID, suppress_tokens=[BOS_ID, PAD_ID, UNK_ID]
         )
 
-    def misfit(self, text: str, width: int) -> str:
+    def rejection_reason(self, text: str, width: int) -> str:
         if len(text) <= self.max_length:
             return ""
         return f"too long: {len(text)} characters for a max_length of {self.max_length}"

@@ -126,7 +126,7 @@ def rounded(recogniser: CTCRecogniser) -> CTCRecogniser:
     """A copy as it will be read: without the head of training, weights rounded as exported."""
     kind = type(recogniser)
     config = replace(recogniser.config, shortcut=0.0)
-    copy = kind(kind.offline(config), recogniser.alphabet)
+    copy = kind(kind.without_pretrained(config), recogniser.alphabet)
     weights = {
         name: _half(weight)
         for name, weight in recogniser.state_dict().items()

@@ -191,7 +191,7 @@ def _usable(
         width = prepared_width(line.width, line.height, recogniser.preprocessing)
         if not line.text.isprintable():
             skipped.append(Skipped(line.id, f"not printable: {line.text!r}"))
-        elif reason := recogniser.misfit(line.text, width):
+        elif reason := recogniser.rejection_reason(line.text, width):
             skipped.append(Skipped(line.id, reason))
         elif (first := seen.setdefault(line.image, line.id)) != line.id:
             skipped.append(Skipped(line.id, f"repeated image: {first}"))
@@ -208,7 +208,7 @@ def extended(recogniser: CTCRecogniser, letters: str) -> CTCRecogniser:
     It is in evaluation mode, and learns so: a few lines tell BatchNorm less than what it knows.
     """
     kind, alphabet = type(recogniser), recogniser.alphabet + letters
-    larger = kind(kind.offline(recogniser.config), alphabet)
+    larger = kind(kind.without_pretrained(recogniser.config), alphabet)
     old = recogniser.state_dict()
     larger.load_state_dict(
         {name: _with_rows(old[name], len(new)) if new.ndim else old[name]
@@ -231,7 +231,7 @@ def _phase(recogniser: Recogniser, lines: pd.DataFrame, minutes: float) -> Phase
     train = lines[lines["split"] == "train"].reset_index(drop=True)
     phase = PhaseParams(
         ("csv",), EPOCHS, TIMED_STEPS, batch_size=8, learning_rate=LEARNING_RATE,
-        difficulty=(0.4, 0.4),
+        augmentation_strength=(0.4, 0.4),
     )  # fmt: skip
     once = len(frame_batches(train, recogniser.preprocessing, phase.batch_size))
     affordable = SPARE * 60 * minutes / _seconds_per_step(recogniser, train, phase)
@@ -243,9 +243,9 @@ def _phase(recogniser: Recogniser, lines: pd.DataFrame, minutes: float) -> Phase
 def _seconds_per_step(recogniser: Recogniser, train: pd.DataFrame, phase: PhaseParams) -> float:
     """Measured on a copy that learns nothing, over the phase's batches."""
     data = LineDataModule(
-        train, plan_items(train, phase.joined, SEED), train, recogniser.preprocessing,
+        train, plan_items(train, phase.concat_prob, SEED), train, recogniser.preprocessing,
         batch_size=phase.batch_size, steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
-        difficulty=phase.difficulty, seed=SEED,
+        augmentation_strength=phase.augmentation_strength, seed=SEED,
     )  # fmt: skip
     learner = copy.deepcopy(recogniser)
     seconds = []

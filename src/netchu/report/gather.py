@@ -23,7 +23,7 @@ class SystemResult:
 
     metrics: evaluation's metrics.json. speed: speed.json ({} where it is missing). seconds: of each
     training stage whose cost is known. history: rows of history.csv of both stages, in order.
-    predictions: of the main variant. skipped: lines that training left out. A peer, which is
+    predictions: of the main variant. skipped: lines that training left out. A baseline, which is
     another's software, has a `version` and a `why` where its rates could not be measured; the page
     shows nothing else of it.
     """
@@ -61,15 +61,15 @@ class Findings:
 
     params: Params
     results: list[SystemResult]
-    peers: list[SystemResult]
+    baselines: list[SystemResult]
     not_run: list[str]
     skipped: dict[str, list[Skipped]]
     shown: frozenset[str]
 
     @property
     def measured(self) -> list[SystemResult]:
-        """Systems and peers that read the lines, by CER."""
-        return by_cer(self.results + [peer for peer in self.peers if peer.measured])
+        """Systems and baselines that read the lines, by CER."""
+        return by_cer(self.results + [baseline for baseline in self.baselines if baseline.measured])
 
     def place(self, system: str) -> int:
         """The system's number in params.yaml, which gives it its colour and shape everywhere."""
@@ -104,7 +104,7 @@ class Findings:
 
 
 def gather(params: Params, evaluations: Path) -> Findings:
-    """Read `evaluations`/<system> and /peers/<peer>, and the skipped lines of the datasets.
+    """Read `evaluations`/<system> and /baselines/<baseline>, and the skipped lines of the datasets.
 
     Raises:
         NetchuError: a file that is there is broken.
@@ -118,9 +118,9 @@ def gather(params: Params, evaluations: Path) -> Findings:
         params,
         by_cer(results),
         [
-            _peer(evaluations / "peers" / name)
-            for name in params.peers
-            if (evaluations / "peers" / name / "metrics.json").is_file()
+            _baseline(evaluations / "baselines" / name)
+            for name in params.baselines
+            if (evaluations / "baselines" / name / "metrics.json").is_file()
         ],
         [system for system in params.systems if system not in evaluated],
         {name: read_skipped(t) for name, t in tables.items() if (t / "skipped.csv").is_file()},
@@ -133,7 +133,7 @@ def by_cer(results: list[SystemResult]) -> list[SystemResult]:
     return sorted(results, key=lambda result: (result.cer, result.system))
 
 
-def _peer(folder: Path) -> SystemResult:
+def _baseline(folder: Path) -> SystemResult:
     metrics = read_figures(folder)
     speed = folder / "speed.json"
     seconds = {entry["stage"]: float(entry["seconds"]) for entry in metrics["training"]}

@@ -49,7 +49,7 @@ def render(findings: Findings, charts: dict[str, list[Chart]]) -> str:
         size=SIZE,
         rows=rows(findings),
         tested_on=tested_on(findings),
-        colours={peer.system: svg.GREY for peer in findings.peers}
+        colours={baseline.system: svg.GREY for baseline in findings.baselines}
         | {system: svg.colour(findings.place(system)) for system in findings.params.systems},
         bars=_bars(findings),
         charts=charts,

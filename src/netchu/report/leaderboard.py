@@ -40,8 +40,8 @@ class Row:
 
 
 def rows(findings: Findings) -> list[Row]:
-    """What read the lines, by CER; then peers without rates, and systems that were not run."""
-    unmeasured = [peer for peer in findings.peers if not peer.measured]
+    """What read the lines, by CER; then baselines without rates, and systems that were not run."""
+    unmeasured = [baseline for baseline in findings.baselines if not baseline.measured]
     return [_row(findings, result) for result in findings.measured + unmeasured] + [
         _empty(findings, system) for system in findings.not_run
     ]
@@ -49,9 +49,9 @@ def rows(findings: Findings) -> list[Row]:
 
 def _row(findings: Findings, result: SystemResult) -> Row:
     known = _figures(findings, result)
-    peer = result in findings.peers
+    baseline = result in findings.baselines
     cells = (
-        Cell(f"{result.system}, peer" if peer else result.system, result.system),
+        Cell(f"{result.system}, baseline" if baseline else result.system, result.system),
         Cell(formatting.percent(known["cer"]) if result.measured else "not measured", known["cer"]),
         Cell(formatting.interval(result.metrics.get("overall", {})), known["cer_low"]),
         *(Cell(formatting.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
@@ -60,7 +60,7 @@ def _row(findings: Findings, result: SystemResult) -> Row:
         Cell(formatting.magnitude(known["parameters"]), known["parameters"]),
         Cell(formatting.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),
         Cell(formatting.duration(known["training_seconds"]), known["training_seconds"]),
-        Cell(formatting.UNKNOWN, None) if peer else _published(findings, result.system),
+        Cell(formatting.UNKNOWN, None) if baseline else _published(findings, result.system),
     )
     return Row(result.system, cells, known["note"])
 
@@ -141,7 +141,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
             _figures(findings, result) | {"published": _details(findings, result.system)}
             for result in findings.results
         ],
-        "peers": [_figures(findings, peer) for peer in findings.peers],
+        "baselines": [_figures(findings, baseline) for baseline in findings.baselines],
         "not_run": findings.not_run,
     }
 

@@ -21,8 +21,8 @@ PUBLISHED = (
         "crnn_vgg",
         "none",
         "Cinnamon address lines",
-        "none of its own; peers 4.6–4.8 % CER, 15.7–16.8 % WER, 81–82 % SER",
-        "peers split lines at random, so hands in training stand in the test too",
+        "none of its own; comparable projects 4.6–4.8 % CER, 15.7–16.8 % WER, 81–82 % SER",
+        "comparable projects split lines at random, so hands in training stand in the test too",
     ),
     Published(
         "crnn_residual",

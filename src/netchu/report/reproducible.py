@@ -16,7 +16,7 @@ def figures(findings: Findings) -> dict[str, Any]:
         "profile": findings.params.profile,
         "seed": findings.params.seed,
         "systems": {r.system: _kept(r) for r in findings.results},
-        "peers": {peer.system: _kept(peer) for peer in findings.peers},
+        "baselines": {baseline.system: _kept(baseline) for baseline in findings.baselines},
         "not_run": findings.not_run,
         "skipped": {
             "datasets": {name: count_reasons(lines) for name, lines in findings.skipped.items()},
@@ -33,5 +33,5 @@ def speeds(findings: Findings) -> dict[str, Any]:
     """What differs from run to run: latency, machine, training time."""
     return {
         result.system: {"speed": result.speed, "training_seconds": result.seconds}
-        for result in findings.results + findings.peers
+        for result in findings.results + findings.baselines
     }

@@ -70,7 +70,7 @@ def differences(findings: Findings) -> Table:
 
 def costs(findings: Findings) -> Table:
     """What a system takes: memory, arithmetic, and time by the width of the line."""
-    timed = findings.results + [peer for peer in findings.peers if peer.speed]
+    timed = findings.results + [baseline for baseline in findings.baselines if baseline.speed]
     sizes = sorted({(w["height"], w["width"]) for r in timed for w in _widths(r)})
     head = ("system", "MB in memory", "lines/s, all cores", "ms/line p95",
             *(f"ms at {height}×{width}" for height, width in sizes),
@@ -166,12 +166,12 @@ def training(findings: Findings) -> Table:
 
 def _special(phase: Mapping[str, Any]) -> str:
     """What the phase did besides; the card of an older training may lack a parameter."""
-    first, last = phase["difficulty"]
+    first, last = phase["augmentation_strength"]
     defaults: dict[str, Any] = {
         "freeze": "",
         "folds": 1,
         "height": 0,
-        "average": 0.0,
+        "ema_decay": 0.0,
         "patience": 0,
     }
     known = defaults | dict(phase)
@@ -179,6 +179,6 @@ def _special(phase: Mapping[str, Any]) -> str:
     parts += [f"frozen: {known['freeze']}"] if known["freeze"] else []
     parts += [f"{known['folds']} folds"] if known["folds"] > 1 else []
     parts += [f"lines of {known['height']} px"] if known["height"] else []
-    parts += ["running mean of the weights"] if known["average"] else []
+    parts += ["running mean of the weights"] if known["ema_decay"] else []
     parts += [f"stops after {known['patience']} epochs without gain"] if known["patience"] else []
     return "; ".join(parts)

@@ -39,7 +39,7 @@ def draw_tradeoff(axes: Axes, findings: Findings, label: str, cost: Cost) -> Non
     """CER against a cost, both logarithmic; the line joins systems that none beats in both.
 
     Hollow points stand for systems on a random checkpoint, which say nothing of either; grey ones
-    for peers.
+    for baselines.
     """
     priced = [(x, result) for result in findings.measured if (x := cost(result))]
     for x, result in priced:

@@ -39,11 +39,11 @@ class Copies:
         self._lines = lines
 
     def draw(
-        self, index: int, rng: np.random.Generator, name: str, difficulty: float, height: int
+        self, index: int, rng: np.random.Generator, name: str, distortion: float, height: int
     ) -> Line:
         """Copy number `index`, `height` pixels high; `name` is `<kind>-<index>`.
 
-        difficulty: 0 copies without distortion, 1 is a shaky phone in bad light.
+        distortion: 0 copies without distortion, 1 is a shaky phone in bad light.
         """
         original = self._lines[index % len(self._lines)]
         image = decode(original.image, f"line {original.id}")
@@ -51,7 +51,7 @@ class Copies:
         interpolation = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
         resized = cv2.resize(image, (width, height), interpolation=interpolation)
         seed = int(rng.integers(2**31))
-        copy = _augmenter(difficulty)(np.asarray(resized, np.uint8), seed)
+        copy = _augmenter(distortion)(np.asarray(resized, np.uint8), seed)
         _, encoded = cv2.imencode(".jpg", copy, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         return replace(
             original,
@@ -64,9 +64,9 @@ class Copies:
 
 
 @cache
-def _augmenter(difficulty: float) -> Augmenter:
+def _augmenter(distortion: float) -> Augmenter:
     from netchu.imaging.augmentation import (
         Augmenter,  # takes seconds, and other kinds of lines do without
     )
 
-    return Augmenter(difficulty)
+    return Augmenter(distortion)

@@ -57,14 +57,14 @@ class FontHand:
     names: Mapping[str, Sequence[str]]
     files: Mapping[str, Sequence[Path]]
     height: int
-    difficulty: float
+    distortion: float
 
     def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
         family = self.names[split][int(rng.integers(len(self.names[split])))]
         font = self.files[family][int(rng.integers(len(self.files[family])))]
         if lacks := missing(text, font):
             return f"font {family} lacks {lacks!r}"
-        ink_HW = fonts.write(text, font, self.height, rng, self.difficulty)
+        ink_HW = fonts.write(text, font, self.height, rng, self.distortion)
         return Written(ink_HW, family, {})
 
 
@@ -74,10 +74,10 @@ class InkHand:
 
     scribes: Scribes
     height: int
-    difficulty: float
+    distortion: float
 
     def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
-        return self.scribes.write(text, self.height, rng, self.difficulty)
+        return self.scribes.write(text, self.height, rng, self.distortion)
 
 
 class Kind(Protocol):
@@ -107,11 +107,11 @@ class Studio:
         written = self.hand.write(text, split, rng)
         if isinstance(written, str):
             return Drawing(Skipped(name, written))
-        height, difficulty = self.params.height, self.params.difficulty
-        image = photograph(written.ink, height, rng, difficulty, self.sheets)
+        height, distortion = self.params.height, self.params.distortion
+        image = photograph(written.ink, height, rng, distortion, self.sheets)
         line = Line(
             id=name,
-            image=_encode(image, rng, difficulty),
+            image=_encode(image, rng, distortion),
             text=text,
             writer=written.writer,
             source=self.kind,
@@ -135,8 +135,8 @@ class CopyStudio:
     def draw(self, index: int) -> Drawing:
         """Copy number `index`."""
         rng, name = _lot(self.seed, self.kind, index)
-        height, difficulty = self.params.height, self.params.difficulty
-        return Drawing(self.copies.draw(index, rng, name, difficulty, height))
+        height, distortion = self.params.height, self.params.distortion
+        return Drawing(self.copies.draw(index, rng, name, distortion, height))
 
 
 def _lot(seed: int, kind: str, index: int) -> tuple[np.random.Generator, str]:
@@ -145,9 +145,9 @@ def _lot(seed: int, kind: str, index: int) -> tuple[np.random.Generator, str]:
     return rng, f"{kind}-{index:07d}"
 
 
-def _encode(image_HW: Grey, rng: np.random.Generator, difficulty: float) -> bytes:
+def _encode(image_HW: Grey, rng: np.random.Generator, distortion: float) -> bytes:
     """JPEG, as phones do: the worse the photo, the more it may be compressed."""
-    quality = int(rng.integers(95 - round(55 * difficulty), 96))
+    quality = int(rng.integers(95 - round(55 * distortion), 96))
     _, encoded = cv2.imencode(".jpg", image_HW, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return encoded.tobytes()
 
@@ -158,7 +158,7 @@ def open_studio(params: Params, kind: str) -> Kind:
     Raises:
         NetchuError: parameters that do not fit one another or the fonts and datasets that are
             there: an unknown split, family or dataset, a family in two splits, a share without
-            fonts, a difficulty or size out of range.
+            fonts, a distortion or size out of range.
     """
     wanted = params.kind(kind)
     _check_ranges(wanted, kind)
@@ -170,19 +170,19 @@ def open_studio(params: Params, kind: str) -> Kind:
     hand: Hand
     shares: tuple[float, ...] = (1.0, 0.0, 0.0)
     if wanted.hand == "ink":  # other splits would need writers who are held out
-        hand = InkHand(_scribes(params, wanted, kind), wanted.height, wanted.difficulty)
+        hand = InkHand(_scribes(params, wanted, kind), wanted.height, wanted.distortion)
     else:
         files = families(Path("data") / params.profile / "raw" / "fonts")
         shares = _check_fonts(wanted, files, kind)
-        hand = FontHand(wanted.fonts, files, wanted.height, wanted.difficulty)
+        hand = FontHand(wanted.fonts, files, wanted.height, wanted.distortion)
     text = writer_of_text(wanted, Path(wanted.corpus) if wanted.corpus else None)
     sheets = _sheets(params, wanted) if wanted.papers else None
     return Studio(kind, params.seed, wanted, text, hand, sheets, shares)
 
 
 def _check_ranges(wanted: SyntheticParams, kind: str) -> None:
-    if not 0 <= wanted.difficulty <= 1:
-        raise NetchuError(f"{kind}: difficulty {wanted.difficulty} is not between 0 and 1; mend it")
+    if not 0 <= wanted.distortion <= 1:
+        raise NetchuError(f"{kind}: distortion {wanted.distortion} is not between 0 and 1; mend it")
     if wanted.count < 1 or wanted.height < 16:
         raise NetchuError(f"{kind}: count must be 1 or more, and height 16 or more")
     if not wanted.text and wanted.hand != "copy":

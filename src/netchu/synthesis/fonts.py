@@ -1,7 +1,7 @@
 """A font and a text become ink, as if a hand had learned to write like the font.
 
 Some words are written as the font shapes them, others letter by letter, where every letter and
-every mark has its own place, size and tilt. The more, the greater the difficulty.
+every mark has its own place, size and tilt. The more, the greater the distortion.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ JOINED = 0.5
 class Habits:
     """What a hand does to its font, the same throughout a line.
 
-    size: of the font, pixels. haste: how much letters differ, the difficulty. loose: share of
+    size: of the font, pixels. haste: how much letters differ, the distortion. loose: share of
     words written letter by letter. spread: more or less room between letters, pixels. mark_x,
     mark_y: where marks go, pixels. mark_scale: how large they are. joined: share of marks that
     come down to what lies under them.
@@ -52,14 +52,14 @@ Stamp = tuple[Grey, int, int]
 """Ink, and the column and row where it goes."""
 
 
-def write(text: str, font: Path, height: int, rng: np.random.Generator, difficulty: float) -> Ink:
+def write(text: str, font: Path, height: int, rng: np.random.Generator, distortion: float) -> Ink:
     """The ink of `text`, at about the scale of a line `height` pixels high.
 
-    difficulty: 0 is the clean font, 1 a hasty hand.
+    distortion: 0 is the clean font, 1 a hasty hand.
     """
     size = round(EM * height)
-    sheet = _lay(_set(text, font, _habits(size, rng, difficulty), rng), size)
-    sheet = _repen(_bend(sheet, size, rng, difficulty), size, rng, difficulty)
+    sheet = _lay(_set(text, font, _habits(size, rng, distortion), rng), size)
+    sheet = _repen(_bend(sheet, size, rng, distortion), size, rng, distortion)
     _, solid = cv2.threshold(sheet, SOLID, 255, cv2.THRESH_BINARY)
     x, y, width, tall = cv2.boundingRect(solid)
     if not width:
@@ -67,17 +67,17 @@ def write(text: str, font: Path, height: int, rng: np.random.Generator, difficul
     return np.multiply(sheet[y : y + tall, x : x + width], np.float32(1 / 255), dtype=np.float32)
 
 
-def _habits(size: int, rng: np.random.Generator, difficulty: float) -> Habits:
-    spread, x, y, scale = np.clip(rng.normal(0.0, difficulty, 4), -2, 2)
+def _habits(size: int, rng: np.random.Generator, distortion: float) -> Habits:
+    spread, x, y, scale = np.clip(rng.normal(0.0, distortion, 4), -2, 2)
     return Habits(
         size=size,
-        haste=difficulty,
-        loose=rng.uniform(0.5, 2.5) * difficulty,
+        haste=distortion,
+        loose=rng.uniform(0.5, 2.5) * distortion,
         spread=0.04 * spread * size,
-        mark_x=(0.08 * difficulty + 0.07 * x) * size,  # most hands set marks too far to the right
+        mark_x=(0.08 * distortion + 0.07 * x) * size,  # most hands set marks too far to the right
         mark_y=0.05 * y * size,
-        mark_scale=math.exp(0.1 * difficulty + 0.15 * scale),
-        joined=rng.uniform(0.0, 0.4) * difficulty,
+        mark_scale=math.exp(0.1 * distortion + 0.15 * scale),
+        joined=rng.uniform(0.0, 0.4) * distortion,
     )
 
 
@@ -157,14 +157,14 @@ def _lay(stamps: list[Stamp], size: int) -> Grey:
     return sheet
 
 
-def _bend(ink_HW: Grey, size: int, rng: np.random.Generator, difficulty: float) -> Grey:
+def _bend(ink_HW: Grey, size: int, rng: np.random.Generator, distortion: float) -> Grey:
     """Slant, a line that rises or falls, narrow or wide hands, and waves, in one mapping."""
     height, width = ink_HW.shape
-    slant, rise, stretch = rng.normal(0.0, difficulty, 3)
+    slant, rise, stretch = rng.normal(0.0, distortion, 3)
     slant = 0.18 * np.clip(slant, -2, 2)
     rise = float(np.clip(0.012 * rise * width, -0.35 * size, 0.35 * size))
     stretch = float(np.exp(0.1 * stretch))
-    amplitude = 0.04 * difficulty * size
+    amplitude = 0.04 * distortion * size
     above = int(abs(rise) / 2 + 4 * amplitude) + GRID
     side = int(abs(slant) * height / 2 + 4 * amplitude) + GRID
     out_h, out_w = height + 2 * above, round(width * stretch) + 2 * side
@@ -181,16 +181,16 @@ def _bend(ink_HW: Grey, size: int, rng: np.random.Generator, difficulty: float) 
     return np.asarray(bent, np.uint8)
 
 
-def _repen(ink_HW: Grey, size: int, rng: np.random.Generator, difficulty: float) -> Grey:
+def _repen(ink_HW: Grey, size: int, rng: np.random.Generator, distortion: float) -> Grey:
     """Write with another pen: bring the font's strokes nearer to the breadth of a ball's."""
     _, solid = cv2.threshold(ink_HW, 127, 255, cv2.THRESH_BINARY)
     area = cv2.countNonZero(solid)
     edge = area - cv2.countNonZero(cv2.erode(solid, CROSS))
-    if not edge or difficulty == 0:
+    if not edge or distortion == 0:
         return ink_HW
     breadth = 2 * area / edge
     wanted = BREADTH * size * float(np.exp(rng.normal(0.0, 0.3)))
-    nearer = min(1.0, 2 * difficulty) * rng.uniform(0.5, 1.0)
+    nearer = min(1.0, 2 * distortion) * rng.uniform(0.5, 1.0)
     change = float(np.clip(nearer * (wanted - breadth) / 2, -0.35 * breadth, 1.5))
     operation = cv2.dilate if change > 0 else cv2.erode
     whole, share = divmod(abs(change), 1)

@@ -60,11 +60,11 @@ class Scribes:
         self.distance = np.asarray(apart, np.float32)
 
     def write(
-        self, text: str, height: int, rng: np.random.Generator, difficulty: float
+        self, text: str, height: int, rng: np.random.Generator, distortion: float
     ) -> Written | str:
         """`text` as one line for a photo `height` pixels high, or why nobody can write it.
 
-        difficulty: how much the hand wavers in place, size, slant and spacing; 0 not at all.
+        distortion: how much the hand wavers in place, size, slant and spacing; 0 not at all.
         """
         me = self._writer(text, rng)
         ways: Counter[str] = Counter()
@@ -72,7 +72,7 @@ class Scribes:
             row = [self._token(token, me, rng, ways) for token in text.split(" ")]
         except UnwritableError as problem:
             return f"no writer wrote what {str(problem)!r} needs"
-        line = _line(row, self.scribes[me].gap, rng, difficulty)
+        line = _line(row, self.scribes[me].gap, rng, distortion)
         points = np.concatenate(line)
         extent = float(np.ptp(points[:, 1]))
         scale = np.float32(0.8 * height / max(extent, 2.6))
@@ -234,12 +234,12 @@ def _other_initial(word: str) -> str:
 
 
 def _line(
-    row: Sequence[Piece], gap: float, rng: np.random.Generator, difficulty: float
+    row: Sequence[Piece], gap: float, rng: np.random.Generator, distortion: float
 ) -> list[Stroke]:
     """Words in a row as strokes in x-heights, with the wavering of a hand."""
-    gaps = np.maximum(gap * np.exp(rng.normal(0.0, 0.3 * difficulty, len(row))), 0.35)
-    shifts = rng.normal(0.0, 0.1 * difficulty, len(row))
-    sizes = np.exp(rng.normal(0.0, 0.06 * difficulty, len(row)))
+    gaps = np.maximum(gap * np.exp(rng.normal(0.0, 0.3 * distortion, len(row))), 0.35)
+    shifts = rng.normal(0.0, 0.1 * distortion, len(row))
+    sizes = np.exp(rng.normal(0.0, 0.06 * distortion, len(row)))
     strokes: list[Stroke] = []
     x = 0.0
     for piece, before, lift, size in zip(row, gaps, shifts, sizes, strict=True):
@@ -247,26 +247,26 @@ def _line(
         by = np.array([x, lift], np.float32)
         strokes += [stroke * np.float32(size) + by for stroke in piece.strokes]
         x += piece.width * float(size)
-    return _waver(strokes, x, rng, difficulty)
+    return _waver(strokes, x, rng, distortion)
 
 
 def _waver(
     strokes: list[Stroke],
     width: float,
     rng: np.random.Generator,
-    difficulty: float,
+    distortion: float,
 ) -> list[Stroke]:
     """Another slant and breadth, a baseline that rises, falls and waves, and uneven strokes."""
     ends = np.cumsum([len(stroke) for stroke in strokes])[:-1]
     points = np.concatenate(strokes)
     x, y = points[:, 0], points[:, 1]
-    drift = float(np.clip(rng.normal(0.0, 0.012 * difficulty) * width, -0.8, 0.8))
-    wave, turn = rng.normal(0.0, 0.12 * difficulty), rng.uniform(0, 2 * np.pi)
+    drift = float(np.clip(rng.normal(0.0, 0.012 * distortion) * width, -0.8, 0.8))
+    wave, turn = rng.normal(0.0, 0.12 * distortion), rng.uniform(0, 2 * np.pi)
     length = rng.uniform(8.0, 24.0)
     bends = rng.uniform(0.4, 1.4, 4)
     phases = rng.uniform(0, 2 * np.pi, 4)
-    amplitude = 0.05 * difficulty
-    new_x = x * np.exp(rng.normal(0.0, 0.12 * difficulty)) + rng.normal(0, 0.12 * difficulty) * y
+    amplitude = 0.05 * distortion
+    new_x = x * np.exp(rng.normal(0.0, 0.12 * distortion)) + rng.normal(0, 0.12 * distortion) * y
     new_x = new_x + amplitude * (np.sin(bends[0] * x + phases[0]) + np.sin(2 * y + phases[1]))
     new_y = y + drift * (x / max(width, 1.0) - 0.5) + wave * np.sin(x / length + turn)
     new_y = new_y + amplitude * (np.sin(bends[2] * 2 * x + phases[2]) + np.sin(y + phases[3]))

@@ -1,6 +1,6 @@
 """Ink becomes the photo of a line on paper: margins, paper, print, pen, light and camera.
 
-All intensities grow with one number, the difficulty: 0 is black ink on white paper, 1 is as bad
+All intensities grow with one number, the distortion: 0 is black ink on white paper, 1 is as bad
 as a phone photo.
 """
 
@@ -100,35 +100,35 @@ def photograph(
     ink_HW: Ink,
     height: int,
     rng: np.random.Generator,
-    difficulty: float,
+    distortion: float,
     sheets: Sheets | None = None,
 ) -> Grey:
     """The photo of a line of ink, `height` pixels high; its width follows from the ink.
 
     ink_HW: at about the scale of such a line. sheets: papers to write on, beside drawn ones.
     """
-    framed = _frame(ink_HW, height, rng, difficulty)
-    page = _page(framed.shape[0], framed.shape[1], rng, difficulty, sheets)
-    if rng.random() < 0.9 * difficulty:
+    framed = _frame(ink_HW, height, rng, distortion)
+    page = _page(framed.shape[0], framed.shape[1], rng, distortion, sheets)
+    if rng.random() < 0.9 * distortion:
         print_form(page, int(np.flatnonzero(framed.max(axis=0) > 0).max(initial=0)), rng)
-    if rng.random() < 0.3 * difficulty:
+    if rng.random() < 0.3 * distortion:
         _neighbours(framed, rng)
-    _write_on(page, framed, rng, difficulty)
-    return _shoot(page, rng, difficulty)
+    _write_on(page, framed, rng, distortion)
+    return _shoot(page, rng, distortion)
 
 
-def _frame(ink_HW: Ink, height: int, rng: np.random.Generator, difficulty: float) -> Ink:
+def _frame(ink_HW: Ink, height: int, rng: np.random.Generator, distortion: float) -> Ink:
     """Scale the ink to a line and set margins around it; at times the crop cuts a little off."""
     tall, wide = ink_HW.shape
-    widest = np.array([0.25, 0.22, 0.4, 0.4]) * (0.25 + 0.75 * difficulty)
+    widest = np.array([0.25, 0.22, 0.4, 0.4]) * (0.25 + 0.75 * distortion)
     top, bottom, left, right = (int(m) for m in rng.uniform(0.02, widest) * height)
-    if rng.random() < 0.15 * difficulty:
+    if rng.random() < 0.15 * distortion:
         right += int(rng.exponential(1.5) * height)
-    if rng.random() < 0.08 * difficulty:
+    if rng.random() < 0.08 * distortion:
         top, bottom = (int(m) for m in rng.permutation([-0.06 * height, bottom]))
     inner = max(8, height - top - bottom)
     scale = inner / max(tall, LOWEST * height)
-    width = max(4, round(wide * scale * np.exp(rng.normal(0.0, 0.1 * difficulty))))
+    width = max(4, round(wide * scale * np.exp(rng.normal(0.0, 0.1 * distortion))))
     high = max(4, round(tall * scale))
     small = resized(ink_HW, high, width)
     framed = np.zeros((height, left + width + right), np.float32)
@@ -142,31 +142,31 @@ def _page(
     height: int,
     width: int,
     rng: np.random.Generator,
-    difficulty: float,
+    distortion: float,
     sheets: Sheets | None,
 ) -> Field:
     """Paper without ink, in grey levels: of a photo, or with tint, shade, texture and shadow."""
-    if sheets and rng.random() < 1.5 * difficulty:
+    if sheets and rng.random() < 1.5 * distortion:
         page, grain = sheets.lend(height, width, rng)
         return page + noise(height, width, rng) * np.float32(grain)
     rows, columns = coarse(height), coarse(width)
-    field = waves(rows, columns, 1.0, rng) * np.float32(8 * difficulty * rng.random())
-    field += np.linspace(-1, 1, columns, dtype=np.float32) * rng.normal(0, 12 * difficulty)
-    if rng.random() < 0.25 * difficulty:
-        field -= _shadow(rows, columns, rng, difficulty)
-    page = resized(field + np.float32(255 - rng.uniform(0, 80) * difficulty), height, width)
+    field = waves(rows, columns, 1.0, rng) * np.float32(8 * distortion * rng.random())
+    field += np.linspace(-1, 1, columns, dtype=np.float32) * rng.normal(0, 12 * distortion)
+    if rng.random() < 0.25 * distortion:
+        field -= _shadow(rows, columns, rng, distortion)
+    page = resized(field + np.float32(255 - rng.uniform(0, 80) * distortion), height, width)
     texture = cv2.blur(noise(height, width, rng), (3, 3))
-    page += texture * np.float32(rng.uniform(0, 6) * difficulty)
+    page += texture * np.float32(rng.uniform(0, 6) * distortion)
     return page
 
 
-def _shadow(rows: int, columns: int, rng: np.random.Generator, difficulty: float) -> Field:
+def _shadow(rows: int, columns: int, rng: np.random.Generator, distortion: float) -> Field:
     """A hand's or a phone's soft-edged shadow over one side of the page, coarse."""
     lean = rng.normal(0, 0.6)
     edge = rng.uniform(0, columns)
     x = np.arange(columns, dtype=np.float32)[None] + lean * np.arange(rows)[:, None] - edge
     softness = rng.uniform(0.3, 4.0) * rng.choice((-1, 1))
-    depth = rng.uniform(10, 70) * difficulty
+    depth = rng.uniform(10, 70) * distortion
     return np.asarray(depth * (0.5 + 0.5 * np.tanh(x / softness)), np.float32)
 
 
@@ -186,35 +186,35 @@ def _neighbours(framed_HW: Ink, rng: np.random.Generator) -> None:
         np.maximum(framed_HW[-len(strip) :], strip, out=framed_HW[-len(strip) :])
 
 
-def _write_on(page_HW: Field, ink_HW: Ink, rng: np.random.Generator, difficulty: float) -> None:
+def _write_on(page_HW: Field, ink_HW: Ink, rng: np.random.Generator, distortion: float) -> None:
     """Lay the ink on the page: black, blue or pencil, pressed unevenly."""
     height, width = page_HW.shape
-    chances = np.array([1 - 0.6 * difficulty, 0.35 * difficulty, 0.25 * difficulty])
+    chances = np.array([1 - 0.6 * distortion, 0.35 * distortion, 0.25 * distortion])
     pen = PENS[int(rng.choice(len(PENS), p=chances))]
-    opacity = 0.9 + difficulty * (rng.uniform(*pen.opacity) - 0.9)
-    pressure = 1 + pen.pressure * difficulty * waves(coarse(height), coarse(width), 1.5, rng)
+    opacity = 0.9 + distortion * (rng.uniform(*pen.opacity) - 0.9)
+    pressure = 1 + pen.pressure * distortion * waves(coarse(height), coarse(width), 1.5, rng)
     layer = ink_HW * resized(np.float32(opacity) * pressure, height, width)
     if pen.grain:
         grain = cv2.blur(noise(height, width, rng), (2, 2))
-        layer *= 1 + grain * np.float32(2 * pen.grain * difficulty)
+        layer *= 1 + grain * np.float32(2 * pen.grain * distortion)
     np.clip(layer, 0, 0.95, out=layer)
     page_HW *= 1 - layer
 
 
-def _shoot(scene_HW: Field, rng: np.random.Generator, difficulty: float) -> Grey:
+def _shoot(scene_HW: Field, rng: np.random.Generator, distortion: float) -> Grey:
     """Lens, sensor and the phone's own retouching."""
     height, width = scene_HW.shape
     photo = scene_HW
-    if rng.random() < 0.3 * difficulty:
+    if rng.random() < 0.3 * distortion:
         share = rng.uniform(0.5, 0.9)
         small = max(4, int(height * share)), max(4, int(width * share))
         photo = resized(resized(photo, *small), height, width)
-    if (sigma := rng.uniform(0, 1.0) * difficulty) > 0.3:
+    if (sigma := rng.uniform(0, 1.0) * distortion) > 0.3:
         photo = blurred(photo, sigma)
-    photo = photo + noise(height, width, rng) * np.float32(rng.exponential(3) * difficulty)
-    if rng.random() < 0.3 * difficulty:  # sharpened, which leaves halos around the strokes
+    photo = photo + noise(height, width, rng) * np.float32(rng.exponential(3) * distortion)
+    if rng.random() < 0.3 * distortion:  # sharpened, which leaves halos around the strokes
         photo += np.float32(rng.uniform(0.5, 2)) * (photo - blurred(photo, 1.5))
-    if rng.random() < 0.35 * difficulty:
+    if rng.random() < 0.35 * distortion:
         photo = _expose(photo, rng)
     return np.asarray(np.clip(photo, 0, 255), np.uint8)
 

@@ -1,4 +1,4 @@
-"""What a peer's row shows in MLflow: a run beside the systems that have read the same lines."""
+"""What a baseline's row shows in MLflow: a run beside the systems that have read the same lines."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from netchu.tracking.runs import Run, finite, read_json, source
 from netchu.tracking.views import systems_view
 
 
-def track_peer(params: Params, peer: str, seconds: float) -> None:
-    """Record a peer's row, which took `seconds`, from the files that it left."""
-    store.track(params, peer_run(params, peer, seconds), systems_view())
+def track_baseline(params: Params, baseline: str, seconds: float) -> None:
+    """Record a baseline's row, which took `seconds`, from the files that it left."""
+    store.track(params, baseline_run(params, baseline, seconds), systems_view())
 
 
-def peer_run(params: Params, peer: str, seconds: float) -> Run:
+def baseline_run(params: Params, baseline: str, seconds: float) -> Run:
     """The row's figures as an evaluation's, as far as there are any, or why there are none.
 
     Raises:
-        NetchuError: the peer has no row, or a file of it is damaged.
+        NetchuError: the baseline has no row, or a file of it is damaged.
     """
-    home = Path("models") / params.profile / "peers" / peer
+    home = Path("models") / params.profile / "baselines" / baseline
     metrics = read_json(home / "metrics.json")
     files = [home / name for name in ("metrics.json", "speed.json", "predictions.parquet")]
     timed, read = (file.is_file() for file in files[1:])
@@ -52,19 +52,19 @@ def peer_run(params: Params, peer: str, seconds: float) -> Run:
         tags["machine"] = speed["machine"]
         remarks.append(cost_line(metrics, speed))
     return Run(
-        name=peer,
+        name=baseline,
         tags=tags
         | {
-            "system": peer,
-            "peer": "true",
+            "system": baseline,
+            "baseline": "true",
             "stage": "evaluate",
             "profile": params.profile,
-            "trained_on": ", ".join(sorted(set(params.peers[peer].get("datasets", ())))),
+            "trained_on": ", ".join(sorted(set(params.baselines[baseline].get("datasets", ())))),
             "data": ", ".join(blocks),
             "split": params.evaluate.split,
         }
-        | source("peers"),
-        settings={"peer": params.peers[peer], "evaluate": asdict(params.evaluate)},
+        | source("baselines"),
+        settings={"baseline": params.baselines[baseline], "evaluate": asdict(params.evaluate)},
         numbers=finite(numbers),
         files=[file for file in files if file.is_file()],
         note="\n\n".join(remarks),

@@ -157,7 +157,7 @@ def _height(params: Params, system: str) -> int:
 
 def _check_state(system: str, parameters: int, shown: list[PhaseParams]) -> None:
     # Weights, two moments, perhaps their mean; then the best weights of every phase or fold.
-    kept = 3 + any(phase.average for phase in shown) + sum(phase.folds for phase in shown)
+    kept = 3 + any(phase.ema_decay for phase in shown) + sum(phase.folds for phase in shown)
     size = 4 * parameters * kept
     if size > (FILES - 1) * FILE_BYTES:
         raise NetchuError(

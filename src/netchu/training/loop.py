@@ -164,7 +164,7 @@ def _fit(
     # Not the weights alone: Lightning then leaves out the average.
     best = every_epoch("best", monitor="val_cer")
     last = every_epoch("last")
-    average = [EMAWeightAveraging(decay=phase.average)] if phase.average else []
+    average = [EMAWeightAveraging(decay=phase.ema_decay)] if phase.ema_decay else []
     stopping = EarlyStopping("val_cer", patience=phase.patience or phase.epochs, check_finite=False)
     trainer = L.Trainer(
         max_epochs=phase.epochs,
@@ -207,10 +207,10 @@ def _data(
                 "the datasets' shares and the lines that were skipped"
             )
     return LineDataModule(
-        train, plan_items(train, phase.joined, seed), val,
+        train, plan_items(train, phase.concat_prob, seed), val,
         phase_preprocessing(recogniser, phase), batch_size=phase.batch_size,
         steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
-        difficulty=phase.difficulty, seed=seed, workers=params.compute.workers,
+        augmentation_strength=phase.augmentation_strength, seed=seed, workers=params.compute.workers,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from netchu.core.runtime import is_main_process
 from netchu.core.text import ALPHABET
 from netchu.data.line_table import Skipped, fingerprint, read_table, write_skipped
 from netchu.imaging.images import prepared_width
-from netchu.models import system_class
+from netchu.models import network_class
 from netchu.models.base import Recogniser
 from netchu.models.model_folder import load_model, read_card, save_model, weights_hash, write_json
 from netchu.training.folds import best_fold
@@ -79,7 +79,7 @@ def train(params: Params, system: str, stage: str) -> Path:
 def fresh(params: Params, system: str) -> Recogniser:
     """A recogniser with its first weights: drawn by the seed, or those that its config names."""
     network = params.network(system)
-    kind = system_class(network)
+    kind = network_class(network)
     config = build(
         kind.config_class, params.system(system).model, f"params.yaml systems.{system}.model"
     )
@@ -93,7 +93,7 @@ def fitting_lines(
     """Split `lines` into those the network can learn from and those it cannot, each with why."""
     how = phase_preprocessing(recogniser, phase)
     reasons = [
-        recogniser.misfit(text, prepared_width(width, height, how))
+        recogniser.rejection_reason(text, prepared_width(width, height, how))
         for text, width, height in zip(lines["text"], lines["width"], lines["height"], strict=True)
     ]
     fits = [reason == "" for reason in reasons]

@@ -1,5 +1,5 @@
-"""What a peer is, and how the process that reads with it answers. Standard library only, and of
-Python 3.10, for peers bring environments of their own."""
+"""What a baseline is, and how the process that reads with it answers. Standard library only, and of
+Python 3.10, for baselines bring environments of their own."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Read = Callable[[bytes], tuple[str, Sequence[float]]]
 
 
 class UnavailableError(Exception):
-    """Why a peer gave no figure, in one line; its row says so instead."""
+    """Why a baseline gave no figure, in one line; its row says so instead."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Packages that a peer needs and netchu's own environment cannot hold."""
+    """Packages that a baseline needs and netchu's own environment cannot hold."""
 
     name: str
     python: str
@@ -32,7 +32,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Peer:
+class Baseline:
     """What a user would pick instead.
 
     worker: the module that reads (`serve`). argument: what it is told besides. environment: where
@@ -52,7 +52,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A peer that is ready to read. size_mb: of its weights, 10^6 bytes."""
+    """A baseline that is ready to read. size_mb: of its weights, 10^6 bytes."""
 
     read: Read
     version: str
@@ -73,7 +73,7 @@ def serve(load: Callable[[str], Loaded]) -> None:
     """Read the images of a folder one by one, by name; answer in a JSON file.
 
     Arguments of the process: the folder, the file, and what `load` is told. Each line's answer is
-    [text, confidence, milliseconds, failure]; where the peer fails on a line, its text is empty.
+    [text, confidence, milliseconds, failure]; where the baseline fails on a line, its text is empty.
     """
     folder, out, argument = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     loaded = load(argument)

@@ -1,14 +1,14 @@
-"""The peers by the names that params.yaml calls them."""
+"""The baselines by the names that params.yaml calls them."""
 
 from __future__ import annotations
 
 from netchu.evaluation.baselines import kraken, pylaia, tesseract, vietocr
-from netchu.evaluation.baselines.base import Peer
+from netchu.evaluation.baselines.base import Baseline
 
-PEERS: dict[str, Peer] = {
-    "tesseract": tesseract.PEER,
+BASELINES: dict[str, Baseline] = {
+    "tesseract": tesseract.BASELINE,
     "vietocr_transformer": vietocr.TRANSFORMER,
     "vietocr_seq2seq": vietocr.SEQ2SEQ,
-    "kraken": kraken.PEER,
-    "pylaia": pylaia.PEER,
+    "kraken": kraken.BASELINE,
+    "pylaia": pylaia.BASELINE,
 }

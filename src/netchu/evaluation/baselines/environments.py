@@ -1,4 +1,4 @@
-"""Environments of the peers' own, made by uv when they are first wanted."""
+"""Environments of the baselines' own, made by uv when they are first wanted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from netchu.evaluation.baselines.base import Environment, UnavailableError
 from netchu.evaluation.baselines.processes import run
 
-HOME = Path(".peers")
+HOME = Path(".baselines")
 """Where environments, logs and scratch folders lie; nothing in it is kept by git or DVC."""
 
 MINUTES = 30
-"""To download and install a peer."""
+"""To download and install a baseline."""
 
 
 def programs(environment: Environment | None) -> Path:

@@ -1,4 +1,4 @@
-"""Line tables as the peers read them: a folder of PNG images, with `.gt.txt` where they learn."""
+"""Line tables as the baselines read them: a folder of PNG images, with `.gt.txt` where they learn."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from netchu.data.line_table import read_table
 from netchu.imaging.images import decode, encode
 
 VALIDATION = 200
-"""Validation lines, so that a peer spends its minutes on learning."""
+"""Validation lines, so that a baseline spends its minutes on learning."""
 
 
 @dataclass(frozen=True)
-class PeerParams(Strict):
-    """What params.yaml says of a peer; one that learns nothing is given nothing.
+class BaselineParams(Strict):
+    """What params.yaml says of a baseline; one that learns nothing is given nothing.
 
     datasets: whose training lines it sees; one that is named twice is shown twice as often.
     levels: of these lines. minutes: of its training, start-up included, on the threads that every
@@ -52,8 +52,8 @@ def _at_height(encoded: bytes, height: int, where: str) -> bytes:
     return encode(image)
 
 
-def write_training_lines(params: Params, wanted: PeerParams, folder: Path, height: int) -> int:
-    """Write what a peer learns from: images, texts, and the lists train.txt and val.txt.
+def write_training_lines(params: Params, wanted: BaselineParams, folder: Path, height: int) -> int:
+    """Write what a baseline learns from: images, texts, and the lists train.txt and val.txt.
 
     Returns the number of training lines.
 
@@ -70,7 +70,7 @@ def write_training_lines(params: Params, wanted: PeerParams, folder: Path, heigh
     if training.empty or validation.empty:
         raise NetchuError(
             f"{', '.join(wanted.datasets)}: no training or no validation line of level "
-            f"{' or '.join(wanted.levels)}; name other datasets or levels for the peer"
+            f"{' or '.join(wanted.levels)}; name other datasets or levels for the baseline"
         )
     validation = validation.sample(min(VALIDATION, len(validation)), random_state=params.seed)
     for split, chosen in (("train", training), ("val", validation)):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netchu.evaluation.baselines.base import (
+    Baseline,
     Environment,
     Loaded,
-    Peer,
     epochs_between_checks,
     serve,
     weigh,
@@ -35,7 +35,7 @@ def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[lis
     ]  # fmt: skip
 
 
-PEER = Peer(
+BASELINE = Baseline(
     "netchu.evaluation.baselines.kraken", environment=Environment("kraken", "3.11", ("kraken==7.1",)),
     commands=commands,
 )  # fmt: skip
@@ -48,7 +48,9 @@ def best(model: Path) -> Path:
         return checked[max(checked)]
     left = model / "checkpoint_abort.ckpt"
     if not left.is_file():
-        raise SystemExit("kraken left no checkpoint in its time; give peers.kraken.minutes more")
+        raise SystemExit(
+            "kraken left no checkpoint in its time; give baselines.kraken.minutes more"
+        )
     return left
 
 

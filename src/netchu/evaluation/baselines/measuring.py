@@ -1,4 +1,4 @@
-"""A peer's row of the table: what it reads on the lines that every system reads, and how fast."""
+"""A baseline's row of the table: what it reads on the lines that every system reads, and how fast."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pandas as pd
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, build
 from netchu.core.text import normalise
-from netchu.evaluation.baselines.base import Peer, UnavailableError
-from netchu.evaluation.baselines.catalogue import PEERS
+from netchu.evaluation.baselines.base import Baseline, UnavailableError
+from netchu.evaluation.baselines.catalogue import BASELINES
 from netchu.evaluation.baselines.environments import HOME, programs
-from netchu.evaluation.baselines.exporting import PeerParams, write_images, write_training_lines
+from netchu.evaluation.baselines.exporting import BaselineParams, write_images, write_training_lines
 from netchu.evaluation.baselines.processes import run
 from netchu.evaluation.eval_subset import COLUMNS, MAIN, chosen_lines
 from netchu.evaluation.latency import HEIGHT, REPEATS, WIDTHS, latency, machine, ruler
@@ -27,7 +27,7 @@ from netchu.evaluation.metrics.summary import summaries
 from netchu.evaluation.metrics_io import write_figures
 
 LEVELS = ("word", "line")
-"""What a peer is given to read; paragraphs are for those that find lines."""
+"""What a baseline is given to read; paragraphs are for those that find lines."""
 
 STARTING, PER_LINE = 600, 20
 """Seconds: for a network to be made or loaded, and what a line may take on average."""
@@ -37,29 +37,29 @@ SOURCE = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Job:
-    """One peer, what params.yaml wants of it, and a scratch folder."""
+    """One baseline, what params.yaml wants of it, and a scratch folder."""
 
     params: Params
     name: str
-    peer: Peer
-    wanted: PeerParams
+    baseline: Baseline
+    wanted: BaselineParams
     scratch: Path
 
     @property
     def learns(self) -> bool:
-        """Whether the peer is trained here."""
-        return self.peer.commands is not None
+        """Whether the baseline is trained here."""
+        return self.baseline.commands is not None
 
 
-def measure_peer(params: Params, name: str, out: Path) -> dict[str, Any]:
-    """Let the peer `name` read the test lines; write its row into a fresh folder `out`.
+def measure_baseline(params: Params, name: str, out: Path) -> dict[str, Any]:
+    """Let the baseline `name` read the test lines; write its row into a fresh folder `out`.
 
     metrics.json has the shape of an evaluation's and `why`, which is '' or tells why there are no
     rates; predictions.parquet and speed.json are there if there is something in them. Returns the
     metrics.
 
     Raises:
-        NetchuError: params.yaml names no such peer, or not what it learns from.
+        NetchuError: params.yaml names no such baseline, or not what it learns from.
     """
     job = _job(params, name)
     partial = out.with_name(out.name + ".part")
@@ -81,24 +81,24 @@ def measure_peer(params: Params, name: str, out: Path) -> dict[str, Any]:
 
 
 def _job(params: Params, name: str) -> Job:
-    if name not in PEERS:
-        raise NetchuError(f"unknown peer {name!r}; there are: {', '.join(PEERS)}")
-    if name not in params.peers:
-        raise NetchuError(f"params.yaml wants no peer {name!r}; put it under peers")
-    wanted = build(PeerParams, params.peers[name], f"params.yaml peers.{name}")
-    job = Job(params, name, PEERS[name], wanted, (HOME / name / "scratch").resolve())
+    if name not in BASELINES:
+        raise NetchuError(f"unknown baseline {name!r}; there are: {', '.join(BASELINES)}")
+    if name not in params.baselines:
+        raise NetchuError(f"params.yaml wants no baseline {name!r}; put it under baselines")
+    wanted = build(BaselineParams, params.baselines[name], f"params.yaml baselines.{name}")
+    job = Job(params, name, BASELINES[name], wanted, (HOME / name / "scratch").resolve())
     given = bool(job.wanted.datasets and job.wanted.minutes > 0)
     if job.learns and not given:
-        raise NetchuError(f"peers.{name} learns: give it datasets and minutes in params.yaml")
-    if not job.learns and job.wanted != PeerParams():
-        raise NetchuError(f"peers.{name} learns nothing: write '{name}: {{}}' in params.yaml")
+        raise NetchuError(f"baselines.{name} learns: give it datasets and minutes in params.yaml")
+    if not job.learns and job.wanted != BaselineParams():
+        raise NetchuError(f"baselines.{name} learns nothing: write '{name}: {{}}' in params.yaml")
     return job
 
 
 def _empty(job: Job) -> dict[str, Any]:
-    """The row of a peer of which nothing is known."""
+    """The row of a baseline of which nothing is known."""
     return {
-        "peer": True,
+        "baseline": True,
         "system": job.name,
         "profile": job.params.profile,
         "seed": job.params.seed,
@@ -113,10 +113,10 @@ def _empty(job: Job) -> dict[str, Any]:
 def _measure(job: Job, out: Path) -> dict[str, Any]:
     """All of a row; writes what goes with it into `out`."""
     lines = chosen_lines(job.params)
-    bin_folder = programs(job.peer.environment)
+    bin_folder = programs(job.baseline.environment)
     training = [_train(job, bin_folder)] if job.learns else []
     whole = lines[lines["level"] == "line"].iloc[: job.params.evaluate.latency_lines]
-    wanted = whole if job.peer.unread else lines[lines["level"].isin(LEVELS)]
+    wanted = whole if job.baseline.unread else lines[lines["level"].isin(LEVELS)]
     rulers = [ruler(whole, width) for width in WIDTHS for _ in range(REPEATS)]
     told = _read(job, bin_folder, pd.concat([wanted, *rulers], ignore_index=True))
     read = wanted.assign(answer=told["lines"][: len(wanted)])
@@ -125,8 +125,8 @@ def _measure(job: Job, out: Path) -> dict[str, Any]:
     row = {"training": training, "note": _note(training, read["answer"])} | {
         key: told[key] for key in ("version", "size_mb", "parameters")
     }
-    if job.peer.unread:
-        return row | {"why": job.peer.unread}
+    if job.baseline.unread:
+        return row | {"why": job.baseline.unread}
     predictions = _predictions(read)
     predictions.to_parquet(out / "predictions.parquet", index=False)
     chosen = job.params.evaluate
@@ -134,14 +134,14 @@ def _measure(job: Job, out: Path) -> dict[str, Any]:
 
 
 def _train(job: Job, bin_folder: Path) -> dict[str, Any]:
-    """Let a peer learn for its minutes; the checkpoints lie in the scratch folder's `model`."""
-    assert job.peer.commands is not None
+    """Let a baseline learn for its minutes; the checkpoints lie in the scratch folder's `model`."""
+    assert job.baseline.commands is not None
     lines, model = job.scratch / "lines", job.scratch / "model"
     model.mkdir()
-    count = write_training_lines(job.params, job.wanted, lines, job.peer.height)
+    count = write_training_lines(job.params, job.wanted, lines, job.baseline.height)
     threads = job.params.compute.threads
     log = HOME / job.name / "training.log"
-    *first, last = job.peer.commands(lines, model, bin_folder, threads)
+    *first, last = job.baseline.commands(lines, model, bin_folder, threads)
     for command in first:
         run(command, log, STARTING, _environ(threads), place=model)
     seconds = round(60 * job.wanted.minutes, 1)
@@ -150,11 +150,11 @@ def _train(job: Job, bin_folder: Path) -> dict[str, Any]:
 
 
 def _read(job: Job, bin_folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
-    """What the peer's process answers for the images of `lines`, in their order."""
+    """What the baseline's process answers for the images of `lines`, in their order."""
     images, answer = job.scratch / "images", job.scratch / "answer.json"
-    write_images(lines, images, job.peer.height)
-    argument = str(job.scratch / "model") if job.learns else job.peer.argument
-    command = [str(bin_folder / "python"), "-m", job.peer.worker, str(images), str(answer)]
+    write_images(lines, images, job.baseline.height)
+    argument = str(job.scratch / "model") if job.learns else job.baseline.argument
+    command = [str(bin_folder / "python"), "-m", job.baseline.worker, str(images), str(answer)]
     log = images.parent.with_name("reading.log")
     seconds = STARTING + PER_LINE * len(lines)
     run([*command, argument], log, seconds, _environ(1), place=job.scratch)
@@ -163,7 +163,7 @@ def _read(job: Job, bin_folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
 
 
 def _environ(threads: int) -> dict[str, str]:
-    """Variables of a peer's process: its threads, and where its side of `base` is imported from."""
+    """Variables of a baseline's process: its threads, and where its side of `base` is imported from."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
     return {
         **dict.fromkeys(names, str(threads)),
@@ -185,7 +185,7 @@ def _predictions(read: pd.DataFrame) -> pd.DataFrame:
 
 
 def _speed(of_lines: Sequence[Any], of_rulers: Sequence[Any]) -> dict[str, Any]:
-    """Times on one thread; what else an evaluation measures is not known of a peer."""
+    """Times on one thread; what else an evaluation measures is not known of a baseline."""
     by_width = []
     for place, width in enumerate(WIDTHS):
         answers = of_rulers[place * REPEATS : (place + 1) * REPEATS]

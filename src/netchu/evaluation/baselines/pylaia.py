@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netchu.evaluation.baselines.base import (
+    Baseline,
     Environment,
     Loaded,
-    Peer,
     epochs_between_checks,
     serve,
     weigh,
@@ -59,7 +59,7 @@ def write_tables(lines: Path, model: Path) -> Path:
     return symbols
 
 
-PEER = Peer(
+BASELINE = Baseline(
     "netchu.evaluation.baselines.pylaia",
     # It asks pip what is installed, and its pytorch-lightning asks setuptools for pkg_resources.
     environment=Environment("pylaia", "3.10", ("pylaia==1.1.2", "pip", "setuptools<81")),
@@ -84,7 +84,9 @@ def load(argument: str) -> Loaded:
     loader = ModelLoader(argument, filename="model", device="cpu")
     checkpoint = loader.find_best(str(Path(argument) / "experiment"), "va_cer")
     if checkpoint is None:
-        raise SystemExit("PyLaia left no checkpoint in its time; give peers.pylaia.minutes more")
+        raise SystemExit(
+            "PyLaia left no checkpoint in its time; give baselines.pylaia.minutes more"
+        )
     model = loader.load_by(checkpoint).eval()
     prepare, decode = ToImageTensor(mode="L", invert=True), CTCGreedyDecoder()
 

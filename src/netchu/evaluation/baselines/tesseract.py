@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netchu.evaluation.baselines.base import Loaded, Peer, serve
+from netchu.evaluation.baselines.base import Baseline, Loaded, serve
 
-PEER = Peer("netchu.evaluation.baselines.tesseract")
+BASELINE = Baseline("netchu.evaluation.baselines.tesseract")
 
 LANGUAGE = "vie"
 SINGLE_LINE = 7

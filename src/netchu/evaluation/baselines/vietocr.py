@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu.core.text import ALPHABET
-from netchu.evaluation.baselines.base import Environment, Loaded, Peer, serve, weigh
+from netchu.evaluation.baselines.base import Baseline, Environment, Loaded, serve, weigh
 
 ENVIRONMENT = Environment(
     "vietocr", "3.11", ("vietocr==0.3.13", "torch==2.13.0", "torchvision==0.28.0")
 )
 UNREAD = "its weights lie behind a dead link; speed of the same network with random weights"
 
-TRANSFORMER = Peer(
+TRANSFORMER = Baseline(
     "netchu.evaluation.baselines.vietocr", "vgg_transformer", ENVIRONMENT, unread=UNREAD
 )
-SEQ2SEQ = Peer("netchu.evaluation.baselines.vietocr", "vgg_seq2seq", ENVIRONMENT, unread=UNREAD)
+SEQ2SEQ = Baseline("netchu.evaluation.baselines.vietocr", "vgg_seq2seq", ENVIRONMENT, unread=UNREAD)
 
 HEIGHT, NARROWEST, WIDEST = 32, 32, 512
 """Pixels; VietOCR squeezes what is wider."""

@@ -46,7 +46,7 @@ class AttentionRecogniser(Recogniser):
     def step(self, ids_B: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Probabilities (B, V) of the character after `ids_B`, and the next state."""
 
-    def misfit(self, text: str, width: int) -> str:
+    def rejection_reason(self, text: str, width: int) -> str:
         if len(text) <= self.max_length:
             return ""
         return f"too long: {len(text)} characters for a max_length of {self.max_length}"

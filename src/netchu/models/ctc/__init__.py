@@ -50,7 +50,7 @@ class CTCRecogniser(Recogniser):
     def time_steps(self, width: int) -> int:
         """Number of time steps of an image `width` pixels wide."""
 
-    def misfit(self, text: str, width: int) -> str:
+    def rejection_reason(self, text: str, width: int) -> str:
         repeats = sum(a == b for a, b in pairwise(text))
         needed, given = len(text) + repeats, self.time_steps(width)
         if given >= needed:
@@ -68,7 +68,7 @@ class CTCRecogniser(Recogniser):
             NetchuError: a line has fewer time steps than its text needs.
         """
         for text, width, line in zip(batch.texts, batch.widths_B.tolist(), batch.ids, strict=True):
-            if reason := self.misfit(text, width):
+            if reason := self.rejection_reason(text, width):
                 raise NetchuError(f"line {line}: {reason}; drop it or widen the image")
         targets = [self.codec.encode(text) for text in batch.texts]
         return F.ctc_loss(

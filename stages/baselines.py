@@ -1,0 +1,35 @@
+"""Stage baselines@NAME: what a user would pick instead reads the same test lines."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from netchu.core.errors import one_line_errors
+from netchu.core.params import load_params
+from netchu.core.runtime import cap
+
+
+def main() -> None:
+    """Read the flags and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("baseline", help="a key of baselines in params.yaml")
+    baseline = parser.parse_args().baseline
+    with one_line_errors():
+        params = load_params()
+        cap(params.compute)
+        from netchu.evaluation.baselines.measuring import measure_baseline
+        from netchu.tracking.baseline_run import track_baseline
+
+        begin = time.perf_counter()
+        why = measure_baseline(
+            params, baseline, Path("models") / params.profile / "baselines" / baseline
+        )["why"]
+        track_baseline(params, baseline, time.perf_counter() - begin)
+        if why:
+            print(f"{baseline}: no rates: {why}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+import json
+
+import pandas as pd
+import pytest
+import typer
+from evaluations import readings, write_evaluation
+from typer.testing import CliRunner
+
+from netchu.cli.compare import evaluate
+
+app = typer.Typer()
+app.command()(evaluate)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("evaluations")
+    write_evaluation(tmp_path / "good", "good", readings(0))
+    write_evaluation(tmp_path / "bad", "bad", readings(9))
+    write_evaluation(tmp_path / "other", "other", readings(0, 40))
+    both_levels = pd.concat([readings(0), readings(0, level="word")], ignore_index=True)
+    write_evaluation(tmp_path / "more", "more", both_levels)
+
+    return tmp_path
+
+
+@pytest.fixture
+def run(folders):
+    def invoke(before, after, *flags):
+        paths = [str(folders / name) for name in (before, after)]
+        return CliRunner().invoke(app, ["--compare", *paths, *flags])
+
+    return invoke
+
+
+def test_the_exit_code_says_whether_the_second_is_worse(run):
+    assert run("good", "bad").exit_code == 1
+    assert run("bad", "good").exit_code == 0
+    assert run("good", "good").exit_code == 0
+
+
+def test_what_cannot_be_compared_is_one_line_and_2(run):
+    result = run("good", "other")
+    assert result.exit_code == 2
+    assert "other lines of overall (60 and 40)" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert run("good", "nowhere").exit_code == 2
+
+
+def test_the_table_tells_the_difference(run):
+    text = run("good", "bad").stdout
+    for part in ("overall", "drawn/line", "CER", "WER", "SER", "worse", "0.0000"):
+        assert part in text, part
+    assert "alone" not in text
+
+
+def test_json_tells_the_same(run):
+    told = json.loads(run("good", "bad", "--json").stdout)
+    assert told["worse"] is True
+    (pair,) = told["pairs"]
+    assert pair["before"].startswith("good (")
+    first = pair["rows"][0]
+    assert (first["place"], first["rate"], first["verdict"]) == ("overall", "cer", "worse")
+    assert pair["not_compared"] == {}
+
+
+def test_what_one_alone_has_read_is_told_and_not_compared(run):
+    result = run("good", "more")
+    assert result.exit_code == 0
+    told = " ".join(result.stdout.split())
+    assert "read by more (" in told
+    assert told.endswith("alone: drawn/word")
+    (pair,) = json.loads(run("more", "good", "--json").stdout)["pairs"]
+    assert list(pair["not_compared"].values()) == [["drawn/word"]]
+    assert {row["place"] for row in pair["rows"]} == {"overall", "drawn/line"}

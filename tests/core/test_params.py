@@ -1,0 +1,137 @@
+import pytest
+import yaml
+from compositions import PROFILES, ROOT, composed
+
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params, PhaseParams, build, load_params
+from netchu.data.sources import MODULES
+from netchu.models import NETWORKS, network_class
+
+
+def test_params_yaml_is_the_laptop_composition():
+    committed = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert committed == yaml.safe_load(composed("laptop"))
+    assert load_params(ROOT / "params.yaml").profile == "laptop"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_composes_into_params_and_configs(profile, tmp_path):
+    (tmp_path / "params.yaml").write_text(composed(profile), encoding="utf-8")
+    params = load_params(tmp_path / "params.yaml")
+    assert params.profile == profile
+    networks = {name: params.network(name) for name in params.systems}
+    if profile != "ablation":
+        assert set(networks) == set(NETWORKS)
+        assert all(name == network for name, network in networks.items())
+    for name, system in params.systems.items():
+        kind = network_class(networks[name])
+        assert system.start in params.systems
+        assert isinstance(build(kind.config_class, system.model, name), kind.config_class)
+    assert set(params.sources) <= set(MODULES)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_whatever_a_profile_names_is_there(profile, tmp_path):
+    (tmp_path / "params.yaml").write_text(composed(profile), encoding="utf-8")
+    params = load_params(tmp_path / "params.yaml")
+    phases = [p for s in params.systems.values() for p in (*s.pretrain, *s.finetune)]
+    named = {name for phase in phases for name in phase.datasets}
+    named |= {*params.evaluate.datasets, *params.report.gallery}
+    assert named <= set(params.datasets)
+    home = f"data/{profile}"
+    for dataset in params.datasets.values():
+        if dataset.source == "synthetic":
+            assert dataset.input.removeprefix(f"{home}/synthetic/") in params.synthetic
+        else:
+            assert dataset.input == f"{home}/raw/{dataset.source}"
+            assert dataset.source in params.sources
+    for kind in params.synthetic.values():
+        assert {*kind.datasets, *kind.papers} <= set(params.datasets)
+        assert not kind.corpus or kind.corpus.removeprefix(f"{home}/raw/") in params.sources
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_committed_gallery_shows_no_research_data(profile):
+    params = build(Params, yaml.safe_load(composed(profile)), profile)
+    for name in params.report.gallery:
+        assert params.borrows_nothing(name)
+
+
+def changed(path, value):
+    """The laptop's params with one key set."""
+    content = yaml.safe_load(composed("laptop"))
+    inner = content
+    *way, last = path
+    for part in way:
+        inner = inner[part]
+    inner[last] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("sead",), 1, r"unknown key sead; did you mean 'seed'\?"),
+        (("compute", "thread"), 1, r"unknown key compute.thread; did you mean 'threads'\?"),
+        (("trainer", "stratgy"), "ddp", r"did you mean 'strategy'\?"),
+        (("synthetic", "address", "hight"), 3, r"synthetic.address.hight; did you mean 'height'\?"),
+        (("systems", "trocr", "finetune", 0, "epoch"), 3, r"did you mean 'epochs'\?"),
+        (("systems", "trocr", "colour"), 3, r"systems.trocr.colour \(known: model, pretrain"),
+        (("seed",), "many", r"seed: .*integer.* got 'many'"),
+        (("compute", "isa"), "SSE", r"compute.isa: .*'AVX2' or 'native'.* got 'SSE'"),
+        (("systems", "trocr", "finetune", 0, "optimizer"), "sgd", r"finetune.0.optimizer: .*'sgd'"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_the_near_one(path, value, said):
+    with pytest.raises(NetchuError, match=said) as caught:
+        build(Params, changed(path, value), "params.yaml")
+    assert str(caught.value).startswith("params.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(NetchuError, match=r"epochs: .*"):
+        build(PhaseParams, {"datasets": ["a"], "steps_per_epoch": 1}, "phase")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_unknown_key_of_a_model_is_named(name):
+    kind = network_class(name).config_class
+    with pytest.raises(NetchuError, match=r"unknown key colour \(known: \w+"):
+        build(kind, {"colour": 1}, f"systems.{name}.model")
+
+
+def test_a_key_inside_a_member_is_named_with_the_near_one():
+    kind = network_class("effnet_seq2seq").config_class
+    with pytest.raises(NetchuError, match=r"members.0.strid; did you mean 'stride'\?"):
+        build(kind, {"members": [{"backbone": "a", "strid": 8}]}, "effnet")
+
+
+@pytest.mark.parametrize("what", ["system", "dataset", "kind"])
+def test_an_unknown_name_lists_the_known_ones(what):
+    params = build(Params, yaml.safe_load(composed("laptop")), "laptop")
+    with pytest.raises(NetchuError, match=r"unknown .*'nope'; params.yaml has: \w+, \w+"):
+        getattr(params, what)("nope")
+
+
+def test_an_unknown_system_class_lists_the_known_ones():
+    with pytest.raises(NetchuError, match="unknown system 'vietocr'; there are: netchu_small, "):
+        network_class("vietocr")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "is not here; run in the repository's root"), ("a: [", "is not YAML"), ("", "content")],
+)
+def test_a_file_that_is_no_params(tmp_path, content, said):
+    file = tmp_path / "params.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(NetchuError, match=said):
+        load_params(file)
+
+
+def test_what_is_generated_from_research_data_is_not_ours():
+    params = build(Params, yaml.safe_load(composed("ablation")), "ablation")
+    assert not any(params.borrows_nothing(name) for name in params.datasets)
+    assert build(Params, yaml.safe_load(composed("laptop")), "laptop").borrows_nothing("address")

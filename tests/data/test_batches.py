@@ -1,0 +1,214 @@
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_project import MODEL, as_table, drawn_lines, picture
+
+from netchu.core.errors import NetchuError
+from netchu.core.params import build
+from netchu.core.text import ALPHABET
+from netchu.data.batches import (
+    LineDataModule,
+    LineDataset,
+    WidthBatches,
+    collate,
+    frame_batches,
+    item_widths,
+    join,
+    plan_items,
+)
+from netchu.imaging.augmentation import Augmenter
+from netchu.imaging.images import Preprocessing, encode
+from netchu.models.netchu_small import NetchuSmall
+
+GREY = Preprocessing("grey", 32)
+width_lists = st.lists(st.sampled_from((32, 64, 96)), min_size=1, max_size=40)
+
+
+@given(width_lists, st.integers(1, 8))
+def test_all_lines_come_once_in_batches_of_one_width(widths, size):
+    batches = list(WidthBatches(widths, size))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(widths)))
+    for batch in batches:
+        assert len({widths[i] for i in batch}) == 1
+        assert len(batch) <= size
+
+
+@given(width_lists, st.integers(1, 8), st.integers(1, 30), st.integers(0, 5))
+def test_every_line_is_drawn_once_before_any_comes_again(widths, size, steps, seed):
+    batches = list(WidthBatches(widths, size, steps, (seed, 3)))
+    assert len(batches) == steps
+    assert all(len({widths[i] for i in batch}) == 1 for batch in batches)
+    seen = Counter()
+    for batch in batches:
+        for index in batch:
+            assert seen[index] == 0 or len(seen) == len(widths)
+            seen[index] += 1
+    assert max(seen.values()) - min(seen.values()) <= (1 if len(seen) == len(widths) else 0)
+
+
+def test_the_seed_decides_the_order():
+    def drawn(*seed):
+        return list(WidthBatches([32, 64] * 20, 4, 10, seed))
+
+    assert drawn(1, 0) == drawn(1, 0)
+    assert drawn(1, 0) != drawn(1, 1)
+    assert drawn(1, 0) != drawn(2, 0)
+
+
+@given(width_lists, st.integers(2, 8), st.integers(1, 12), st.integers(2, 3))
+def test_processes_share_each_batch_evenly_and_without_overlap(widths, size, steps, world):
+    ranks = [list(WidthBatches(widths, size, steps, (1,), rank, world)) for rank in range(world)]
+    for shards in zip(*ranks, strict=True):
+        assert len({len(shard) for shard in shards}) == 1
+        together = [i for shard in shards for i in shard]
+        assert len(set(together)) == len(together) > 0
+        assert len({widths[i] for i in together}) == 1
+
+
+def test_several_processes_see_what_one_would():
+    widths = [32] * 16 + [64] * 8
+    whole = list(WidthBatches(widths, 4, 9, (5,)))
+    shards = zip(*(WidthBatches(widths, 4, 9, (5,), rank, 2) for rank in (0, 1)), strict=True)
+    assert [sorted(a + b) for a, b in shards] == [sorted(batch) for batch in whole]
+
+
+@given(
+    st.lists(st.tuples(st.integers(20, 60), st.integers(5, 200)), min_size=6, max_size=12),
+    st.sampled_from((GREY, Preprocessing("adaptive", 96), Preprocessing("square", 64),
+                     Preprocessing("grey", 48, 160))),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_widths_are_those_of_the_prepared_images_joined_or_not(sizes, how):
+    lines = [
+        dataclasses.replace(line, image=encode(np.full(size, 200, np.uint8)), level="word",
+                            writer="An", height=size[0], width=size[1])
+        for line, size in zip(drawn_lines(number=len(sizes)), sizes, strict=True)
+    ]  # fmt: skip
+    table = as_table(lines)
+    items = plan_items(table, 1.0, 3)
+    dataset = LineDataset(table, items, how, None, 0)
+    widths = item_widths(table, items, how)
+    assert any(len(item) > 1 for item in items)
+    assert [dataset[i].image_HW.shape[1] for i in range(len(items))] == widths
+
+
+def test_words_of_one_hand_are_joined_and_lines_are_not(drawn):
+    words = drawn.assign(level=["word", "word", "line"] * 7 + ["word"])
+    items = plan_items(words, 1.0, 3)
+    assert items[: len(words)] == [(row,) for row in range(len(words))]
+    joined = items[len(words) :]
+    assert joined
+    for item in joined:
+        rows = words.iloc[list(item)]
+        assert len(item) in (2, 3)
+        assert set(rows["level"]) == {"word"}
+        assert rows["writer"].nunique() == 1
+    dataset = LineDataset(words, items, GREY, None, 0)
+    place = len(words)
+    rows = words.iloc[list(items[place])]
+    assert dataset[place].text == " ".join(rows["text"])
+    assert dataset[place].id == "+".join(rows["id"])
+
+
+def test_the_share_of_joined_words_and_their_seed(drawn):
+    words = drawn.assign(level="word")
+    assert plan_items(words, 0.0, 3) == [(row,) for row in range(len(words))]
+    in_joined = [
+        sum(len(item) for item in plan_items(words, share, 3) if len(item) > 1)
+        for share in (0.5, 1.0)
+    ]
+    assert len(words) * 0.3 <= in_joined[0] < in_joined[1] <= len(words)
+    assert plan_items(words, 0.5, 3) == plan_items(words, 0.5, 3) != plan_items(words, 0.5, 4)
+
+
+def test_joined_photos_stand_side_by_side_on_the_first_ones_paper():
+    joined = join([picture("một", 40), picture("hai", 20)])
+    assert joined.shape == (40, 64 + 10 + 128)
+    assert (joined[:, 64:74] == 235).all()
+
+
+def test_a_batch_says_what_it_holds(drawn):
+    batches = list(frame_batches(drawn, GREY, 4))
+    assert sum(len(batch.texts) for batch in batches) == len(drawn)
+    told = {i: (t, lv) for b in batches for i, t, lv in zip(b.ids, b.texts, b.levels, strict=True)}
+    wanted = zip(drawn["id"], drawn["text"], drawn["level"], strict=True)
+    assert told == {i: (text, level) for i, text, level in wanted}
+    for batch in batches:
+        assert batch.images_BCHW.shape[:3] == (len(batch.texts), 1, 32)
+        assert batch.images_BCHW.dtype == torch.float32
+        assert set(batch.widths_B.tolist()) == {batch.images_BCHW.shape[3]}
+
+
+def test_a_line_reads_the_same_alone_and_in_company(drawn):
+    torch.manual_seed(3)
+    config = build(NetchuSmall.config_class, MODEL, "test")
+    recogniser = NetchuSmall(config, ALPHABET).eval()
+    together, alone = {}, {}
+    for size, readings in ((8, together), (1, alone)):
+        for batch in frame_batches(drawn, recogniser.preprocessing, size):
+            readings |= dict(zip(batch.ids, recogniser.transcribe(batch), strict=True))
+    assert len(alone) == len(drawn)
+    for line, reading in alone.items():
+        assert together[line].text == reading.text
+        assert together[line].confidence == pytest.approx(reading.confidence, rel=1e-3)
+    assert any(reading.text for reading in alone.values())
+
+
+def test_augmentation_depends_on_seed_and_place_only(drawn):
+    def shown(seed, order):
+        dataset = LineDataset(drawn, plan_items(drawn, 0, 0), GREY, Augmenter(0.8), seed)
+        images = {i: dataset[i].image_HW.tobytes() for i in order}
+        return [images[i] for i in sorted(images)]
+
+    assert shown(1, range(8)) == shown(1, reversed(range(8)))
+    assert shown(1, range(8)) != shown(2, range(8))
+
+
+def module(table, **changes):
+    settings_ = {"batch_size": 4, "steps_per_epoch": 5, "epochs": 5, "augmentation_strength": (0.2, 0.6),
+                 "seed": 1} | changes  # fmt: skip
+    return LineDataModule(table, plan_items(table, 0, 0), table, GREY, **settings_)
+
+
+def test_difficulty_goes_straight_from_the_first_epoch_to_the_last(drawn):
+    assert [module(drawn).difficulty_at(epoch) for epoch in range(5)] == pytest.approx(
+        [0.2, 0.3, 0.4, 0.5, 0.6]
+    )
+    assert module(drawn, epochs=1).difficulty_at(0) == 0.2
+
+
+def test_training_batches_are_as_many_as_asked_and_repeatable(drawn):
+    first, again, other = (
+        [
+            batch.images_BCHW.numpy().tobytes()
+            for batch in module(drawn, seed=seed).train_dataloader()
+        ]
+        for seed in (1, 1, 2)
+    )
+    assert len(first) == 5
+    assert first == again != other
+
+
+def test_an_image_that_does_not_decode_names_its_line(drawn):
+    broken = drawn.assign(image=[b"no image", *drawn["image"][1:]])
+    with pytest.raises(NetchuError, match=r"line train-00: not an image"):
+        list(frame_batches(broken, GREY, 4))
+
+
+def test_collate_refuses_lines_of_unequal_width(drawn):
+    dataset = LineDataset(drawn, plan_items(drawn, 0, 0), GREY, None, 0)
+    with pytest.raises(ValueError, match="same shape"):
+        collate([dataset[0], dataset[1]])
+
+
+def test_workers_load_the_same_batches(drawn):
+    def shown(workers):
+        loader = module(drawn, workers=workers).train_dataloader()
+        return [batch.images_BCHW.numpy().tobytes() for batch in loader]
+
+    assert shown(1) == shown(0)

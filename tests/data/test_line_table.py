@@ -1,0 +1,170 @@
+import dataclasses
+import unicodedata
+
+import pandas as pd
+import pytest
+from small_project import as_table, drawn_lines
+
+from netchu.core.errors import NetchuError
+from netchu.data import line_table as lines_module
+from netchu.data.line_table import (
+    SCHEMA,
+    Skipped,
+    check_leaks,
+    fingerprint,
+    read_notes,
+    read_skipped,
+    read_table,
+    write_shard,
+    write_table,
+)
+
+
+def test_what_is_written_is_read(tmp_path):
+    lines = drawn_lines()
+    left_out = [Skipped("a, b", 'said "no"'), Skipped("c", "chữ 漢")]
+    assert write_table(iter(lines), tmp_path / "table", left_out) == len(lines)
+    table = read_table(tmp_path / "table")
+    assert table.to_dict("records") == [dataclasses.asdict(line) for line in lines]
+    assert list(table.columns) == SCHEMA.names
+    assert read_skipped(tmp_path / "table") == left_out
+
+
+def test_any_parquet_reader_reads_a_shard(tmp_path):
+    write_table(drawn_lines(), tmp_path / "table")
+    (shard,) = (tmp_path / "table").glob("*.parquet")
+    assert list(pd.read_parquet(shard)["text"]) == [line.text for line in drawn_lines()]
+
+
+@pytest.mark.parametrize(("number", "shards"), [(0, 1), (4, 1), (5, 1), (6, 2), (12, 3)])
+def test_lines_beyond_a_shard_go_into_the_next_in_order(tmp_path, monkeypatch, number, shards):
+    monkeypatch.setattr(lines_module, "SHARD_LINES", 5)
+    lines = drawn_lines(number=number)
+    assert write_table(lines, tmp_path / "table") == number
+    assert len(list((tmp_path / "table").glob("*.parquet"))) == shards
+    assert list(read_table(tmp_path / "table")["id"]) == [line.id for line in lines]
+
+
+def test_only_the_wanted_columns_are_read(tmp_path):
+    write_table(drawn_lines(), tmp_path / "table")
+    assert list(read_table(tmp_path / "table", ["id", "text"]).columns) == ["id", "text"]
+
+
+def test_skipped_lines_may_be_found_on_the_way(tmp_path):
+    left_out = []
+
+    def reading():
+        for line in drawn_lines(number=3):
+            left_out.append(Skipped(line.id, "found late"))
+            yield line
+
+    write_table(reading(), tmp_path / "table", left_out)
+    assert len(read_skipped(tmp_path / "table")) == 3
+
+
+def test_a_run_that_breaks_off_leaves_no_table_and_the_next_one_is_clean(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines_module, "SHARD_LINES", 2)
+    folder = tmp_path / "table"
+
+    def breaking():
+        yield from drawn_lines(number=5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_table(breaking(), folder)
+    assert not folder.exists()
+    write_table(drawn_lines(number=1), folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["table"]
+    assert len(read_table(folder)) == 1
+    with pytest.raises(KeyboardInterrupt):
+        write_table(breaking(), folder)
+    assert len(read_table(folder)) == 1
+
+
+def test_notes_travel_with_a_shard_and_leave_the_lines_alone(tmp_path):
+    notes = {"skipped": [["a", 'said "no", chữ 漢']], "ways": {"whole": 3}}
+    for name, content in (("noted", notes), ("empty", {})):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "00000.parquet"
+        write_shard(drawn_lines(), path, content)
+        assert read_notes(path) == content
+        assert list(path.parent.iterdir()) == [path]
+    write_table(drawn_lines(), tmp_path / "table")
+    for name in ("noted", "empty"):
+        pd.testing.assert_frame_equal(read_table(tmp_path / name), read_table(tmp_path / "table"))
+
+
+def test_shards_with_other_notes_are_one_table(tmp_path):
+    for number in range(3):
+        lines = drawn_lines("train", 4 * number)
+        write_shard(lines, tmp_path / f"{number:05d}.parquet", {"number": number})
+    assert len(read_table(tmp_path)) == 12
+
+
+def test_a_shard_that_cannot_be_written_leaves_the_old_one_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "00000.parquet"
+    write_shard(drawn_lines(), path)
+    old = path.read_bytes()
+
+    def stop(file):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lines_module.os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_shard(drawn_lines(number=3), path)
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [old]
+
+
+def test_a_bad_label_stops_the_table_and_is_named(tmp_path):
+    bad = dataclasses.replace(drawn_lines()[0], text=unicodedata.normalize("NFD", "hoà"))
+    with pytest.raises(NetchuError, match=r"drawn line test-00: .* not in NFC"):
+        write_table([bad], tmp_path / "table")
+    assert not (tmp_path / "table").exists()
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(NetchuError, match=r"nowhere holds no line table; run 'dvc repro'"):
+        read_table(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("damage", [b"not parquet", b"PAR1", b""])
+def test_a_damaged_shard_is_one_line(tmp_path, damage):
+    write_table(drawn_lines(), tmp_path / "table")
+    (tmp_path / "table" / "00000.parquet").write_bytes(damage)
+    with pytest.raises(NetchuError, match="is not a line table") as caught:
+        read_table(tmp_path / "table")
+    assert "\n" not in str(caught.value)
+
+
+def sides(**changes):
+    """A train and a test line that share nothing, but for `changes` made to both."""
+    lines = [*drawn_lines("train", 1), drawn_lines("test", 2)[1]]
+    return as_table([dataclasses.replace(line, **changes) for line in lines])
+
+
+def test_disjoint_splits_do_not_leak():
+    assert check_leaks(sides()) == 0
+
+
+@pytest.mark.parametrize("what", [{"writer": "An"}, {"image": b"same"}])
+def test_a_writer_or_an_image_in_two_splits_is_named(what):
+    (name,) = what
+    with pytest.raises(NetchuError, match=rf"{name} .*stands in 2 splits \(1 such\)"):
+        check_leaks(sides(**what))
+
+
+def test_unknown_writers_are_no_leak_and_shared_texts_are_counted():
+    assert check_leaks(sides(writer="")) == 0
+    assert check_leaks(sides(text="hoà bình")) == 1
+
+
+def test_equal_folders_have_equal_fingerprints_and_others_do_not(tmp_path):
+    for name in ("a", "b"):
+        write_table(drawn_lines(), tmp_path / name)
+    prints = {fingerprint(tmp_path / "a"), fingerprint(tmp_path / "b")}
+    assert len(prints) == 1
+    write_table(drawn_lines(number=11), tmp_path / "b")
+    prints.add(fingerprint(tmp_path / "b"))
+    (tmp_path / "a" / "skipped.csv").rename(tmp_path / "a" / "left_out.csv")
+    prints.add(fingerprint(tmp_path / "a"))
+    assert len(prints) == 3

@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pytest
+import small_project
+import torch
+from bar_model import ALPHABET, HEIGHT, STEP, bars, write_bar_model
+
+from netchu.core.errors import NetchuError
+from netchu.decoding.greedy import greedy
+from netchu.imaging.images import prepare
+from netchu.inference.exported_model import OVERLAP, WINDOW, ExportedModel
+from netchu.training.phases import fresh
+
+
+@pytest.fixture
+def model(tmp_path):
+    return ExportedModel(write_bar_model(tmp_path / "bars"))
+
+
+def prepared(text, model):
+    return prepare(bars(text), model.preprocessing)
+
+
+def written(probabilities_TV):
+    return "".join(ALPHABET[emission.id - 1] for emission in greedy(probabilities_TV))
+
+
+def test_it_knows_what_the_card_says(model):
+    assert (model.alphabet, model.step, model.temperature) == (ALPHABET, STEP, 1.0)
+    assert (model.preprocessing.variant, model.preprocessing.height) == ("grey", HEIGHT)
+    assert model.figures == {"cer": 0.0}
+
+
+def test_a_row_of_probabilities_for_every_step(model):
+    images_BHW = np.stack([prepared("abch", model), prepared("hcba", model)])
+    probabilities_BTV = model.probabilities(images_BHW)
+    assert probabilities_BTV.shape == (2, images_BHW.shape[2] // STEP, len(ALPHABET) + 1)
+    assert probabilities_BTV.dtype == np.float32
+    np.testing.assert_allclose(probabilities_BTV.sum(-1), 1, rtol=1e-5)
+    assert [written(rows_TV) for rows_TV in probabilities_BTV] == ["abch", "hcba"]
+
+
+def test_temperature_divides_the_logits(model, tmp_path):
+    warm = ExportedModel(write_bar_model(tmp_path / "warm", temperature=4.0))
+    image_BHW = prepared("abch", model)[None]
+    cold_TV, warm_TV = model.probabilities(image_BHW)[0], warm.probabilities(image_BHW)[0]
+    expected_TV = cold_TV.astype(float) ** 0.25
+    expected_TV /= expected_TV.sum(-1, keepdims=True)
+    np.testing.assert_allclose(warm_TV, expected_TV, atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [WINDOW + 32, 2 * WINDOW - 2 * OVERLAP, 3 * WINDOW])
+def test_windows_read_the_same_as_one_piece(model, width):
+    letters = "".join(np.random.default_rng(width).choice(list(ALPHABET), width // 24))
+    image_BHW = prepared(letters + "h", model)[None, :, :width]
+    whole_BTV = model._run(image_BHW)
+    windows_BTV = model.probabilities(image_BHW)
+    np.testing.assert_allclose(windows_BTV, whole_BTV, atol=1e-5)
+    assert len(written(windows_BTV[0])) > width // 24 - 2
+
+
+def test_windows_do_not_show_in_what_a_real_network_reads(tmp_path):
+    project = small_project.params()
+    network = fresh(project, "netchu_small").eval()
+    image = torch.rand(1, 1, 32, WINDOW + 640)
+    with torch.inference_mode():
+        whole_TV = network(image)[0]
+        begin = WINDOW - 2 * OVERLAP
+        first_TV, second_TV = network(image[..., :WINDOW])[0], network(image[..., begin:])[0]
+    edge = (WINDOW - OVERLAP) // 4
+    torch.testing.assert_close(first_TV[:edge], whole_TV[:edge])
+    torch.testing.assert_close(second_TV[OVERLAP // 4 :], whole_TV[edge:])
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(NetchuError, match=r"nowhere holds no exported model; name a folder with"):
+        ExportedModel(tmp_path / "nowhere")
+
+
+def damage(folder, name, content):
+    (folder / name).write_bytes(content)
+
+
+CARD = {"alphabet": ALPHABET, "step": 4, "temperature": 1.0}
+GREY = {"variant": "grey", "height": 32}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.json", b"{"),
+        ("model.json", b"\xff\xfe"),
+        ("model.json", b"[]"),
+        ("model.json", json.dumps(CARD).encode()),
+        ("model.json", json.dumps(CARD | {"preprocessing": {"hight": 3}}).encode()),
+        ("model.json", json.dumps(CARD | {"preprocessing": GREY, "step": "wide"}).encode()),
+        ("model.json", json.dumps(CARD | {"preprocessing": GREY, "alphabet": "ab"}).encode()),
+        ("model.onnx", b"no network"),
+        ("model.onnx", b""),
+    ],
+)
+def test_damage_is_one_line_that_names_the_file(tmp_path, name, content, capfd):
+    folder = write_bar_model(tmp_path / "bars")
+    damage(folder, name, content)
+    with pytest.raises(NetchuError, match=rf"{name}.*export it again") as caught:
+        ExportedModel(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value).strip()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_card_without_its_network_is_named(tmp_path):
+    folder = write_bar_model(tmp_path / "bars")
+    (folder / "model.onnx").unlink()
+    with pytest.raises(NetchuError, match=r"model\.onnx is missing"):
+        ExportedModel(folder)

@@ -1,0 +1,446 @@
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import small_project
+import torch
+from bar_model import ALPHABET, BAR, HEIGHT, bars, write_bar_model
+from PIL import Image
+from small_project import as_table
+
+from netchu import Reader
+from netchu.core.errors import NetchuError
+from netchu.data.batches import frame_batches
+from netchu.data.line_table import write_table
+from netchu.decoding.scaling import Scale
+from netchu.evaluation.eval_subset import chosen_lines
+from netchu.evaluation.evaluate import evaluate
+from netchu.imaging.images import encode
+from netchu.inference import reader
+from netchu.models.base import LineBatch
+from netchu.models.model_folder import save_model
+from netchu.release.ngrams import experts, write
+from netchu.training.phases import fresh
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_bar_model(tmp_path_factory.mktemp("bars"))
+
+
+@pytest.fixture
+def bar_reader(folder):
+    return Reader(folder)
+
+
+@pytest.fixture(scope="module")
+def real_folder(tmp_path_factory):
+    """An untrained netchu_small, exported plainly."""
+    network = fresh(small_project.params(), "netchu_small").eval()
+    return plainly_exported(network, tmp_path_factory.mktemp("real")), network
+
+
+def plainly_exported(network, folder):
+    """A model folder made without the project's own export, which takes longer."""
+    torch.onnx.export(
+        network, (torch.zeros(2, 1, 32, 96),), folder / "model.onnx", input_names=["images"],
+        output_names=["logits"], dynamo=False,
+        dynamic_axes={"images": {0: "B", 3: "W"}, "logits": {0: "B", 1: "T"}},
+    )  # fmt: skip
+    how = network.preprocessing
+    card = {
+        "alphabet": network.alphabet,
+        "preprocessing": {"variant": how.variant, "height": how.height, "max_width": 0},
+        "step": 4,
+        "temperature": 1.0,
+    }
+    (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    return folder
+
+
+def page(texts, gap=40):
+    """Lines of bars under each other, and where they stand: left, top, right, bottom."""
+    pictures = [bars(text) for text in texts]
+    width = max(picture.shape[1] for picture in pictures) + 2 * gap
+    photo_HW = np.full(((HEIGHT + gap) * len(texts) + gap, width), 255, np.uint8)
+    boxes = []
+    for place, picture in enumerate(pictures):
+        top = gap + (HEIGHT + gap) * place
+        photo_HW[top : top + HEIGHT, gap : gap + picture.shape[1]] = picture
+        boxes.append((gap, top, gap + picture.shape[1], top + HEIGHT))
+    return photo_HW, boxes
+
+
+@pytest.fixture
+def knows_boxes(monkeypatch):
+    """Let the segmenter find what a test says, of each shape of photo."""
+
+    def know(boxes_by_photo):
+        def find(photo_HW):
+            for known_HW, boxes in boxes_by_photo:
+                if np.array_equal(photo_HW, known_HW):
+                    return [SimpleNamespace(left=a, top=b, right=c, bottom=d)
+                            for a, b, c, d in boxes]  # fmt: skip
+            return []
+
+        monkeypatch.setattr(reader, "find_lines", find)
+        monkeypatch.setattr(
+            reader, "cut", lambda photo, box: photo[box.top : box.bottom, box.left : box.right]
+        )
+
+    return know
+
+
+# One line.
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_a_line_and_where_its_characters_stand(bar_reader, scale):
+    reading = bar_reader.read(bars("abcdefgh", scale), line=True)
+    assert reading.text == "abcdefgh"
+    (line,) = reading.lines
+    height, width = bars("abcdefgh", scale).shape
+    assert reading.size == (width, height)
+    assert line.box == (0, 0, width, height)
+    assert "".join(c.text for c in line.characters) == line.text == reading.text
+    for place, character in enumerate(line.characters):
+        middle = (2 * place + 1.5) * BAR * scale
+        assert (character.left + character.right) / 2 == pytest.approx(middle)
+        assert character.right - character.left == pytest.approx(2 * BAR * scale)
+
+
+def test_confidence_is_the_product_and_alternatives_are_named(tmp_path):
+    warm = Reader(write_bar_model(tmp_path / "warm", temperature=8.0))
+    reading = warm.read(bars("adh"), line=True)
+    (line,) = reading.lines
+    sure = [c.confidence for c in line.characters]
+    assert reading.confidence == line.confidence == pytest.approx(np.prod(sure))
+    assert 0 < line.confidence < 1
+    d = line.characters[1]
+    assert {letter for letter, _ in d.alternatives[:2]} == {"c", "e"}
+    assert all(0.01 <= p <= d.confidence for _, p in d.alternatives)
+
+
+def test_every_kind_of_source_reads_the_same(bar_reader, tmp_path):
+    picture = bars("abach")
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(picture))
+    sources = [path, str(path), path.read_bytes(), picture, Image.fromarray(picture),
+               np.dstack([picture] * 3)]  # fmt: skip
+    readings = [bar_reader.read(source, line=True) for source in sources]
+    assert readings[0].text == "abach"
+    assert readings == [readings[0]] * len(sources)
+
+
+def test_an_empty_paper_has_no_line(bar_reader):
+    for line in (False, True):
+        reading = bar_reader.read(np.full((300, 400), 230, np.uint8), line=line)
+        assert (reading.text, reading.confidence, reading.lines) == ("", 0.0, ())
+        assert reading.size == (400, 300)
+
+
+def test_the_input_is_what_training_saw(real_folder, monkeypatch):
+    folder, network = real_folder
+    lines = as_table(small_project.drawn_lines())
+    seen = []
+    real = Reader(folder)
+    monkeypatch.setattr(
+        real.model,
+        "probabilities",
+        lambda images: seen.append(images) or np.full((len(images), 3, 230), 1 / 230, np.float32),
+    )
+    for content in lines["image"]:
+        real.read(content, line=True)
+    wanted = {}
+    for batch in frame_batches(lines, network.preprocessing, 1):
+        wanted[batch.ids[0]] = batch.images_BCHW[:, 0].numpy()
+    for line, image_BHW in zip(lines["id"], seen, strict=True):
+        assert image_BHW.dtype == np.float32
+        np.testing.assert_array_equal(image_BHW, wanted[line])
+
+
+def test_it_reads_as_the_network_does_in_evaluation(real_folder):
+    folder, network = real_folder
+    lines = as_table(small_project.drawn_lines())
+    readings = Reader(folder).read_many(list(lines["image"]), line=True)
+    read = dict(zip(lines["id"], readings, strict=True))
+    some = 0
+    for batch in frame_batches(lines, network.preprocessing, 4):
+        assert isinstance(batch, LineBatch)
+        for line, wanted in zip(batch.ids, network.transcribe(batch), strict=True):
+            assert read[line].text == wanted.text
+            assert read[line].confidence == pytest.approx(wanted.confidence, rel=1e-3)
+            some += len(wanted.text)
+    assert some > 0
+
+
+def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch):
+    """A network with opinions, read by the stage that evaluates it and by `Reader`."""
+    monkeypatch.chdir(tmp_path)
+    project = small_project.params()
+    write_table(small_project.drawn_lines("test", 12), project.lines / "drawn")
+    torch.manual_seed(4)
+    network = fresh(project, "netchu_small").eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() > 1:
+                weight.mul_(3)
+    trained = project.model_folder("netchu_small", "finetune")
+    trained.mkdir(parents=True)
+    save_model(network, trained, {"training": [], "provenance": {}})
+    (tmp_path / "model").mkdir()
+    plainly_exported(network, tmp_path / "model")
+    evaluate(project, "netchu_small", tmp_path / "evaluation")
+    rows = pd.read_parquet(tmp_path / "evaluation" / "predictions.parquet")
+    lines = chosen_lines(project).set_index("id")["image"]
+    alone = Reader(tmp_path / "model", greedy=True)
+    texts = [alone.read(lines[i], line=True).text for i in rows["id"]]
+    assert texts == list(rows["reading"])
+    assert len(set(texts)) > 5
+
+
+# With a language model.
+
+
+@pytest.fixture(scope="module")
+def helped(tmp_path_factory):
+    """The bar model beside a language model that has read `dada` and `baba` only."""
+    folder = write_bar_model(
+        tmp_path_factory.mktemp("helped"), temperature=30.0,
+        scales={"characters": [0.5, 0.25], "lines": [0.8, -0.5]},
+    )  # fmt: skip
+    texts = ["dada baba"] * 300
+    write(experts(texts, texts, ["da", "ba"], texts), folder / "language_model.npz")
+    return folder
+
+
+def test_a_language_model_in_the_folder_is_used_unless_the_network_is_asked_alone(helped):
+    photo = bars("dadah")
+    photo[photo == bars("dh")[0, 3 * BAR // 2]] = 255 - round(255 * 4.55 / 8)  # nearer to e
+    assert Reader(helped, greedy=True).read(photo, line=True).text.startswith("eaea")
+    assert Reader(helped).read(photo, line=True).text.startswith("dada")
+
+
+def test_its_scales_make_the_confidences(helped, tmp_path):
+    plain = shutil.copytree(helped, tmp_path / "plain")
+    card = json.loads((plain / "model.json").read_text())
+    del card["scales"]
+    (plain / "model.json").write_text(json.dumps(card))
+    before, after = (Reader(f).read(bars("dadah"), line=True).lines[0] for f in (plain, helped))
+    assert before.confidence == pytest.approx(np.prod([c.confidence for c in before.characters]))
+    scaled = [Scale(0.5, 0.25).of(c.confidence) for c in before.characters]
+    assert [c.confidence for c in after.characters] == pytest.approx(scaled)
+    assert after.confidence == pytest.approx(Scale(0.8, -0.5).of(float(np.prod(scaled))))
+
+
+# Many.
+
+
+def test_many_come_in_order_and_a_bad_one_stops_nothing(bar_reader, tmp_path):
+    texts = ["".join(np.random.default_rng(n).choice(list(ALPHABET), n % 7 + 1)) + "h"
+             for n in range(40)]  # fmt: skip
+    sources = [bars(text) for text in texts]
+    sources[7:7] = [tmp_path / "gone.png", b"no image"]
+    results = list(bar_reader.read_many(iter(sources), line=True, batch=5))
+    errors = results[7:9]
+    assert all(isinstance(error, NetchuError) for error in errors)
+    assert "gone.png" in str(errors[0])
+    del results[7:9]
+    assert [result.text for result in results] == texts
+
+
+def test_a_batch_is_read_before_the_next_is_opened(bar_reader):
+    opened = []
+
+    def sources():
+        for text in ("ah", "bh", "ch", "dh", "eh"):
+            opened.append(text)
+            yield bars(text)
+
+    readings = bar_reader.read_many(sources(), line=True, batch=2)
+    assert next(readings).text == "ah"
+    assert opened == ["ah", "bh"]
+    assert [reading.text for reading in readings] == ["bh", "ch", "dh", "eh"]
+
+
+def test_no_photo_is_no_reading(bar_reader):
+    assert list(bar_reader.read_many([])) == []
+
+
+def test_large_photos_do_not_wait_for_a_full_batch(bar_reader, monkeypatch):
+    monkeypatch.setattr(reader, "HELD_PIXELS", 2 * bars("ah").size)
+    sources = iter([bars("ah")] * 5)
+    readings = bar_reader.read_many(sources, line=True)
+    next(readings)
+    assert len(list(sources)) == 3
+
+
+def test_a_line_reads_the_same_alone_and_in_a_batch(real_folder):
+    images = [line.image for line in small_project.drawn_lines()]
+    real = Reader(real_folder[0])
+    alone = [real.read(image, line=True) for image in images]
+    for batch in (3, 16):
+        for one, other in zip(alone, real.read_many(images, line=True, batch=batch), strict=True):
+            assert one.text == other.text
+            assert one.confidence == pytest.approx(other.confidence, rel=1e-3)
+
+
+def test_threads_may_share_a_reader(real_folder):
+    images = [line.image for line in small_project.drawn_lines(number=16)]
+    real = Reader(real_folder[0])
+    alone = [real.read(image) for image in images]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(real.read, images * 4))
+    assert together == alone * 4
+
+
+# Pages.
+
+
+def test_the_lines_of_a_page(bar_reader, knows_boxes):
+    photo_HW, boxes = page(["abch", "h", "hgfedcba"])
+    knows_boxes([(photo_HW, boxes)])
+    reading = bar_reader.read(photo_HW)
+    assert reading.text == "abch\nh\nhgfedcba"
+    assert [line.box for line in reading.lines] == boxes
+    assert reading.confidence == min(line.confidence for line in reading.lines)
+    for line in reading.lines:
+        ends = [line.box[0], *(x for c in line.characters for x in (c.left, c.right)), line.box[2]]
+        assert ends == sorted(ends)
+        first = line.characters[0]
+        assert (first.left + first.right) / 2 == pytest.approx(line.box[0] + 1.5 * BAR, abs=BAR / 2)
+
+
+def test_a_page_upside_down_is_read_the_other_way(bar_reader, knows_boxes):
+    upright_HW, boxes = page(["abch", "hgfedcba"])
+    photo_HW = np.ascontiguousarray(upright_HW[::-1, ::-1])
+    height, width = photo_HW.shape
+    turned = [(width - c, height - d, width - a, height - b) for a, b, c, d in boxes]
+    knows_boxes([(upright_HW, boxes), (photo_HW, turned)])
+    reading, straight = bar_reader.read(photo_HW), bar_reader.read(upright_HW)
+    assert reading.text == straight.text == "abch\nhgfedcba"
+    assert [line.box for line in reading.lines] == turned
+    for line, other in zip(reading.lines, straight.lines, strict=True):
+        for character, same in zip(line.characters, other.characters, strict=True):
+            assert character.text == same.text
+            assert character.left == pytest.approx(width - same.right)
+            assert character.right == pytest.approx(width - same.left)
+
+
+def test_what_is_called_a_line_is_not_turned(bar_reader):
+    assert bar_reader.read(bars("abch")[::-1, ::-1], line=True).text == ""
+
+
+def test_a_photo_that_is_no_surer_upside_down_stays_as_it_is(bar_reader, knows_boxes, monkeypatch):
+    monkeypatch.setattr(reader, "DOUBTFUL", 2.0)  # look at every photo both ways
+    full_HW = bars("abh")
+    full_HW[HEIGHT // 2 :] = full_HW[: HEIGHT // 2]
+    box = (0, 0, full_HW.shape[1], HEIGHT)
+    knows_boxes([(full_HW, [box]), (full_HW[::-1, ::-1], [box])])
+    assert bar_reader.read(full_HW).text == "abh"
+
+
+def test_the_real_segmenter_and_a_written_page(real_folder):
+    photo_HW = np.full((400, 900), 235, np.uint8)
+    for place, text in enumerate(("hoa binh", "To 3 Lang", "quan 1")):
+        cv2.putText(photo_HW, text, (60, 100 + 110 * place), cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, 2,
+                    30, 3)  # fmt: skip
+    read = Reader(real_folder[0]).read(photo_HW)
+    assert read.size == (900, 400)
+    assert len(reader.find_lines(photo_HW)) == 3
+    for line in read.lines:
+        left, top, right, bottom = line.box
+        assert 0 <= left < right <= 900
+        assert 0 <= top < bottom <= 400
+
+
+# Odd sizes, in bounded time.
+
+
+@pytest.mark.parametrize("line", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (1, 30_000), (30_000, 1), (40, 30_000),
+                                   (30_000, 40), (3, 3)])  # fmt: skip
+def test_any_size_is_read_in_bounded_time(real_folder, shape, line):
+    noise_HW = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    begin = time.perf_counter()
+    for photo_HW in (noise_HW, np.full(shape, 200, np.uint8)):
+        reading = Reader(real_folder[0]).read(photo_HW, line=line)
+        assert reading.size == (shape[1], shape[0])
+    assert time.perf_counter() - begin < 20
+
+
+def test_a_line_of_30000_pixels_is_read_to_its_end(bar_reader):
+    letters = np.random.default_rng(5).choice(list(ALPHABET), 30_000 // (2 * BAR) - 2)
+    text = "".join(letters) + "h"
+    picture = bars(text)
+    assert 29_000 < picture.shape[1] <= 30_000
+    reading = bar_reader.read(picture, line=True)
+    assert reading.text == text
+    last = reading.lines[0].characters[-1]
+    assert (last.left + last.right) / 2 == pytest.approx((2 * len(text) - 0.5) * BAR, abs=1)
+
+
+def test_a_longer_line_is_squeezed(bar_reader, monkeypatch):
+    seen = []
+    monkeypatch.setattr(bar_reader.model, "_run", lambda images: seen.append(images.shape[2])
+                        or np.ones((1, images.shape[2] // 4, 9), np.float32))  # fmt: skip
+    bar_reader.read(np.full((8, 30_000), 255, np.uint8), line=True)
+    assert sum(seen) < 1.2 * reader.LONGEST_LINE
+
+
+def test_a_noisy_photo_of_twelve_megapixels_is_read_in_bounded_time(bar_reader):
+    noise_HW = np.random.default_rng(3).integers(0, 256, (3000, 4000), np.uint8)
+    begin = time.perf_counter()
+    bar_reader.read(noise_HW)
+    assert time.perf_counter() - begin < 20
+
+
+# Light.
+
+
+def test_reading_needs_no_torch(folder, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(bars("abch")))
+    code = f"""
+import sys, netchu
+assert "numpy" not in sys.modules
+from netchu import Reader
+assert Reader({str(folder)!r}).read({str(path)!r}, line=True).text == "abch"
+heavy = {{"torch", "pandas", "pyarrow", "lightning", "matplotlib", "mlflow"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_the_package_lacks_is_an_attribute_error():
+    import netchu
+
+    with pytest.raises(AttributeError, match="'netchu' has no attribute 'Writer'"):
+        netchu.Writer  # noqa: B018
+
+
+def test_a_model_that_is_none_is_named(tmp_path):
+    with pytest.raises(NetchuError, match="holds no exported model"):
+        Reader(tmp_path)
+
+
+def test_a_turned_photo_reports_the_size_as_shown(bar_reader):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(np.rot90(bars("abch", 2)))).save(
+        stream, "JPEG", quality=95, exif=exif
+    )
+    reading = bar_reader.read(stream.getvalue(), line=True)
+    assert reading.text == "abch"
+    assert reading.size == bars("abch", 2).shape[::-1]

@@ -1,0 +1,186 @@
+"""Confidences that mean what they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stnp
+
+from netchu.core.codec import Codec
+from netchu.core.errors import NetchuError
+from netchu.decoding.greedy import greedy
+from netchu.decoding.softmax import softmax
+from netchu.release.calibration import (
+    Evidence,
+    Judged,
+    calibrate,
+    calibration_error,
+    character_confidences,
+    fit_scales,
+    fit_temperature,
+    gather,
+    judge,
+    line_confidences,
+    reject_curve,
+    right_characters,
+    scale_errors,
+)
+
+CODEC = Codec("abc")
+
+
+def logits_of(text, mean_confidence=6.0, blank_between=True):
+    """Logits (T, 4) that are read as `text`: each character on two steps, then a blank."""
+    steps = [i for letter in CODEC.encode(text) for i in ([letter, letter] + [0] * blank_between)]
+    logits_TV = np.zeros((len(steps) or 2, CODEC.size), np.float32)
+    logits_TV[np.arange(len(logits_TV)), steps or [0, 0]] = mean_confidence
+    return logits_TV
+
+
+def drawn_evidence(temperature, lines=400, characters=10, seed=5):
+    """Characters that are right as often as softmax(logits / temperature) says."""
+    rng = np.random.default_rng(seed)
+    number = lines * characters
+    logits_NV = rng.normal(0, 3, (number, 20)).astype(np.float32)
+    ids_N = logits_NV.argmax(1)
+    powers_NV = np.exp(logits_NV / temperature)
+    chances_N = powers_NV[np.arange(number), ids_N] / powers_NV.sum(1)
+    right_N = rng.random(number) < chances_N
+    lines_N = np.repeat(np.arange(lines), characters)
+    right_L = right_N.reshape(lines, characters).all(1)
+    return Evidence(logits_NV, ids_N, right_N, lines_N, right_L)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_the_temperature_that_lay_behind_the_errors_is_found(temperature):
+    assert fit_temperature(drawn_evidence(temperature)) == pytest.approx(temperature, rel=0.1)
+
+
+def test_calibrating_an_oversure_network_mends_characters_and_lines():
+    found = calibrate(drawn_evidence(2.5, lines=1000, characters=3))
+    assert found["temperature"] == pytest.approx(2.5, rel=0.1)
+    assert found["character_ece_before"] > 0.2
+    assert found["character_ece"] < 0.04
+    assert found["line_ece"] < found["line_ece_before"] / 3
+
+
+def test_what_is_written_is_compared_with_the_truth_character_by_character():
+    lines = [(logits_of("abc"), "abc"), (logits_of("abb"), "acb"), (logits_of(""), "a")]
+    evidence = gather(lines, CODEC)
+    assert evidence.ids_N.tolist() == CODEC.encode("abcabb")
+    assert evidence.right_N.tolist() == [True, True, True, True, False, True]
+    assert evidence.lines_N.tolist() == [0, 0, 0, 1, 1, 1]
+    assert evidence.line_right_L.tolist() == [True, False, False]
+
+
+def test_a_character_counts_at_its_surest_step():
+    logits_TV = logits_of("a")
+    logits_TV[1, 1] = 9.0
+    evidence = gather([(logits_TV, "a")], CODEC)
+    assert evidence.logits_NV[0].tolist() == [0, 9.0, 0, 0]
+
+
+def test_a_lines_confidence_is_the_product_and_none_where_nothing_was_read():
+    evidence = gather([(logits_of("ab"), "ab"), (logits_of(""), "a"), (logits_of("c"), "c")], CODEC)
+    one = character_confidences(evidence, 2.0)[0]
+    assert 0.25 < one < 1
+    np.testing.assert_allclose(line_confidences(evidence, 2.0), [one * one, 0, one], rtol=1e-5)
+
+
+def test_a_network_that_reads_nothing_cannot_be_calibrated():
+    with pytest.raises(NetchuError, match="train the network first"):
+        gather([(logits_of(""), "a")], CODEC)
+
+
+def drawn_judged(characters, lines=800, seed=3):
+    """Decoded lines whose letters are wrong by the word, and surer of it than they should be."""
+    rng = np.random.default_rng(seed)
+    judged = []
+    for _ in range(lines):
+        sure = rng.uniform(0.7, 1, 4)
+        right = np.repeat(rng.random(4) < sure**2, characters)
+        judged.append(Judged(tuple(np.repeat(sure, characters)), tuple(right), bool(right.all())))
+    return judged
+
+
+def test_scales_mend_characters_and_lines_that_err_by_the_word():
+    judged = drawn_judged(5)
+    products = np.array([np.prod(line.characters) for line in judged])
+    wholes = np.array([line.whole for line in judged])
+    errors = scale_errors(judged)
+    assert calibration_error(products, wholes) > 0.1
+    assert errors["character_ece"] < 0.04
+    assert errors["line_ece"] < 0.05
+    scales = fit_scales(judged)
+    assert scales.lines.of(float(np.median(products))) > np.median(products)
+
+
+def test_judging_decodes_each_line_and_compares():
+    lines = [(softmax(logits_of(text)), truth)
+             for text, truth in (("abc", "abc"), ("abb", "acb"), ("", "a"))]  # fmt: skip
+    first, second, empty = judge(lines, CODEC, greedy)
+    assert (first.right, first.whole) == ((True, True, True), True)
+    assert (second.right, second.whole) == ((True, False, True), False)
+    assert second.characters == tuple(e.probability for e in greedy(lines[1][0]))
+    assert empty == ((), (), False)
+
+
+def test_lines_on_which_nothing_was_read_do_not_bend_the_scale():
+    judged = drawn_judged(2, lines=60)
+    empty = [Judged((), (), False)] * 60
+    assert fit_scales(judged + empty) == fit_scales(judged)
+    assert scale_errors(empty) == {"character_ece": 0.0, "line_ece": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("truth", "reading", "right"),
+    [
+        ("hoà", "hoà", [1, 1, 1]),
+        ("hoà", "hòa", [1, 0, 0]),
+        ("hoà", "hà", [1, 1]),
+        ("hà", "hoà", [1, 0, 1]),
+        ("", "ab", [0, 0]),
+        ("ab", "", []),
+    ],
+)
+def test_right_characters(truth, reading, right):
+    assert right_characters(truth, reading) == [bool(mark) for mark in right]
+
+
+def test_calibration_error_of_extremes():
+    half = np.array([True, False] * 60)
+    assert calibration_error(np.full(120, 0.5), half) == pytest.approx(0)
+    assert calibration_error(np.ones(120), np.zeros(120, bool)) == pytest.approx(1)
+    assert calibration_error(np.full(120, 0.8), half) == pytest.approx(0.3)
+    told_apart = np.where(np.arange(150) < 70, 0.0, 1.0)
+    assert calibration_error(told_apart, told_apart > 0) == pytest.approx(0)
+
+
+@given(
+    stnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.integers(0, 2**32 - 1)
+)
+def test_calibration_error_is_a_share(confidence_N, seed):
+    right_N = np.random.default_rng(seed).random(len(confidence_N)) < 0.5
+    error = calibration_error(confidence_N, right_N)
+    assert 0 <= error <= 1
+    assert error >= abs(confidence_N.mean() - right_N.mean()) - 1e-9
+
+
+def test_the_reject_curve_keeps_the_surest_lines():
+    confidence = np.linspace(1, 0, 100)
+    edits = np.where(np.arange(100) < 90, 0, 10)
+    curve = reject_curve(confidence, edits, np.full(100, 10))
+    assert curve[100] == pytest.approx(0.1)
+    assert curve[95] == pytest.approx(5 / 95)
+    assert [curve[share] for share in (90, 80, 70, 50)] == [0, 0, 0, 0]
+
+
+def test_the_reject_curve_weighs_lines_by_their_length():
+    curve = reject_curve(np.array([0.9, 0.1]), np.array([1, 0]), np.array([2, 98]))
+    assert (curve[100], curve[50]) == (0.01, 0.5)
+
+
+def test_no_line_no_curve():
+    none = np.zeros(0, np.int64)
+    with pytest.raises(NetchuError, match="no line"):
+        reject_curve(none.astype(float), none, none)

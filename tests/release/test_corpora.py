@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import small_project
+
+from netchu.core.errors import NetchuError
+from netchu.core.params import DatasetParams
+from netchu.data.line_table import Line, write_table
+from netchu.decoding.language_model import LANGUAGE_MODEL, LanguageModel
+from netchu.release import corpora
+from netchu.release.corpora import make, unshared
+
+PROSE = "con mèo của em rất đẹp"
+SECRET = "bốn chữ xấu xí quá"
+
+
+def test_labels_that_others_wrote_too_are_left_out():
+    labels = ["một hai ba bốn năm", "hai ba bốn", "sáu bảy tám chín mười"]
+    assert unshared(labels, ["không Một hai ba bốn", "bảy tám chín"]) == labels[1:]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with sources of texts, and prose of which one label stands in two splits."""
+    monkeypatch.chdir(tmp_path)
+    sources = {name: {} for name in corpora.SOURCES}
+    datasets = {"vnondb": DatasetParams("vnondb", "nowhere")}
+    found = small_project.params(sources=sources, datasets=datasets)
+    texts = [("train", PROSE), ("train", SECRET), ("val", SECRET)]
+    lines = [Line(f"{n}", b"", text, "", "vnondb", "line", split, 9, 9)
+             for n, (split, text) in enumerate(texts * 30)]  # fmt: skip
+    write_table(lines, found.lines / "vnondb")
+    streets = ["Đường Láng, Phường Yên Hoà, Quận Cầu Giấy, Hà Nội"]
+    monkeypatch.setattr(corpora.vietnam_dataset, "texts", lambda folder: streets)
+    monkeypatch.setattr(corpora.truyen_kieu, "texts", lambda folder: ["trăm năm trong cõi"] * 9)
+    monkeypatch.setattr(corpora, "ADDRESSES", 300)
+    return found
+
+
+def surprise(model, text):
+    context, total = model.start, 0.0
+    for letter in text:
+        factor, context = model.step(context, model.symbol(letter))
+        total -= float(np.log(factor))
+    return total
+
+
+def test_it_foresees_addresses_verse_and_prose_but_nothing_that_is_to_be_read(project, tmp_path):
+    make(project, tmp_path / "language")
+    model = LanguageModel(tmp_path / "language" / LANGUAGE_MODEL)
+    for text, other in (
+        ("Đường Láng", "Đường Lạng"),
+        ("năm trong cõi", "nằm trong cõi"),
+        ("mèo của em", "mẽo của em"),
+    ):
+        assert surprise(model, text) < surprise(model, other)
+    assert surprise(model, PROSE) < surprise(model, SECRET) / 2
+    assert [path.name for path in tmp_path.iterdir() if "language" in path.name] == ["language"]
+
+
+def test_equal_texts_make_equal_files_in_place_of_old_ones(project, tmp_path):
+    (tmp_path / "language").mkdir()
+    (tmp_path / "language" / "old").touch()
+    for folder in ("language", "again"):
+        make(project, tmp_path / folder)
+    (first,), (second,) = ((tmp_path / f).iterdir() for f in ("language", "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_profile_without_prose_has_a_model_and_one_without_texts_an_empty_folder(
+    project, tmp_path
+):
+    make(replace(project, datasets={}), tmp_path / "language")
+    model = LanguageModel(tmp_path / "language" / LANGUAGE_MODEL)
+    assert surprise(model, "Đường Láng") < surprise(model, "con mèo")
+    make(replace(project, sources={"truyen_kieu": {}}), tmp_path / "language")
+    assert list((tmp_path / "language").iterdir()) == []
+
+
+def test_sources_that_were_not_fetched_leave_what_was_there(project, tmp_path, monkeypatch):
+    make(project, tmp_path / "language")
+    monkeypatch.setattr(corpora.vietnam_dataset, "texts", lambda folder: [])
+    with pytest.raises(NetchuError, match="no streets in"):
+        make(project, tmp_path / "language")
+    assert [path.name for path in (tmp_path / "language").iterdir()] == [LANGUAGE_MODEL]

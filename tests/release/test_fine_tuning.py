@@ -1,0 +1,268 @@
+"""Training on one's own lines, from the table to a model that reads them."""
+
+import csv
+import shutil
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from small_project import MODEL, as_table
+
+from netchu.core.errors import NetchuError
+from netchu.data.batches import PreparedLine, collate
+from netchu.data.line_table import Line, read_skipped
+from netchu.decoding.language_model import LANGUAGE_MODEL
+from netchu.imaging.images import decode, encode, prepare
+from netchu.inference.reader import Reader
+from netchu.models.model_folder import load_model, read_card, save_model
+from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
+from netchu.release import fine_tuning
+from netchu.release.fine_tuning import adapt, extended, own_lines
+from netchu.release.ngrams import experts, write
+
+LETTERS = "xoß"
+"""The first two stand in the alphabet of the model to start from, the third is new."""
+
+TEXTS = ["".join(letters) for letters in product(LETTERS, repeat=3)]
+
+
+def drawn(text):
+    """A stroke for each letter: a tall one, a high one, a low one."""
+    image = np.full((32, 16 * len(text) + 16), 235, np.uint8)
+    for place, letter in enumerate(text):
+        top, bottom = [(4, 28), (4, 12), (20, 28)][LETTERS.index(letter)]
+        cv2.line(image, (16 * place + 16, top), (16 * place + 16, bottom), 20, 3)
+    return image
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """A model that reads strokes with the letters x and o."""
+    torch.manual_seed(3)
+    recogniser = NetchuSmall(NetchuSmallConfig(**MODEL), "xo ").train()
+    texts = ["".join(letters) for letters in product("xo", repeat=3)]
+    lines = [PreparedLine(prepare(drawn(t), recogniser.preprocessing), t, t, "line") for t in texts]
+    batch = collate(lines)
+    optimiser = torch.optim.AdamW(recogniser.parameters(), 0.01)
+    for _ in range(80):
+        optimiser.zero_grad()
+        recogniser.loss(batch).backward()
+        optimiser.step()
+    folder = tmp_path_factory.mktemp("start")
+    save_model(recogniser, folder, {"temperature": 1.25, "figures": {"cer": 0.5}})
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder to work in, with images of all `TEXTS` in `images`."""
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    for text in TEXTS:
+        Path(f"images/{text}.png").write_bytes(encode(drawn(text)))
+    return tmp_path
+
+
+ROWS = [(f"{text}.png", text) for text in TEXTS]
+
+
+def write_table(rows=ROWS, header=("image", "label")):
+    with Path("images/mine.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return Path("images/mine.csv")
+
+
+def lines_of(start, **table):
+    return own_lines(write_table(**table), None, load_model(start, "xo "))
+
+
+def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, monkeypatch, capsys):
+    monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 2e-2)
+    monkeypatch.setattr(fine_tuning, "PASSES", 32)
+    monkeypatch.setattr(fine_tuning, "EPOCHS", 4)
+    Path("images/bad.png").write_bytes(b"no image")
+    start = shutil.copytree(start, home / "start")
+    (start / LANGUAGE_MODEL).write_bytes(b"of the start")
+    extra = [("bad.png", "xo"), ("xxx.png", "xxx"), ("gone.png", "o")]
+    done = adapt(write_table([*ROWS, *extra]), Path("new/mine"), model=start, minutes=1.0)
+    assert done.lines == {"train": 19, "val": 4, "test": 4}
+    assert done.letters == "ß"
+    assert done.before["cer"] > 0.3 > done.after["cer"]
+    assert [(line.id, line.reason) for line in done.skipped] == [
+        ("csv-000028", "image does not decode"),
+        ("csv-000029", "repeated image: csv-000001"),
+        ("csv-000030", "image is missing: gone.png"),
+    ]
+    assert read_skipped(Path("new/mine")) == done.skipped
+    assert [path.name for path in Path("new").iterdir()] == ["mine"]
+    assert capsys.readouterr().out == ""
+
+    card = read_card(Path("new/mine"))
+    assert card["alphabet"] == "xo ß"
+    assert card["temperature"] == 1.25
+    assert card["figures"] == {"before": done.before, "after": done.after}
+    assert card["provenance"]["started_from"] == read_card(start)["weights"]
+    assert [phase["stage"] for phase in card["training"]] == ["adapt"]
+    assert str(home) not in Path("new/mine/model.json").read_text(encoding="utf-8")
+
+    assert (Path("new/mine") / LANGUAGE_MODEL).read_bytes() == b"of the start"
+    (Path("new/mine") / LANGUAGE_MODEL).unlink()
+    readings = Reader("new/mine").read_many((f"images/{text}.png" for text in TEXTS), line=True)
+    right = [reading.text == text for reading, text in zip(readings, TEXTS, strict=True)]
+    assert sum(right) > 18
+    assert isinstance(load_model(Path("new/mine"), "xo ß"), NetchuSmall)
+
+
+def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tmp_path):
+    recogniser = fine_tuning.load_model(start, "xo ")
+    card = {"temperature": 1.25, "scales": {"characters": [0.5, 0.1], "lines": [0.7, 0.2]}}
+    lines = [Line(str(n), encode(drawn(text)), text, "", "mine", "line", "val", 64, 32)
+             for n, text in enumerate(["xox", "oxo", "xxo", "oxx", "ooo"] * 12)]  # fmt: skip
+    val = as_table(lines)
+    language = tmp_path / LANGUAGE_MODEL
+    texts = [line.text for line in lines]
+    write(experts(texts, texts, texts, texts), language)
+    few = fine_tuning._confidences(recogniser, val[:49], language, card)
+    assert few == card
+    assert fine_tuning._confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
+    many = fine_tuning._confidences(recogniser, val, language, card)
+    assert many.keys() == card.keys()
+    assert many["temperature"] != 1.25
+    assert many["scales"] != card["scales"]
+    assert "scales" not in fine_tuning._confidences(recogniser, val, None, card)
+
+
+def test_new_letters_leave_what_was_learned_alone(start):
+    old = load_model(start, "xo ")
+    new = extended(old, "ßł")
+    assert new.alphabet == "xo ßł"
+    images = torch.rand(2, 1, 32, 64)
+    with torch.inference_mode():
+        before, after = old(images), new(images)
+    torch.testing.assert_close(after[..., :4], before)
+    mean = before[..., 1:].mean(-1)
+    torch.testing.assert_close(after[..., 4:], torch.stack([mean, mean], -1))
+    same = extended(old, "").state_dict()
+    assert all(torch.equal(same[name], weight) for name, weight in old.state_dict().items())
+
+
+def test_the_head_of_training_grows_too(start):
+    torch.manual_seed(3)
+    new = extended(NetchuSmall(NetchuSmallConfig(**MODEL | {"shortcut": 0.5}), "xo "), "ß")
+    assert new.shortcut_head.out_channels == new.codec.size == 5
+
+
+def test_few_hands_are_held_out_by_text_and_many_by_writer(home, start):
+    header = ("image", "label", "writer")
+    few = [(image, text, f"hand {n % 9}") for n, (image, text) in enumerate(ROWS)]
+    many = [(image, text, f"hand {n % 12}") for n, (image, text) in enumerate(ROWS)]
+    split_hands = []
+    for rows in (few, many):
+        lines, skipped = lines_of(start, rows=rows, header=header)
+        assert set(lines["split"]) == {"train", "val", "test"}
+        assert skipped == []
+        split_hands.append((lines.groupby("writer")["split"].nunique() > 1).any())
+    assert split_hands == [True, False]
+
+
+def test_equal_texts_stand_on_one_side(home, start):
+    write_table()
+    for text in TEXTS:
+        Path(f"images/{text}-2.png").write_bytes(encode(255 - (255 - drawn(text)) // 2))
+    again = [(f"{text}-2.png", text) for text in TEXTS]
+    lines, _ = lines_of(start, rows=ROWS + again)
+    assert len(lines) == 54
+    assert lines.groupby("text")["split"].nunique().max() == 1
+
+
+def test_composed_and_decomposed_labels_are_one_text(home, start):
+    rows = [(image, f"ti\u1ebfng {text[:1]}{n}") for n, (image, text) in enumerate(ROWS)]
+    apart = [(image, label.replace("\u1ebf", "e\u0302\u0301")) for image, label in rows]
+    recogniser = load_model(start, "xo ")
+    for wide in Path("images").glob("*.png"):
+        wide.write_bytes(encode(np.hstack([decode(wide.read_bytes(), ""), drawn("xxxxxxx")])))
+    composed, _ = own_lines(write_table(rows), None, recogniser)
+    decomposed, _ = own_lines(write_table(apart), None, recogniser)
+    assert list(decomposed["text"]) == list(composed["text"]) == [label for _, label in rows]
+
+
+def test_a_label_longer_than_its_line_is_left_out(home, start):
+    rows = [*ROWS[1:], ("xxx.png", "x" * 40)]
+    lines, (skipped,) = lines_of(start, rows=rows)
+    assert len(lines) == 26
+    assert skipped.id == "csv-000027"
+    assert skipped.reason.startswith("too short for CTC")
+
+
+def test_a_label_that_cannot_be_printed_is_left_out(home, start):
+    _, (skipped,) = lines_of(start, rows=[*ROWS[1:], ("xxx.png", "x\u0007o")])
+    assert skipped.reason == "not printable: 'x\\x07o'"
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ({"header": ("picture", "label")}, "column 'image' is missing"),
+        ({"rows": []}, "0 lines with different texts are too few"),
+        ({"rows": ROWS[:1]}, "1 lines with different texts are too few"),
+        ({"rows": [(image, "xo") for image, _ in ROWS]}, "1 lines with different texts"),
+        ({"rows": [(f"no/{image}", text) for image, text in ROWS]}, "27 more were left out"),
+    ],
+)
+def test_a_table_that_cannot_teach_is_one_line(home, start, table, complaint):
+    path = write_table(**table)
+    with pytest.raises(NetchuError) as error:
+        adapt(path, Path("new"), model=start)
+    assert complaint in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not Path("new").exists()
+
+
+def test_images_may_lie_elsewhere(home, start):
+    table = write_table([(f"images/{image}", text) for image, text in ROWS])
+    lines, skipped = own_lines(table, home, load_model(start, "xo "))
+    assert (len(lines), skipped) == (27, [])
+
+
+def test_training_that_does_not_help_writes_nothing(home, start, monkeypatch):
+    monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 0.0)
+    with pytest.raises(NetchuError, match=r"did not help \(.* on the 4 lines that choose"):
+        adapt(write_table(), Path("new/mine"), model=start, minutes=0.01)
+    assert list(Path("new").iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing(home, start, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NetchuSmall, "training_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(write_table(), Path("new/mine"), model=start, minutes=0.01)
+    assert list(Path("new").iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_not_written_over(home, start):
+    with pytest.raises(NetchuError, match="images is there already"):
+        adapt(write_table(), Path("images"), model=start)
+
+
+def test_a_place_where_nothing_can_be_written_is_found_before_training(home, start):
+    Path("file").write_text("")
+    with pytest.raises(NetchuError, match="file/mine cannot be written"):
+        adapt(write_table(), Path("file/mine"), model=start)
+
+
+def test_only_ctc_networks_go_on(home, start, monkeypatch):
+    monkeypatch.setattr(fine_tuning, "load_model", lambda *wanted: SimpleNamespace(system="trocr"))
+    with pytest.raises(NetchuError, match="a trocr cannot be trained further"):
+        adapt(write_table(), Path("new"), model=start)
+
+
+def test_a_folder_without_a_model_is_named(home):
+    with pytest.raises(NetchuError, match="images holds no model"):
+        adapt(write_table(), Path("new"), model=Path("images"))

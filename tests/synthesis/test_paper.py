@@ -1,0 +1,161 @@
+"""Photos of ink: the wanted height, ink darker than paper, papers taken from photos."""
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netchu.core.errors import NetchuError
+from netchu.synthesis import fields, forms, paper
+from netchu.synthesis.paper import Sheets, photograph
+
+
+def strokes(height=50, width=300):
+    """Ink of slanted strokes, cropped to them."""
+    ink = np.zeros((height, width), np.uint8)
+    for x in range(4, width - 20, 24):
+        cv2.line(ink, (x, height - 1), (x + 12, 0), 255, 3, cv2.LINE_AA)
+    return ink.astype(np.float32) / 255
+
+
+def photo_of(page, seed=0):
+    """A photo of writing on `page`, with a frame around it and grain."""
+    photo = page.copy()
+    for x in range(30, photo.shape[1] - 60, 12):
+        cv2.line(photo, (x, 50), (x + 10, 20), 40.0, 2)
+    cv2.line(photo, (0, 3), (photo.shape[1], 3), 60.0, 2)
+    grain = np.random.default_rng(seed).normal(0, 4, photo.shape)
+    return np.clip(photo + grain, 0, 255).astype(np.uint8)
+
+
+SLOPE = np.linspace(150, 220, 600, dtype=np.float32)[None].repeat(64, axis=0)
+DARK = Sheets.from_photos([np.full((64, 400), 90, np.uint8)], 64)
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 400)),
+    st.sampled_from((16, 33, 64, 128)),
+    st.integers(0, 10**6),
+    st.floats(0, 1),
+    st.sampled_from((None, DARK)),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_ink_becomes_a_photo_of_the_height(size, height, seed, distortion, sheets):
+    ink = strokes(*size)
+    before = ink.copy()
+    photo = photograph(ink, height, np.random.default_rng(seed), distortion, sheets)
+    again = photograph(ink, height, np.random.default_rng(seed), distortion, sheets)
+    assert photo.shape[0] == height
+    assert photo.shape[1] >= 4
+    assert photo.dtype == np.uint8
+    np.testing.assert_array_equal(photo, again)
+    np.testing.assert_array_equal(ink, before)
+
+
+def test_difficulty_0_is_black_on_white():
+    photo = photograph(strokes(), 64, np.random.default_rng(1), 0.0)
+    assert (photo == 255).mean() > 0.6
+    assert photo.min() < 40
+    assert (photo[:, 0] == 255).all()
+
+
+@pytest.mark.parametrize("distortion", [0.2, 0.6, 1.0])
+def test_ink_stays_darker_than_paper(distortion):
+    for seed in range(40):
+        photo = photograph(strokes(), 64, np.random.default_rng(seed), distortion).astype(float)
+        assert np.median(photo) - np.percentile(photo, 2) > 25, seed
+
+
+def test_more_difficulty_strays_further_from_black_and_white():
+    def greys(distortion):
+        photos = [
+            photograph(strokes(), 64, np.random.default_rng(s), distortion) for s in range(30)
+        ]
+        return np.mean([((p > 60) & (p < 240)).mean() for p in photos])
+
+    assert greys(0.0) < greys(0.3) < greys(1.0)
+
+
+def test_small_letters_are_not_blown_up():
+    def inked(ink):
+        photo = photograph(ink, 64, np.random.default_rng(0), 0.0)
+        return np.count_nonzero((photo < 128).any(axis=1))
+
+    assert inked(strokes(60)) > 50
+    assert inked(strokes(18)) < 32
+
+
+def test_crops_that_cut_are_rare_and_small():
+    cut = 0
+    for seed in range(300):
+        block = np.ones((60, 50), np.float32)
+        framed = paper._frame(block, 64, np.random.default_rng(seed), 1.0)
+        cut += bool(framed[0].any() or framed[-1].any())
+        assert framed.sum() > 0.0
+        assert np.count_nonzero(framed.any(axis=1)) > 24
+    assert 5 < cut < 45
+
+
+def test_print_never_stands_between_the_words_as_a_border():
+    for seed in range(60):
+        page = np.full((64, 500), 230, np.float32)
+        printed = forms._cell(64, 500, 400, np.random.default_rng(seed))
+        assert all(column >= 400 for column in printed.columns)
+        forms.print_form(page, 400, np.random.default_rng(seed))
+        assert page.min() < 225
+
+
+def test_a_paper_is_the_photo_without_its_ink_and_print():
+    sheets = Sheets.from_photos([photo_of(SLOPE)], 64)
+    found = cv2.resize(sheets.papers[0].astype(np.float32), (600, 64))
+    assert np.abs(found - SLOPE)[:, 30:-30].max() < 14
+    assert 2.5 < sheets.grains[0] < 5.5
+
+
+def test_sheets_are_small_and_take_no_more_photos_than_asked():
+    photos = (photo_of(SLOPE, seed) for seed in range(5))
+    sheets = Sheets.from_photos(photos, 64, count=4)
+    assert len(sheets.papers) == len(sheets.grains) == 4
+    assert len(list(photos)) == 1
+    assert len(pickle.dumps(sheets)) < 4 * 20_000
+    restored = pickle.loads(pickle.dumps(sheets))
+    first, second = (
+        photograph(strokes(), 64, np.random.default_rng(2), 1.0, lent)
+        for lent in (sheets, restored)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@given(st.integers(16, 200), st.integers(4, 3000), st.integers(0, 100))
+@settings(max_examples=30, deadline=None)
+def test_a_sheet_fits_any_line(height, width, seed):
+    page, grain = DARK.lend(height, width, np.random.default_rng(seed))
+    assert page.shape == (height, width)
+    np.testing.assert_allclose(page, 90, atol=1)
+    assert grain < 0.01
+
+
+def test_lines_lie_on_the_sheets_when_there_are_some():
+    def paper_tone(sheets):
+        pages = [
+            paper._page(64, 300, np.random.default_rng(seed), 1.0, sheets) for seed in range(20)
+        ]
+        return [float(np.median(page)) for page in pages]
+
+    assert np.allclose(paper_tone(DARK), 90, atol=2)
+    assert min(paper_tone(None)) > 100
+
+
+def test_no_photos_are_no_papers():
+    with pytest.raises(NetchuError, match="no photos to take paper from"):
+        Sheets.from_photos([], 64)
+
+
+def test_noise_is_enough_for_the_largest_image():
+    side = int(fields.POOL**0.5) + 10
+    noise = fields.noise(side, side, np.random.default_rng(0))
+    assert noise.shape == (side, side)
+    assert abs(float(noise.std()) - 1) < 0.01
