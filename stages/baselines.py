@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
@@ -23,9 +22,7 @@ def main() -> None:
         from netchu.tracking.baseline_run import track_baseline
 
         begin = time.perf_counter()
-        why = measure_baseline(
-            params, baseline, Path("models") / params.profile / "baselines" / baseline
-        )["why"]
+        why = measure_baseline(params, baseline, params.models / "baselines" / baseline)["why"]
         track_baseline(params, baseline, time.perf_counter() - begin)
         if why:
             print(f"{baseline}: no rates: {why}")

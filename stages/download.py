@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
@@ -17,7 +16,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with one_line_errors():
         params = load_params()
-        folder = Path("data") / params.profile / "raw" / arguments.source
+        folder = params.raw / arguments.source
         fetch(arguments.source, folder, params.sources.get(arguments.source, {}))
 
 

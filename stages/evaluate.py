@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import Params, load_params
@@ -16,7 +15,7 @@ def run(params: Params, system: str) -> None:
     from netchu.evaluation import evaluate
     from netchu.tracking.evaluation_run import track_evaluation
 
-    home = Path("models") / params.profile / system
+    home = params.models / system
     begin = time.perf_counter()
     evaluate.evaluate(params, system, home / "evaluation")
     evaluate.measure(params, system, home / "speed.json")

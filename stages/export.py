@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import Params, load_params
@@ -14,7 +13,7 @@ def run(params: Params, system: str) -> None:
     """Export one system; torch loads only after the caps are set."""
     from netchu.release.reader_release import release, time_reading
 
-    home = Path("models") / params.profile / system
+    home = params.models / system
     release(params, system, home)
     time_reading(params, home / "export", home / "export.speed.json")
 

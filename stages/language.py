@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
@@ -15,7 +14,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()
-        make(params, Path("models") / params.profile / "language")
+        make(params, params.models / "language")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
@@ -17,8 +16,8 @@ def main() -> None:
         from netchu.report import build_report
         from netchu.tracking import store
 
-        folder = Path("reports") / params.profile
-        build_report(params, Path("models") / params.profile, folder)
+        folder = params.report_folder
+        build_report(params, params.models, folder)
         store.track_report(params, folder)
 
 

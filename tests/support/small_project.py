@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from netchu.core.files import write_json
 from netchu.core.params import Params, build
 from netchu.data.line_table import Line, Skipped, write_skipped, write_table
 from netchu.imaging.images import encode
-from netchu.models.model_folder import save_model, write_json
+from netchu.models.model_folder import save_model
 from netchu.training.phases import fresh
 
 PHASE = {"datasets": ["drawn"], "epochs": 1, "steps_per_epoch": 1, "batch_size": 2}

@@ -60,15 +60,16 @@ def audit(
 
 def _audit(systems: list[str], out: Path | None, *, sheet: bool) -> tuple[pd.DataFrame, list[Path]]:
     from netchu.core.params import load_params
+    from netchu.core.paths import AUDIT
     from netchu.evaluation.audit import suspects, write_audit
 
     params = load_params()
-    home = Path("models") / params.profile
+    home = params.models
     for system in systems:
         params.system(system)
     evaluated = {name: home / name / "evaluation" for name in systems or params.systems}
     if not systems:
         evaluated = {name: folder for name, folder in evaluated.items() if folder.is_dir()}
     found = suspects(evaluated)
-    out = out or Path("audit") / params.profile
+    out = out or AUDIT / params.profile
     return found, write_audit(params, found, out, sheet=sheet)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from netchu.core.errors import NetchuError
+from netchu.core.paths import DATA, MODELS, REPORTS
 
 T = TypeVar("T")
 
@@ -233,13 +234,33 @@ class Params(Strict):
         return wanted.source == "synthetic" and not (kind and (kind.datasets or kind.papers))
 
     @property
+    def raw(self) -> Path:
+        """Folder of this profile's fetched sources."""
+        return DATA / self.profile / "raw"
+
+    @property
+    def synthetic_lines(self) -> Path:
+        """Folder of this profile's synthetic line tables."""
+        return DATA / self.profile / "synthetic"
+
+    @property
     def lines(self) -> Path:
-        """Folder of this profile's line tables."""
-        return Path("data") / self.profile / "lines"
+        """Folder of this profile's preprocessed line tables."""
+        return DATA / self.profile / "lines"
+
+    @property
+    def models(self) -> Path:
+        """Folder of this profile's models and their evaluations."""
+        return MODELS / self.profile
+
+    @property
+    def report_folder(self) -> Path:
+        """Folder of this profile's report."""
+        return REPORTS / self.profile
 
     def model_folder(self, system: str, stage: str) -> Path:
         """Folder of a trained model; `stage` is pretrain or finetune."""
-        return Path("models") / self.profile / system / stage
+        return self.models / system / stage
 
 
 def _pick(table: dict[str, T], name: str, what: str) -> T:

@@ -1,12 +1,18 @@
-"""Names of files and folders that modules of different rooms know; needs nothing to import."""
+"""Where the pipeline keeps its files; needs nothing to import."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-CARD = "model.json"
-"""What a model is and how it came to be, beside its weights."""
+DATA, MODELS, REPORTS = Path("data"), Path("models"), Path("reports")
+"""Folders of stage outputs, each with one folder per profile; see the properties of `Params`."""
+
+AUDIT = Path("audit")
+"""Folder of lists of suspect labels, ignored by git."""
 
 CHECKPOINTS = Path(".checkpoints")
-"""What a killed stage goes on from. DVC empties a stage's outputs before it runs, so they lie
-elsewhere, by profile."""
+"""Folder of what a killed stage resumes from. DVC empties a stage's outputs before it runs, so
+checkpoints lie elsewhere, by profile."""
+
+CARD = "model.json"
+"""File that describes a model, beside its weights."""

@@ -172,7 +172,7 @@ def systems(operand: str) -> dict[str, System]:
 
     params = load_params()
     params.system(operand)
-    return _read(Path("models") / params.profile / operand / "evaluation")
+    return _read(params.models / operand / "evaluation")
 
 
 def _read(path: Path, baseline: str = "") -> dict[str, System]:

@@ -13,6 +13,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
+from netchu.core.files import write_json
 from netchu.core.params import Params
 from netchu.core.text import loops
 from netchu.evaluation.eval_subset import COLUMNS, MAIN, chosen_lines
@@ -21,7 +22,7 @@ from netchu.evaluation.metrics.rates import DIGITS
 from netchu.evaluation.metrics.summary import summaries
 from netchu.evaluation.metrics_io import write_figures
 from netchu.models.base import Recogniser
-from netchu.models.model_folder import load_model, read_card, weight_files, write_json
+from netchu.models.model_folder import load_model, read_card, weight_files
 from netchu.models.transcription import Transcribe, read_lines
 
 

@@ -10,17 +10,12 @@ from typing import Any
 from safetensors import SafetensorError
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import write_json
 from netchu.core.params import build
 from netchu.core.paths import CARD
 from netchu.core.text import ALPHABET
 from netchu.models import network_class
 from netchu.models.base import Recogniser
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write `content` so that equal content is equal bytes."""
-    text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> None:

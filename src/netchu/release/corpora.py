@@ -53,7 +53,7 @@ def make(params: Params, folder: Path) -> None:
 
 
 def _raw(params: Params, source: str) -> Path:
-    return Path("data") / params.profile / "raw" / source
+    return params.raw / source
 
 
 def _addresses(params: Params) -> list[str]:

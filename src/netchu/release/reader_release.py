@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.decoding.language_model import LANGUAGE_MODEL
@@ -23,7 +24,7 @@ from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
 from netchu.inference.reader import Reader
 from netchu.models.ctc import CTCRecogniser
-from netchu.models.model_folder import load_model, read_card, write_json
+from netchu.models.model_folder import load_model, read_card
 from netchu.models.transcription import read_lines
 from netchu.release.calibration import DIGITS, reject_curve
 from netchu.release.confidences import calibrated

@@ -192,7 +192,7 @@ def ship(params: Params, system: str, out: Path = SHIPPED) -> Path:
     Raises:
         NetchuError: a stage has not run, or the model is larger than a package should be.
     """
-    home = Path("models") / params.profile / system
+    home = params.models / system
     partial = out.with_name(out.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

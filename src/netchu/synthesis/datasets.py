@@ -172,7 +172,7 @@ def open_studio(params: Params, kind: str) -> Kind:
     if wanted.hand == "ink":  # other splits would need writers who are held out
         hand = InkHand(_scribes(params, wanted, kind), wanted.height, wanted.distortion)
     else:
-        files = families(Path("data") / params.profile / "raw" / "fonts")
+        files = families(params.raw / "fonts")
         shares = _check_fonts(wanted, files, kind)
         hand = FontHand(wanted.fonts, files, wanted.height, wanted.distortion)
     text = writer_of_text(wanted, Path(wanted.corpus) if wanted.corpus else None)

@@ -36,7 +36,7 @@ def synthesize_table(params: Params, kind: str) -> Path:
             on the same table, or an executor's trouble (see `draw_shards`).
     """
     count = params.kind(kind).count
-    out = Path("data") / params.profile / "synthetic" / kind
+    out = params.synthetic_lines / kind
     home = CHECKPOINTS / params.profile / "synthetic" / kind
     shards = [
         Shard(number, start, min(start + SHARD_LINES, count))
@@ -67,7 +67,7 @@ def _key(params: Params, kind: str) -> str:
     texts = [path.read_bytes() for path in sorted(here.parent.glob("*.txt"))]
     parts = [
         fingerprints.fingerprint(entries), texts, params.seed, wanted, params.datasets,
-        fingerprint(Path("data") / params.profile / "raw"),
+        fingerprint(params.raw),
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 
@@ -32,7 +31,7 @@ def baseline_run(params: Params, baseline: str, seconds: float) -> Run:
     Raises:
         NetchuError: the baseline has no row, or a file of it is damaged.
     """
-    home = Path("models") / params.profile / "baselines" / baseline
+    home = params.models / "baselines" / baseline
     metrics = read_json(home / "metrics.json")
     files = [home / name for name in ("metrics.json", "speed.json", "predictions.parquet")]
     timed, read = (file.is_file() for file in files[1:])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -44,7 +43,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
     Raises:
         NetchuError: the system is not evaluated, or a file of it is damaged.
     """
-    home = Path("models") / params.profile / system
+    home = params.models / system
     metrics = read_json(home / "evaluation" / "metrics.json")
     speed = read_json(home / "speed.json")
     card = read_json(params.model_folder(system, "finetune") / CARD)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 from netchu.core.errors import NetchuError, one_line_errors
 from netchu.core.params import Params, load_params
@@ -33,7 +32,7 @@ def register(params: Params, system: str) -> str:
         NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
     trained = read_json(params.model_folder(system, "finetune") / CARD)
-    folder = Path("models") / params.profile / system / "export"
+    folder = params.models / system / "export"
     exported = read_json(folder / CARD)
     if any(exported.get(key) != trained.get(key) for key in ("provenance", "training")):
         raise NetchuError(
@@ -74,7 +73,7 @@ def _version(client: store.Client, name: str, run_id: str, weights: str) -> str 
 
 def best_system(params: Params) -> str:
     """The exported and evaluated system of the lowest overall CER."""
-    home = Path("models") / params.profile
+    home = params.models
     cer = {
         system: read_json(path)["overall"]["cer"]
         for system in params.exports

@@ -20,7 +20,7 @@ from typing import Any
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params
-from netchu.core.paths import CARD, CHECKPOINTS
+from netchu.core.paths import CARD, CHECKPOINTS, MODELS
 from netchu.training.bundle import FILE_BYTES, FILES, stages
 
 STATE = "state.json"
@@ -124,7 +124,7 @@ def unpack(out: Path) -> list[Path]:
         NetchuError: the state is damaged, or no stage is finished.
     """
     record, content = read_state(out)
-    home = Path("models") / record["profile"] / record["header"]["system"]
+    home = MODELS / record["profile"] / record["header"]["system"]
     provenance = {"parcel": record["header"], "trainer": record["belongs"]["trainer"]}
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(content)) as file:
         file.extractall(folder)
@@ -137,7 +137,8 @@ def unpack(out: Path) -> list[Path]:
 
 def _place(made: Path, home: Path, provenance: dict[str, Any]) -> Path:
     """Copy a model directory and its cost to `home`, whole or not at all."""
-    from netchu.models.model_folder import load_model, read_card, write_json
+    from netchu.core.files import write_json
+    from netchu.models.model_folder import load_model, read_card
 
     load_model(made)
     card = read_card(made)

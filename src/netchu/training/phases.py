@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from netchu.core import fingerprints
+from netchu.core.files import write_json
 from netchu.core.params import Params, PhaseParams, build
 from netchu.core.paths import CHECKPOINTS
 from netchu.core.runtime import is_main_process
@@ -25,7 +26,7 @@ from netchu.data.line_table import Skipped, fingerprint, read_table, write_skipp
 from netchu.imaging.images import prepared_width
 from netchu.models import network_class
 from netchu.models.base import Recogniser
-from netchu.models.model_folder import load_model, read_card, save_model, weights_hash, write_json
+from netchu.models.model_folder import load_model, read_card, save_model, weights_hash
 from netchu.training.folds import best_fold
 from netchu.training.loop import PhaseResult, fit, phase_preprocessing
 

@@ -1,0 +1,96 @@
+"""Files and folders that are written whole or not at all, JSON, and hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from netchu.core.errors import NetchuError
+
+PART = ".part"
+"""Suffix of what is being written; a killed process may leave it behind."""
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `folder` when the block ends without an error.
+
+    After an error `folder` is unchanged and the new one is removed. Only one process may write
+    the same folder at a time (see `locks.alone`).
+    """
+    partial = folder.with_name(folder.name + PART)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def new_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a path to write; the file replaces `path` when the block ends without an error.
+
+    Several processes may write the same path; the last one wins.
+
+    Args:
+        path: the final file; its folder is created.
+        durable: flush to the disk before the file gets its name, so that it survives a power cut.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PART}")
+    try:
+        yield partial
+        if durable:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove the files in `folder` that killed processes left half-written."""
+    for path in folder.glob(f"*{PART}"):
+        path.unlink(missing_ok=True)
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Return the content of a JSON file.
+
+    Args:
+        path: the file.
+        remedy: what the user does where the file is missing or damaged, as the end of the message.
+
+    Raises:
+        NetchuError: the file is missing or is not JSON in UTF-8.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NetchuError(f"{path} is not here; {remedy}") from None
+    except ValueError as error:
+        raise NetchuError(f"{path} is damaged ({error}); {remedy}") from None
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write `content` as JSON, whole or not at all; equal content gives equal bytes."""
+    text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True)
+    with new_file(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
