@@ -2,26 +2,22 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as stnp
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.decoding.greedy import greedy
 from netchu.decoding.softmax import softmax
+from netchu.evaluation.metrics.confidence import expected_calibration_error
 from netchu.release.calibration import (
     Evidence,
     Judged,
     calibrate,
-    calibration_error,
     character_confidences,
     fit_scales,
     fit_temperature,
     gather,
     judge,
     line_confidences,
-    reject_curve,
     right_characters,
     scale_errors,
 )
@@ -108,7 +104,7 @@ def test_scales_mend_characters_and_lines_that_err_by_the_word():
     products = np.array([np.prod(line.characters) for line in judged])
     wholes = np.array([line.whole for line in judged])
     errors = scale_errors(judged)
-    assert calibration_error(products, wholes) > 0.1
+    assert expected_calibration_error(products, wholes) > 0.1
     assert errors["character_ece"] < 0.04
     assert errors["line_ece"] < 0.05
     scales = fit_scales(judged)
@@ -145,42 +141,3 @@ def test_lines_on_which_nothing_was_read_do_not_bend_the_scale():
 )
 def test_right_characters(truth, reading, right):
     assert right_characters(truth, reading) == [bool(mark) for mark in right]
-
-
-def test_calibration_error_of_extremes():
-    half = np.array([True, False] * 60)
-    assert calibration_error(np.full(120, 0.5), half) == pytest.approx(0)
-    assert calibration_error(np.ones(120), np.zeros(120, bool)) == pytest.approx(1)
-    assert calibration_error(np.full(120, 0.8), half) == pytest.approx(0.3)
-    told_apart = np.where(np.arange(150) < 70, 0.0, 1.0)
-    assert calibration_error(told_apart, told_apart > 0) == pytest.approx(0)
-
-
-@given(
-    stnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.integers(0, 2**32 - 1)
-)
-def test_calibration_error_is_a_share(confidence_N, seed):
-    right_N = np.random.default_rng(seed).random(len(confidence_N)) < 0.5
-    error = calibration_error(confidence_N, right_N)
-    assert 0 <= error <= 1
-    assert error >= abs(confidence_N.mean() - right_N.mean()) - 1e-9
-
-
-def test_the_reject_curve_keeps_the_surest_lines():
-    confidence = np.linspace(1, 0, 100)
-    edits = np.where(np.arange(100) < 90, 0, 10)
-    curve = reject_curve(confidence, edits, np.full(100, 10))
-    assert curve[100] == pytest.approx(0.1)
-    assert curve[95] == pytest.approx(5 / 95)
-    assert [curve[share] for share in (90, 80, 70, 50)] == [0, 0, 0, 0]
-
-
-def test_the_reject_curve_weighs_lines_by_their_length():
-    curve = reject_curve(np.array([0.9, 0.1]), np.array([1, 0]), np.array([2, 98]))
-    assert (curve[100], curve[50]) == (0.01, 0.5)
-
-
-def test_no_line_no_curve():
-    none = np.zeros(0, np.int64)
-    with pytest.raises(NetchuError, match="no line"):
-        reject_curve(none.astype(float), none, none)

@@ -27,16 +27,11 @@ from netchu.decoding.greedy import Decode, greedy
 from netchu.decoding.readings import joint
 from netchu.decoding.scaling import Scale
 from netchu.decoding.softmax import softmax
+from netchu.evaluation.metrics.confidence import expected_calibration_error
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 Errors = tuple[float, float]
-
-SHARES = (100, 95, 90, 80, 70, 50)
-"""Per cent of the lines, the surest ones, in a reject curve."""
-
-BINS = 15
-"""As many groups of equal size are compared; each holds what is about equally sure."""
 
 DIGITS = 6
 
@@ -115,8 +110,8 @@ def calibrate(evidence: Evidence) -> dict[str, float]:
         after = np.concatenate([confidences(half, t) for half, t in judged])
         right_after = np.concatenate([right(half) for half, _ in judged])
         return (
-            round(calibration_error(confidences(evidence, 1.0), right(evidence)), DIGITS),
-            round(calibration_error(after, right_after), DIGITS),
+            round(expected_calibration_error(confidences(evidence, 1.0), right(evidence)), DIGITS),
+            round(expected_calibration_error(after, right_after), DIGITS),
         )
 
     characters = before_and_after(character_confidences, lambda e: e.right_N)
@@ -168,10 +163,9 @@ def scale_errors(judged: Sequence[Judged]) -> dict[str, float]:
             right += line.right
             lines.append(scales.lines.of(joint(sure)))
             wholes.append(line.whole)
-    return {
-        "character_ece": round(calibration_error(np.array(characters), np.array(right)), DIGITS),
-        "line_ece": round(calibration_error(np.array(lines), np.array(wholes)), DIGITS),
-    }
+    character_ece = expected_calibration_error(np.array(characters), np.array(right))
+    line_ece = expected_calibration_error(np.array(lines), np.array(wholes))
+    return {"character_ece": round(character_ece, DIGITS), "line_ece": round(line_ece, DIGITS)}
 
 
 def right_characters(truth: str, reading: str) -> list[bool]:
@@ -210,42 +204,6 @@ def line_confidences(evidence: Evidence, temperature: float) -> Floats:
     logs_N = np.log(np.maximum(character_confidences(evidence, temperature), 1e-30))
     logs_L = np.bincount(evidence.lines_N, logs_N, number)
     return np.where(np.bincount(evidence.lines_N, minlength=number) > 0, np.exp(logs_L), 0.0)
-
-
-def calibration_error(confidence_N: Floats, right_N: Bools) -> float:
-    """Expected calibration error: how far confidence and share of right ones lie apart.
-
-    In groups of equal size, ordered by confidence; 0 is perfect (or nothing), 1 is the worst.
-    """
-    if not len(confidence_N):
-        return 0.0
-    groups = bins(confidence_N)
-    apart = [abs(confidence_N[g].mean() - right_N[g].mean()) * len(g) for g in groups]
-    return float(sum(apart) / len(confidence_N))
-
-
-def bins(confidence_N: Floats) -> list[NDArray[np.intp]]:
-    """The places of confidences in BINS groups of equal size, the surest last."""
-    order = np.argsort(confidence_N, kind="stable")
-    return [chosen for chosen in np.array_split(order, BINS) if len(chosen)]
-
-
-def reject_curve(
-    confidence_L: Floats, edits_L: NDArray[np.int64], characters_L: NDArray[np.int64]
-) -> dict[int, float]:
-    """CER of the surest lines alone, by per cent of the lines that are kept.
-
-    Raises:
-        NetchuError: no line.
-    """
-    if not len(confidence_L):
-        raise NetchuError("no line to order by confidence; is the split empty?")
-    order = np.argsort(-confidence_L, kind="stable")
-    curve = {}
-    for share in SHARES:
-        kept = order[: max(1, round(len(order) * share / 100))]
-        curve[share] = float(edits_L[kept].sum() / characters_L[kept].sum())
-    return curve
 
 
 def _part(evidence: Evidence, rest: int) -> Evidence:

@@ -19,6 +19,7 @@ from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.evaluation.eval_subset import chosen_lines
 from netchu.evaluation.latency import WARM_UP, machine
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
+from netchu.evaluation.metrics.confidence import reject_curve
 from netchu.evaluation.metrics.edits import score
 from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
@@ -26,7 +27,7 @@ from netchu.inference.reader import Reader
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, read_card
 from netchu.models.transcription import read_lines
-from netchu.release.calibration import DIGITS, reject_curve
+from netchu.release.calibration import DIGITS
 from netchu.release.confidences import calibrated
 from netchu.release.export import compare, export, rounded
 
@@ -118,10 +119,9 @@ def _validation(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
 def _rates(truths: list[str], readings: pd.Series, confidences: pd.Series) -> dict[str, Any]:
     scored = score(truths, readings.tolist())
     edits, characters = scored["edits"].to_numpy(), scored["characters"].to_numpy()
-    curve = reject_curve(confidences.to_numpy(), edits, characters)
     return {
         "cer": round(edits.sum() / characters.sum(), DIGITS),
-        "reject": [{"kept": share, "cer": round(cer, DIGITS)} for share, cer in curve.items()],
+        "reject": reject_curve(confidences.to_numpy(), scored),
     }
 
 

@@ -3,34 +3,65 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as stnp
 
 from netchu.core.errors import NetchuError
-from netchu.evaluation.metrics.confidence import calibration, rejecting, reliability
-from netchu.release.calibration import BINS, calibration_error
+from netchu.evaluation.metrics.confidence import (
+    BINS,
+    ece_with_interval,
+    expected_calibration_error,
+    reject_curve,
+    reliability,
+)
 
 lines = st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from("abc")), min_size=1)
 
 
+def scored(edits, characters) -> pd.DataFrame:
+    return pd.DataFrame({"edits": edits, "characters": characters})
+
+
 @settings(deadline=None, max_examples=40)
 @given(lines)
-def test_the_error_is_calibrations_and_lies_in_its_interval(rows):
+def test_the_calibration_error_lies_in_its_interval(rows):
     confidence_L, right_L = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    found = calibration(confidence_L, right_L, [r[2] for r in rows], 30, 1)
-    assert found["ece"] == round(calibration_error(confidence_L, right_L), 6)
+    found = ece_with_interval(confidence_L, right_L, [r[2] for r in rows], 30, 1)
+    assert found["ece"] == round(expected_calibration_error(confidence_L, right_L), 6)
     assert 0 <= found["ece_low"] <= found["ece"] + 1e-6
     assert found["ece_high"] >= found["ece"] - 1e-6
     assert sum(row["lines"] for row in reliability(confidence_L, right_L)) == len(rows)
 
 
-def test_who_is_sure_and_wrong_is_found_out():
-    sure_L, right_L = np.full(60, 0.9), np.arange(60) % 10 != 0
+def test_overconfident_readings_have_a_large_calibration_error():
+    confidence_L, right_L = np.full(60, 0.9), np.arange(60) % 10 != 0
     groups = [str(i) for i in range(60)]
-    assert calibration(sure_L, np.zeros(60, bool), groups, 200, 1)["ece"] == pytest.approx(0.9)
-    honest = calibration(sure_L, right_L, groups, 200, 1)
-    assert honest["ece"] < 0.15
+    wrong = ece_with_interval(confidence_L, np.zeros(60, bool), groups, 200, 1)
+    assert wrong["ece"] == pytest.approx(0.9)
+    calibrated = ece_with_interval(confidence_L, right_L, groups, 200, 1)
+    assert calibrated["ece"] < 0.15
 
 
-def test_bins_are_equal_and_the_surest_last():
+def test_calibration_error_of_extremes():
+    half = np.array([True, False] * 60)
+    assert expected_calibration_error(np.full(120, 0.5), half) == pytest.approx(0)
+    assert expected_calibration_error(np.ones(120), np.zeros(120, bool)) == pytest.approx(1)
+    assert expected_calibration_error(np.full(120, 0.8), half) == pytest.approx(0.3)
+    separated = np.where(np.arange(150) < 70, 0.0, 1.0)
+    assert expected_calibration_error(separated, separated > 0) == pytest.approx(0)
+    assert expected_calibration_error(np.zeros(0), np.zeros(0, bool)) == 0
+
+
+@given(
+    stnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.integers(0, 2**32 - 1)
+)
+def test_calibration_error_lies_in_0_to_1(confidence_N, seed):
+    right_N = np.random.default_rng(seed).random(len(confidence_N)) < 0.5
+    error = expected_calibration_error(confidence_N, right_N)
+    assert 0 <= error <= 1
+    assert error >= abs(confidence_N.mean() - right_N.mean()) - 1e-9
+
+
+def test_bins_have_equal_size_and_the_most_confident_is_last():
     confidence_L = np.linspace(0, 1, 150)
     rows = reliability(confidence_L, confidence_L > 0.5)
     assert [row["lines"] for row in rows] == [10] * BINS
@@ -38,14 +69,26 @@ def test_bins_are_equal_and_the_surest_last():
     assert (rows[0]["right"], rows[-1]["right"]) == (0, 1)
 
 
-def test_rejecting_the_least_sure_lowers_the_rate():
-    scored = pd.DataFrame({"edits": [0, 0, 0, 5], "characters": [10] * 4})
-    curve = rejecting(np.array([0.9, 0.8, 0.7, 0.1]), scored)
-    assert curve[0] == {"kept": 100, "cer": 0.125}
-    assert curve[-1] == {"kept": 50, "cer": 0}
+def test_the_reject_curve_keeps_the_most_confident_lines():
+    edits = np.where(np.arange(100) < 90, 0, 10)
+    rows = reject_curve(np.linspace(1, 0, 100), scored(edits, np.full(100, 10)))
+    curve = {row["kept"]: row["cer"] for row in rows}
+    assert curve[100] == pytest.approx(0.1)
+    assert curve[95] == round(5 / 95, 6)
+    assert [curve[kept] for kept in (90, 80, 70, 50)] == [0, 0, 0, 0]
+
+
+def test_the_reject_curve_weights_lines_by_their_length():
+    rows = reject_curve(np.array([0.9, 0.1]), scored([1, 0], [2, 98]))
+    assert (rows[0], rows[-1]) == ({"kept": 100, "cer": 0.01}, {"kept": 50, "cer": 0.5})
+
+
+def test_a_reject_curve_of_no_line_is_an_error():
+    with pytest.raises(NetchuError, match="no line"):
+        reject_curve(np.zeros(0), scored([], []))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), -0.1, 1.5])
-def test_a_confidence_that_is_none_is_named(bad):
+def test_a_confidence_outside_0_to_1_is_an_error(bad):
     with pytest.raises(NetchuError, match="confidence 1 is"):
-        calibration(np.array([0.5, bad]), np.array([True, True]), ["a", "b"], 10, 1)
+        ece_with_interval(np.array([0.5, bad]), np.array([True, True]), ["a", "b"], 10, 1)

@@ -1,4 +1,4 @@
-"""Whether the confidence of a line means what it says."""
+"""Calibration of confidences: expected calibration error, reliability diagram, reject curve."""
 
 from __future__ import annotations
 
@@ -10,40 +10,48 @@ from numpy.typing import NDArray
 
 from netchu.core.errors import NetchuError
 from netchu.evaluation.metrics.bootstrap import draw, interval
-from netchu.evaluation.metrics.rates import rounded, with_ends
-from netchu.release.calibration import BINS, bins, calibration_error, reject_curve
+from netchu.evaluation.metrics.rates import rounded, with_interval
+
+Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
+
+BINS = 15
+"""Number of bins of equal size that confidences are sorted into."""
+
+KEPT_PERCENTAGES = (100, 95, 90, 80, 70, 50)
+"""Points of a reject curve: percent of the lines that are kept."""
 
 
-def calibration(
+def ece_with_interval(
     confidence_L: NDArray[np.float64],
-    right_L: NDArray[np.bool_],
+    right_L: Bools,
     groups: Sequence[str],
     resamples: int,
     seed: int,
 ) -> dict[str, float]:
-    """The expected calibration error of whole lines (`ece`) with the ends of its 95 % interval.
+    """Return `ece`, the expected calibration error of whole lines, with its 95 % interval.
 
-    A resample keeps the bins. It lies further from calibration than the lines it is drawn from, by
-    chance alone; the draws are moved by as much as their median exceeds the error.
+    The bins stay fixed in every resample. By chance alone a resample is worse calibrated than the
+    lines it is drawn from, so the draws are shifted until their median equals the error.
 
     Raises:
-        NetchuError: a confidence is no probability.
+        NetchuError: a confidence lies outside 0 to 1.
     """
-    check(confidence_L)
-    error = calibration_error(confidence_L, right_L)
+    _check_confidences(confidence_L)
+    error = expected_calibration_error(confidence_L, right_L)
     codes_L, names = pd.factorize(np.asarray(groups, dtype=object))
-    apart_GB = np.zeros((len(names), BINS))
-    for place, bin_lines in enumerate(bins(confidence_L)):
+    gaps_GB = np.zeros((len(names), BINS))
+    for number, bin_lines in enumerate(confidence_bins(confidence_L)):
         gaps = confidence_L[bin_lines] - right_L[bin_lines]
-        apart_GB[:, place] = np.bincount(codes_L[bin_lines], gaps, len(names))
+        gaps_GB[:, number] = np.bincount(codes_L[bin_lines], gaps, len(names))
     weights_RG = draw(len(names), resamples, seed)
-    drawn_R = np.abs(weights_RG @ apart_GB).sum(1) / (weights_RG @ np.bincount(codes_L))
-    low, high = interval(np.maximum(drawn_R - np.median(drawn_R) + error, 0))
-    return with_ends("ece", error, (low, high))
+    errors_R = np.abs(weights_RG @ gaps_GB).sum(1) / (weights_RG @ np.bincount(codes_L))
+    return with_interval(
+        "ece", error, interval(np.maximum(errors_R - np.median(errors_R) + error, 0))
+    )
 
 
-def check(confidence_L: NDArray[np.float64]) -> None:
-    """Refuse what is no probability, naming the first line of them by its place."""
+def _check_confidences(confidence_L: NDArray[np.float64]) -> None:
     bad = np.flatnonzero(~((confidence_L >= 0) & (confidence_L <= 1)))
     if len(bad):
         raise NetchuError(
@@ -51,24 +59,56 @@ def check(confidence_L: NDArray[np.float64]) -> None:
         )
 
 
-def reliability(
-    confidence_L: NDArray[np.float64], right_L: NDArray[np.bool_]
-) -> list[dict[str, float | int]]:
-    """Mean confidence and share of right lines of each bin, the surest last."""
+def expected_calibration_error(confidence_N: Floats, right_N: Bools) -> float:
+    """Return the mean distance between confidence and accuracy over the bins, weighted by size.
+
+    0 is perfect calibration (or no prediction), 1 the worst possible. Bins hold equally many
+    predictions, as in Nguyen and O'Connor 2015, "Posterior calibration and exploratory analysis".
+    """
+    if not len(confidence_N):
+        return 0.0
+    gaps = [
+        abs(confidence_N[chosen].mean() - right_N[chosen].mean()) * len(chosen)
+        for chosen in confidence_bins(confidence_N)
+    ]
+    return float(sum(gaps) / len(confidence_N))
+
+
+def confidence_bins(confidence_N: Floats) -> list[NDArray[np.intp]]:
+    """Return the indices in each of BINS bins of equal size, most confident last; none is empty."""
+    order = np.argsort(confidence_N, kind="stable")
+    return [chosen for chosen in np.array_split(order, BINS) if len(chosen)]
+
+
+def reliability(confidence_L: NDArray[np.float64], right_L: Bools) -> list[dict[str, float | int]]:
+    """Return mean confidence and accuracy of each bin, most confident last."""
     return [
         {
             "confidence": rounded(confidence_L[chosen].mean()),
             "right": rounded(right_L[chosen].mean()),
             "lines": len(chosen),
         }
-        for chosen in bins(confidence_L)
+        for chosen in confidence_bins(confidence_L)
     ]
 
 
-def rejecting(
-    confidence_L: NDArray[np.float64], scored: pd.DataFrame
-) -> list[dict[str, float | int]]:
-    """CER of the surest lines alone, by per cent of the lines kept."""
+def reject_curve(confidence_L: Floats, scored: pd.DataFrame) -> list[dict[str, float | int]]:
+    """Return the CER of the most confident lines, by percent of the lines kept.
+
+    Args:
+        confidence_L: confidences of the lines.
+        scored: the lines' `edits` and `characters`, in the same order.
+
+    Raises:
+        NetchuError: there is no line.
+    """
+    if not len(confidence_L):
+        raise NetchuError("no line to order by confidence; is the split empty?")
     edits_L, characters_L = scored["edits"].to_numpy(), scored["characters"].to_numpy()
-    curve = reject_curve(confidence_L, edits_L, characters_L)
-    return [{"kept": share, "cer": rounded(cer)} for share, cer in curve.items()]
+    order = np.argsort(-confidence_L, kind="stable")
+    curve = []
+    for percentage in KEPT_PERCENTAGES:
+        kept = order[: max(1, round(len(order) * percentage / 100))]
+        cer = rounded(edits_L[kept].sum() / characters_L[kept].sum())
+        curve.append({"kept": percentage, "cer": cer})
+    return curve

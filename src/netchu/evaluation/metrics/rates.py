@@ -73,11 +73,11 @@ def summarise(
     }
     for rate, (edits, units) in rates.items():
         ends = interval(drawn_R[edits] / drawn_R[units])
-        result |= with_ends(rate, totals[edits] / totals[units], ends)
+        result |= with_interval(rate, totals[edits] / totals[units], ends)
     return result
 
 
-def with_ends(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
+def with_interval(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
     """A rounded figure beside the ends of its interval."""
     return {name: rounded(value), f"{name}_low": rounded(ends[0]), f"{name}_high": rounded(ends[1])}
 

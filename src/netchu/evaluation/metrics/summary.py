@@ -12,7 +12,7 @@ import pandas as pd
 from netchu.core.text import loops
 from netchu.data.line_table import LEVELS
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
-from netchu.evaluation.metrics.confidence import calibration
+from netchu.evaluation.metrics.confidence import ece_with_interval
 from netchu.evaluation.metrics.edits import score
 from netchu.evaluation.metrics.rates import group_sums, summarise
 from netchu.evaluation.metrics.tables import tables
@@ -49,7 +49,7 @@ def summaries(
         right_L = part["wrong"].to_numpy() == 0
         return {
             **summarise(part, groups, resamples, seed),
-            **calibration(confidence_L, right_L, groups, resamples, seed),
+            **ece_with_interval(confidence_L, right_L, groups, resamples, seed),
             "lines_hash": lines_hash(chosen),
         } | ({"sums": group_sums(part, chosen)} if details else {})
 

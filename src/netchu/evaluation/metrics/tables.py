@@ -11,7 +11,7 @@ import pandas as pd
 
 from netchu.core.text import TONES, decompose, split_tone
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
-from netchu.evaluation.metrics.confidence import rejecting, reliability
+from netchu.evaluation.metrics.confidence import reject_curve, reliability
 from netchu.evaluation.metrics.edits import Pair, align, clean
 from netchu.evaluation.metrics.rates import RATES, summarise
 
@@ -64,7 +64,7 @@ def tables(
         "by_source": by("source"),
         "by_writer": by("source", "writer"),
         "reliability": reliability(confidence_L, scored["wrong"].to_numpy() == 0),
-        "reject_curve": rejecting(confidence_L, scored),
+        "reject_curve": reject_curve(confidence_L, scored),
     }
 
 
