@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from netchu.core.errors import NetchuError, one_line_errors
-from netchu.core.params import Params, build
+from netchu.core.params import Params, parse_config
 from netchu.data.batches import LineDataModule, plan_items
 from netchu.data.line_table import Line
 from netchu.data.sources import fonts
@@ -127,7 +127,7 @@ def _params(mirror: str) -> Params:
         "profile": "bench", "seed": 1, "compute": {"threads": 1}, "trainer": {}, "sources": {},
         "synthetic": kinds, "datasets": datasets, "systems": {}, "evaluate": {"datasets": []},
     }  # fmt: skip
-    return build(Params, content, "benchmark")
+    return parse_config(Params, content, "benchmark")
 
 
 def _draw(studio: Kind, start: int, number: int) -> Iterator[Line]:

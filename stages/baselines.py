@@ -7,7 +7,7 @@ import time
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
-from netchu.core.runtime import cap
+from netchu.core.runtime import set_compute_environment
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     baseline = parser.parse_args().baseline
     with one_line_errors():
         params = load_params()
-        cap(params.compute)
+        set_compute_environment(params.compute)
         from netchu.evaluation.baselines.measuring import measure_baseline
         from netchu.tracking.baseline_run import track_baseline
 

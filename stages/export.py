@@ -6,7 +6,7 @@ import argparse
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import Params, load_params
-from netchu.core.runtime import cap
+from netchu.core.runtime import set_compute_environment
 
 
 def run(params: Params, system: str) -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     with one_line_errors():
         params = load_params()
         params.system(system)
-        cap(params.compute)
+        set_compute_environment(params.compute)
         run(params, system)
 
 

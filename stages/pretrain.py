@@ -15,7 +15,7 @@ def main() -> None:
     with one_line_errors():
         params = load_params()
         params.system(system)
-        runtime.cap(params.compute)
+        runtime.set_compute_environment(params.compute)
         from netchu.tracking.store import track_training
         from netchu.training.phases import train
 

@@ -227,7 +227,7 @@ def test_a_terminal_shows_a_bar_and_the_text_all_the_same(home, both):
 
 def test_training_without_what_it_needs_says_what_to_install(home, monkeypatch):
     monkeypatch.delitem(sys.modules, "netchu.release.fine_tuning", raising=False)
-    monkeypatch.setattr("netchu.core.runtime.cap", lambda compute: None)
+    monkeypatch.setattr("netchu.core.runtime.set_compute_environment", lambda compute: None)
     monkeypatch.setitem(sys.modules, "torch", None)
     done = run("train", "--csv", "mine.csv")
     assert done.exit_code == 2
@@ -248,7 +248,7 @@ def test_training_tells_what_it_did(home, monkeypatch):
         counts = {"train": 22, "val": 4, "test": 4}
         return fine_tuning.Adaptation(counts, "ẽß", skipped, rates, rates | {"cer": 0.05})
 
-    monkeypatch.setattr("netchu.core.runtime.cap", lambda compute: None)
+    monkeypatch.setattr("netchu.core.runtime.set_compute_environment", lambda compute: None)
     monkeypatch.setattr(fine_tuning, "adapt", adapt)
     done = run("train", "--csv", "lines/mine.csv", "--minutes", "3")
     assert done.exit_code == 0

@@ -3,7 +3,7 @@ import yaml
 from compositions import PROFILES, ROOT, composed
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import Params, PhaseParams, build, load_params
+from netchu.core.params import Params, PhaseParams, load_params, parse_config
 from netchu.data.sources import MODULES
 from netchu.models import NETWORKS, network_class
 
@@ -26,7 +26,7 @@ def test_every_profile_composes_into_params_and_configs(profile, tmp_path):
     for name, system in params.systems.items():
         kind = network_class(networks[name])
         assert system.start in params.systems
-        assert isinstance(build(kind.config_class, system.model, name), kind.config_class)
+        assert isinstance(parse_config(kind.config_class, system.model, name), kind.config_class)
     assert set(params.sources) <= set(MODULES)
 
 
@@ -52,9 +52,9 @@ def test_whatever_a_profile_names_is_there(profile, tmp_path):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_committed_gallery_shows_no_research_data(profile):
-    params = build(Params, yaml.safe_load(composed(profile)), profile)
+    params = parse_config(Params, yaml.safe_load(composed(profile)), profile)
     for name in params.report.gallery:
-        assert params.borrows_nothing(name)
+        assert params.is_fully_synthetic(name)
 
 
 def changed(path, value):
@@ -84,32 +84,32 @@ def changed(path, value):
 )
 def test_a_wrong_key_or_value_is_named_with_the_near_one(path, value, said):
     with pytest.raises(NetchuError, match=said) as caught:
-        build(Params, changed(path, value), "params.yaml")
+        parse_config(Params, changed(path, value), "params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_key_is_named():
     with pytest.raises(NetchuError, match=r"epochs: .*"):
-        build(PhaseParams, {"datasets": ["a"], "steps_per_epoch": 1}, "phase")
+        parse_config(PhaseParams, {"datasets": ["a"], "steps_per_epoch": 1}, "phase")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_unknown_key_of_a_model_is_named(name):
     kind = network_class(name).config_class
     with pytest.raises(NetchuError, match=r"unknown key colour \(known: \w+"):
-        build(kind, {"colour": 1}, f"systems.{name}.model")
+        parse_config(kind, {"colour": 1}, f"systems.{name}.model")
 
 
 def test_a_key_inside_a_member_is_named_with_the_near_one():
     kind = network_class("effnet_seq2seq").config_class
     with pytest.raises(NetchuError, match=r"members.0.strid; did you mean 'stride'\?"):
-        build(kind, {"members": [{"backbone": "a", "strid": 8}]}, "effnet")
+        parse_config(kind, {"members": [{"backbone": "a", "strid": 8}]}, "effnet")
 
 
 @pytest.mark.parametrize("what", ["system", "dataset", "kind"])
 def test_an_unknown_name_lists_the_known_ones(what):
-    params = build(Params, yaml.safe_load(composed("laptop")), "laptop")
+    params = parse_config(Params, yaml.safe_load(composed("laptop")), "laptop")
     with pytest.raises(NetchuError, match=r"unknown .*'nope'; params.yaml has: \w+, \w+"):
         getattr(params, what)("nope")
 
@@ -132,6 +132,8 @@ def test_a_file_that_is_no_params(tmp_path, content, said):
 
 
 def test_what_is_generated_from_research_data_is_not_ours():
-    params = build(Params, yaml.safe_load(composed("ablation")), "ablation")
-    assert not any(params.borrows_nothing(name) for name in params.datasets)
-    assert build(Params, yaml.safe_load(composed("laptop")), "laptop").borrows_nothing("address")
+    params = parse_config(Params, yaml.safe_load(composed("ablation")), "ablation")
+    assert not any(params.is_fully_synthetic(name) for name in params.datasets)
+    assert parse_config(Params, yaml.safe_load(composed("laptop")), "laptop").is_fully_synthetic(
+        "address"
+    )

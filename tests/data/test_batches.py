@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_project import MODEL, as_table, drawn_lines, picture
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import build
+from netchu.core.params import parse_config
 from netchu.core.text import ALPHABET
 from netchu.data.batches import (
     LineDataModule,
@@ -146,7 +146,7 @@ def test_a_batch_says_what_it_holds(drawn):
 
 def test_a_line_reads_the_same_alone_and_in_company(drawn):
     torch.manual_seed(3)
-    config = build(NetchuSmall.config_class, MODEL, "test")
+    config = parse_config(NetchuSmall.config_class, MODEL, "test")
     recogniser = NetchuSmall(config, ALPHABET).eval()
     together, alone = {}, {}
     for size, readings in ((8, together), (1, alone)):

@@ -7,7 +7,7 @@ import torch
 from small_project import MODEL, params, picture
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import PhaseParams, build
+from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
 from netchu.decoding.readings import Reading
 from netchu.imaging.images import Preprocessing, prepare
@@ -133,7 +133,9 @@ def test_an_unknown_part_cannot_be_frozen_and_the_known_are_listed(system):
 def test_it_belongs_to_one_preprocessing_and_says_its_config(system):
     recogniser = made(system)
     assert recogniser.system == system
-    assert build(recogniser.config_class, recogniser.config_dict(), "card") == recogniser.config
+    assert (
+        parse_config(recogniser.config_class, recogniser.config_dict(), "card") == recogniser.config
+    )
     assert recogniser.preprocessing.height in (TINY[system].get("height"), 64)
 
 
@@ -214,7 +216,7 @@ def test_every_optimiser_and_schedule_takes_only_what_learns(optimizer, schedule
     recogniser = made("netchu_small")
     recogniser.part("backbone").requires_grad_(False)
     values = {"datasets": ["a"], "epochs": 2, "steps_per_epoch": 3}
-    recogniser.phase = build(
+    recogniser.phase = parse_config(
         PhaseParams, values | {"optimizer": optimizer, "schedule": schedule}, "phase"
     )
     found = recogniser.configure_optimizers()

@@ -6,7 +6,7 @@ import torch
 from small_project import as_table
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import PhaseParams, build
+from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
 from netchu.models import crnn_vgg
 from netchu.models.crnn_vgg import CrnnVgg, CrnnVggConfig
@@ -91,7 +91,9 @@ def trained(folder, **changes):
     project = small_project.params(systems={"crnn_vgg": system})
     recogniser = fresh(project, "crnn_vgg")
     before = {name: value.clone() for name, value in recogniser.state_dict().items()}
-    phase = build(PhaseParams, small_project.PHASE | {"steps_per_epoch": 2} | changes, "phase")
+    phase = parse_config(
+        PhaseParams, small_project.PHASE | {"steps_per_epoch": 2} | changes, "phase"
+    )
     lines = as_table(small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 2))
     fit(recogniser, lines, phase, project, folder, 3)
     assert all(p.requires_grad for p in recogniser.parameters())

@@ -51,7 +51,7 @@ def run_here(project_folder, monkeypatch, capsys):
         script = str(ROOT / "stages" / f"{stage}.py")
         monkeypatch.setattr(sys, "argv", [script, *arguments])
         # Its caps would reach every later test.
-        monkeypatch.setattr("netchu.core.runtime.cap", lambda compute: None)
+        monkeypatch.setattr("netchu.core.runtime.set_compute_environment", lambda compute: None)
         with pytest.raises(SystemExit) as left:
             runpy.run_path(script, run_name="__main__")
         assert left.value.code == 2

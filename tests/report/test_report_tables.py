@@ -12,12 +12,12 @@ from compositions import ROOT
 
 from netchu.core.formatting import (
     UNKNOWN,
+    confidence_interval,
     duration,
-    interval,
     magnitude,
     milliseconds,
     percent,
-    points,
+    percentage_points,
 )
 from netchu.data.line_table import Skipped
 from netchu.report import leaderboard, sections
@@ -184,7 +184,7 @@ def test_numbers_as_people_read_them():
     assert (duration(None), duration(45.2), duration(200), duration(7500)) == (
         "–", "45 s", "3 min 20 s", "2 h 5 min")  # fmt: skip
     assert (milliseconds(9.34), milliseconds(1450.0)) == ("9.3", "1 450")
-    assert points(-0.0352) == "−3.5" and interval({}) == UNKNOWN
+    assert percentage_points(-0.0352) == "−3.5" and confidence_interval({}) == UNKNOWN
 
 
 def result(system: str, datasets: dict[str, dict[str, int]]) -> SystemResult:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import Params, build
+from netchu.core.params import Params, parse_config
 from netchu.data.line_table import Line, Skipped
 from netchu.synthesis.datasets import Drawing
 
@@ -65,7 +65,7 @@ def project(count=150, seed=7, workers=1, **changes):
         "synthesis": {"workers": workers}, "datasets": {}, "systems": {},
         "evaluate": {"datasets": []},
     }  # fmt: skip
-    return build(Params, content, "test params")
+    return parse_config(Params, content, "test params")
 
 
 def expected(count):

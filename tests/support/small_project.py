@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from netchu.core.files import write_json
-from netchu.core.params import Params, build
+from netchu.core.params import Params, parse_config
 from netchu.data.line_table import Line, Skipped, write_skipped, write_table
 from netchu.imaging.images import encode
 from netchu.models.model_folder import save_model
@@ -40,7 +40,7 @@ def params(**changes: Any) -> Params:
         "evaluate": {"datasets": ["drawn"], "latency_lines": 2, "resamples": 50, "batch_size": 4},
         "report": {"gallery": ["drawn"], "gallery_lines": 2},
     }
-    return build(Params, content | changes, "test params")
+    return parse_config(Params, content | changes, "test params")
 
 
 def picture(text: str, height: int = 40) -> np.ndarray:

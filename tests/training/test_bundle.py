@@ -36,7 +36,7 @@ SMALL = 150_000
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Params and lines of a project, which is the working directory; no cap on this process."""
-    monkeypatch.setattr("netchu.core.runtime.cap", lambda _: None)
+    monkeypatch.setattr("netchu.core.runtime.set_compute_environment", lambda _: None)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_project import as_table
 
-from netchu.core.params import PhaseParams, build
+from netchu.core.params import PhaseParams, parse_config
 from netchu.training import folds
 from netchu.training.loop import fit
 from netchu.training.phases import fresh
@@ -56,7 +56,7 @@ def test_each_train_line_is_held_out_once_and_the_best_fold_is_kept(project_fold
 
     monkeypatch.setattr(folds, "fit", watched)
     project = small_project.params()
-    phase = build(PhaseParams, small_project.PHASE | {"folds": 2}, "test")
+    phase = parse_config(PhaseParams, small_project.PHASE | {"folds": 2}, "test")
     start = fresh(project, "netchu_small")
     before = {name: value.clone() for name, value in start.state_dict().items()}
     result = folds.best_fold(start, lines, phase, project, project_folder / "folds", 3)

@@ -17,7 +17,7 @@ from netchu.cli.exits import exit_codes, exit_on_closed_pipe
 from netchu.cli.serve import serve
 from netchu.cli.train import train
 from netchu.core.errors import NetchuError
-from netchu.core.image_files import images_in
+from netchu.core.image_files import find_images
 from netchu.inference import serializers
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _images(path: str, failed: list[NetchuError]) -> list[str]:
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return [path]
-    found = images_in(folder, IMAGES)
+    found = find_images(folder, IMAGES)
     if not found:
         kinds = ", ".join(IMAGES)
         failed.append(NetchuError(f"{path}: no image in this folder, which is one of {kinds}"))

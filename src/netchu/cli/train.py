@@ -78,9 +78,9 @@ def train(
 def _adapt(table: Path, out: Path, **wishes: Any) -> Adaptation:
     try:
         from netchu.core.params import ComputeParams
-        from netchu.core.runtime import cap
+        from netchu.core.runtime import set_compute_environment
 
-        cap(ComputeParams(threads=os.cpu_count() or 1, isa="native"))
+        set_compute_environment(ComputeParams(threads=os.cpu_count() or 1, isa="native"))
         from netchu.release.fine_tuning import adapt
     except ModuleNotFoundError as missing:
         if str(missing.name).startswith("netchu"):

@@ -23,7 +23,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `folder` when the block ends without an error.
 
     After an error `folder` is unchanged and the new one is removed. Only one process may write
-    the same folder at a time (see `locks.alone`).
+    the same folder at a time (see `locks.exclusive_lock`).
     """
     partial = folder.with_name(folder.name + PART)
     shutil.rmtree(partial, ignore_errors=True)

@@ -13,19 +13,19 @@ def percent(ratio: float | None) -> str:
     return UNKNOWN if ratio is None else f"{100 * ratio:.1f} %"
 
 
-def interval(rates: Mapping[str, Any], rate: str = "cer") -> str:
+def confidence_interval(rates: Mapping[str, Any], rate: str = "cer") -> str:
     """The 95 % interval of a rate: '4.8–5.9'."""
     if rate not in rates:
         return UNKNOWN
     return f"{100 * rates[rate + '_low']:.1f}–{100 * rates[rate + '_high']:.1f}"
 
 
-def score(value: float | None) -> str:
+def three_decimals(value: float | None) -> str:
     """A figure between 0 and 1, to the thousandth."""
     return UNKNOWN if value is None else f"{value:.3f}"
 
 
-def points(change: float) -> str:
+def percentage_points(change: float) -> str:
     """A difference of two rates in percentage points, with its sign: '−3.5'."""
     return f"{100 * change:+.1f}".replace("-", "−")
 

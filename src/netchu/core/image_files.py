@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 
-def images_in(folder: Path, kinds: Collection[str]) -> list[Path]:
+def find_images(folder: Path, kinds: Collection[str]) -> list[Path]:
     """The files in `folder` and below it whose suffix is one of `kinds`, sorted.
 
     kinds: small letters with the dot. Hidden files and what lies in hidden folders are left out.

@@ -12,7 +12,7 @@ from netchu.core.errors import NetchuError
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Within, no other process fills `path`, which need not exist.
 
     Holds `<path>.lock`; the system takes it from a process that ends, however it ends.

@@ -227,7 +227,7 @@ class Params(Strict):
         """The parameters of one kind of synthesis."""
         return _pick(self.synthetic, name, "kind of synthesis")
 
-    def borrows_nothing(self, dataset: str) -> bool:
+    def is_fully_synthetic(self, dataset: str) -> bool:
         """Whether a dataset is generated without strokes, lines or papers of anybody."""
         wanted = self.dataset(dataset)
         kind = self.synthetic.get(Path(wanted.input).name)
@@ -281,10 +281,10 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise NetchuError(f"{path} is not here; run in the repository's root") from None
     except yaml.YAMLError as error:
         raise NetchuError(f"{path} is not YAML: {error}") from None
-    return build(Params, content, str(path))
+    return parse_config(Params, content, str(path))
 
 
-def build(kind: type[T], values: Any, where: str) -> T:
+def parse_config(kind: type[T], values: Any, where: str) -> T:
     """Make the dataclass `kind` of plain `values`; `where` names them in the error."""
     try:
         return TypeAdapter(kind).validate_python(values)

@@ -17,7 +17,7 @@ _AVX2 = {
 }
 
 
-def cap(compute: ComputeParams) -> None:
+def set_compute_environment(compute: ComputeParams) -> None:
     """Set the environment of this process before torch is imported."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(compute.threads)

@@ -141,7 +141,7 @@ LOOP_REPEATS = 4
 LOOP_LENGTH = 16
 
 
-def loops(text: str) -> bool:
+def ends_in_loop(text: str) -> bool:
     """Whether `text` ends in a unit of at most 30 characters that repeats without end.
 
     At least four repeats and 16 characters, so that '1000000' and a row of dots are no loops.

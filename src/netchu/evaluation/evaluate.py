@@ -15,7 +15,7 @@ from torch import nn
 
 from netchu.core.files import write_json
 from netchu.core.params import Params
-from netchu.core.text import loops
+from netchu.core.text import ends_in_loop
 from netchu.evaluation.eval_subset import COLUMNS, MAIN, chosen_lines
 from netchu.evaluation.latency import measure_speed
 from netchu.evaluation.metrics.rates import DIGITS
@@ -38,7 +38,7 @@ def evaluate(params: Params, system: str, out: Path) -> dict[str, Any]:
     variants = variants_of(recogniser)
     predictions = _predict(params, system, recogniser, variants, lines)
     main = main_variant(list(variants))
-    looped = getattr(recogniser, "looped", loops)
+    looped = getattr(recogniser, "looped", ends_in_loop)
     figures = {
         variant: summaries(
             predictions[predictions["variant"] == variant],

@@ -23,7 +23,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
-from netchu.core.text import loops
+from netchu.core.text import ends_in_loop
 from netchu.decoding.readings import Reading, joint
 from netchu.imaging.images import Preprocessing
 from netchu.models.base import LineBatch, Recogniser
@@ -201,7 +201,7 @@ class DeepSeekOCR(Recogniser):
 
     def looped(self, text: str) -> bool:
         """Whether a reading ran away: its tail repeats itself, or it hit the length cap."""
-        return loops(text) or len(self._answer(text)) > self.config.max_new_tokens
+        return ends_in_loop(text) or len(self._answer(text)) > self.config.max_new_tokens
 
     def variants(self) -> dict[str, Callable[[LineBatch], list[Reading]]]:
         """Ways to read that an evaluation compares: with guards, without, without the adapter."""

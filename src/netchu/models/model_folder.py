@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import write_json
-from netchu.core.params import build
+from netchu.core.params import parse_config
 from netchu.core.paths import CARD
 from netchu.core.text import ALPHABET
 from netchu.models import network_class
@@ -76,7 +76,7 @@ def load_model(folder: Path, alphabet: str = ALPHABET) -> Recogniser:
             f"{len(alphabet)}; {difference}); train it again with the present one"
         )
     kind = network_class(card["system"])
-    config = build(kind.config_class, card["config"], f"{folder / CARD} config")
+    config = parse_config(kind.config_class, card["config"], f"{folder / CARD} config")
     try:
         recogniser = kind.load(folder, config, alphabet)
     except (RuntimeError, OSError, SafetensorError) as error:

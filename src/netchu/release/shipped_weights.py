@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from netchu.core.errors import NetchuError, one_line_errors
-from netchu.core.formatting import interval, magnitude, megabytes, milliseconds, percent
+from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds, percent
 from netchu.core.params import Params, load_params
 from netchu.core.paths import CARD
 from netchu.inference.exported_model import SHIPPED
@@ -172,7 +172,7 @@ def _decoder_confidence(decoder: Mapping[str, Any]) -> str:
 def _table(datasets: Mapping[str, Mapping[str, Any]]) -> str:
     """Rates of lines by dataset."""
     rows = [
-        f"| {name} | {rates['lines']} | {percent(rates['cer'])} | {interval(rates)} "
+        f"| {name} | {rates['lines']} | {percent(rates['cer'])} | {confidence_interval(rates)} "
         f"| {percent(rates['wer'])} | {percent(rates['ser'])} |"
         for name, rates in sorted(datasets.items())
     ]

@@ -79,7 +79,7 @@ class Findings:
     def local(self) -> bool:
         """Whether lines may be seen that must not leave the machine of those who hold the data."""
         closed = self.shown - set(self.params.report.gallery)
-        return not all(self.params.borrows_nothing(dataset) for dataset in closed)
+        return not all(self.params.is_fully_synthetic(dataset) for dataset in closed)
 
     def showing_all(self) -> Findings:
         """The same, with the lines of every dataset: for nobody but who holds the data."""
@@ -94,7 +94,7 @@ class Findings:
     @property
     def open_datasets(self) -> set[str]:
         """Datasets whose labels may be listed: those shown, and those that borrow nothing."""
-        own = {name for name in self.params.datasets if self.params.borrows_nothing(name)}
+        own = {name for name in self.params.datasets if self.params.is_fully_synthetic(name)}
         return own | self.shown
 
     def may_list(self, system: str) -> bool:

@@ -53,9 +53,9 @@ def _row(findings: Findings, result: SystemResult) -> Row:
     cells = (
         Cell(f"{result.system}, baseline" if baseline else result.system, result.system),
         Cell(formatting.percent(known["cer"]) if result.measured else "not measured", known["cer"]),
-        Cell(formatting.interval(result.metrics.get("overall", {})), known["cer_low"]),
+        Cell(formatting.confidence_interval(result.metrics.get("overall", {})), known["cer_low"]),
         *(Cell(formatting.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
-        Cell(formatting.score(known["kalapa_score"]), known["kalapa_score"]),
+        Cell(formatting.three_decimals(known["kalapa_score"]), known["kalapa_score"]),
         Cell(formatting.megabytes(known["size_mb"]), known["size_mb"]),
         Cell(formatting.magnitude(known["parameters"]), known["parameters"]),
         Cell(formatting.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),

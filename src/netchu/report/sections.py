@@ -41,7 +41,10 @@ def levels(findings: Findings) -> Table:
 def _rate(rates: Mapping[str, Any] | None) -> Cell:
     if rates is None:
         return Cell(formatting.UNKNOWN, None)
-    return Cell(f"{formatting.percent(rates['cer'])} ({formatting.interval(rates)})", rates["cer"])
+    return Cell(
+        f"{formatting.percent(rates['cer'])} ({formatting.confidence_interval(rates)})",
+        rates["cer"],
+    )
 
 
 def differences(findings: Findings) -> Table:
@@ -60,9 +63,9 @@ def differences(findings: Findings) -> Table:
         )  # fmt: skip
         weights = draw(len(units), findings.params.evaluate.resamples, findings.params.seed)
         found = paired(before, edits, units, weights)
-        span = f"{formatting.points(found.low)} to {formatting.points(found.high)}"
-        change = Cell(formatting.points(found.change), found.change)
-        probability = Cell(formatting.score(found.probability), found.probability)
+        span = f"{formatting.percentage_points(found.low)} to {formatting.percentage_points(found.high)}"
+        change = Cell(formatting.percentage_points(found.change), found.change)
+        probability = Cell(formatting.three_decimals(found.probability), found.probability)
         body.append([*names, change, Cell(span, found.low), probability])
     head = ("system", "beside", "CER, points", "95 % interval", "probability that it is better")
     return Table("Differences between neighbours of the leaderboard", head, body)
@@ -106,7 +109,7 @@ def confidence(findings: Findings) -> Table:
         error = result.metrics["overall"]["ece"]
         curve = {point["kept"]: point["cer"] for point in result.table("reject_curve")}
         known = [curve.get(kept) for kept in KEPT]
-        body.append([Cell.of(result.system), Cell(formatting.score(error), error),
+        body.append([Cell.of(result.system), Cell(formatting.three_decimals(error), error),
                      *(Cell(formatting.percent(cer), cer) for cer in known)])  # fmt: skip
     return Table("Confidence", head, body)
 
@@ -134,7 +137,7 @@ def published(findings: Findings) -> Table:
     ours: dict[str, str] = {}
     for result in findings.results:  # the best row of a network comes first
         rates = result.metrics["overall"]
-        told = f"{formatting.percent(rates['cer'])} ({formatting.interval(rates)})"
+        told = f"{formatting.percent(rates['cer'])} ({formatting.confidence_interval(rates)})"
         ours.setdefault(findings.params.network(result.system), told)
     body = [
         [p.network, ours.get(p.network, formatting.UNKNOWN), p.figure, p.data, p.not_comparable]

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from netchu.core.errors import NetchuError
-from netchu.core.locks import alone
+from netchu.core.locks import exclusive_lock
 from netchu.core.text import normalise
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.photos import read_photo
@@ -56,7 +56,7 @@ class Corrections:
         """
         try:
             (self.folder / IMAGES).mkdir(parents=True, exist_ok=True)
-            with alone(self.folder / TABLE):
+            with exclusive_lock(self.folder / TABLE):
                 self._read()
                 yield
         except OSError as error:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
-from netchu.core.image_files import images_in
+from netchu.core.image_files import find_images
 
 SHIPPED = Path(str(files("netchu"))) / "serve" / "samples"
 
@@ -50,7 +50,7 @@ class Samples:
             NetchuError: there is no image in it.
         """
         where = folder or SHIPPED
-        images = images_in(where, KINDS)
+        images = find_images(where, KINDS)
         found = [path for path in images if path.stat().st_size <= MOST_BYTES]
         if not found:
             raise NetchuError(

@@ -17,7 +17,7 @@ import pyarrow as pa
 from rich.progress import MofNCompleteColumn, Progress
 
 from netchu.core import fingerprints
-from netchu.core.locks import alone
+from netchu.core.locks import exclusive_lock
 from netchu.core.params import Params, SynthesisParams
 from netchu.core.paths import CHECKPOINTS
 from netchu.data.line_table import SHARD_LINES, Skipped, fingerprint, read_notes, write_skipped
@@ -42,7 +42,7 @@ def synthesize_table(params: Params, kind: str) -> Path:
         Shard(number, start, min(start + SHARD_LINES, count))
         for number, start in enumerate(range(0, count, SHARD_LINES))
     ]
-    with alone(out), one_line_when_full(home):
+    with exclusive_lock(out), one_line_when_full(home):
         studio = open_studio(params, kind)
         folder = home / _key(params, kind)
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.core.formatting import interval, magnitude, megabytes, milliseconds, percent
+from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds, percent
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.evaluation.metrics.edits import CLASSES
@@ -128,7 +128,7 @@ def cost_line(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
 
 def _row(place: str, block: Mapping[str, Any]) -> str:
     cer, *others = [percent(block[rate]) for rate in RATES]
-    cells = [place, str(block["lines"]), cer, interval(block), *others]
+    cells = [place, str(block["lines"]), cer, confidence_interval(block), *others]
     return f"| {' | '.join(cells)} |"
 
 

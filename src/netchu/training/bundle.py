@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from netchu.core.errors import NetchuError, one_line_errors
-from netchu.core.params import Params, PhaseParams, build, load_params
+from netchu.core.params import Params, PhaseParams, load_params, parse_config
 
 if TYPE_CHECKING:  # the machine that trains loads torch in another process than this one
     import pandas as pd
@@ -125,7 +125,9 @@ def unpack_into(path: Path, folder: Path) -> Parcel:
         raise NetchuError(f"{path} is not here; 'netchu.training.bundle pack' makes it") from None
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise NetchuError(f"{path} is no parcel or is damaged ({error}); pack it again") from None
-    params = build(Params, yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8")), str(path))
+    params = parse_config(
+        Params, yaml.safe_load((folder / PARAMS).read_text(encoding="utf-8")), str(path)
+    )
     return Parcel(header, params, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

@@ -18,7 +18,7 @@ import torch
 
 from netchu.core import fingerprints
 from netchu.core.files import write_json
-from netchu.core.params import Params, PhaseParams, build
+from netchu.core.params import Params, PhaseParams, parse_config
 from netchu.core.paths import CHECKPOINTS
 from netchu.core.runtime import is_main_process
 from netchu.core.text import ALPHABET
@@ -81,7 +81,7 @@ def fresh(params: Params, system: str) -> Recogniser:
     """A recogniser with its first weights: drawn by the seed, or those that its config names."""
     network = params.network(system)
     kind = network_class(network)
-    config = build(
+    config = parse_config(
         kind.config_class, params.system(system).model, f"params.yaml systems.{system}.model"
     )
     torch.manual_seed(_seed(params.seed, network, "first", 0))

@@ -20,7 +20,7 @@ from typing import Any
 
 from netchu.core import fingerprints, runtime
 from netchu.core.errors import NetchuError, one_line_errors
-from netchu.core.params import Params, PhaseParams, TrainerParams, build
+from netchu.core.params import Params, PhaseParams, TrainerParams, parse_config
 from netchu.training.bundle import Parcel, stages, unpack_into
 from netchu.training.checkpoint_archive import STATE, Work, restore_state, save_state
 
@@ -47,7 +47,7 @@ def train_piece(
         belongs = _belongs(parcel, work.params)
         if (out / STATE).exists():
             restore_state(work, out, belongs)
-        runtime.cap(work.params.compute)
+        runtime.set_compute_environment(work.params.compute)
         sound = _run(work, until)
         told = _progress(work)
         record = {"belongs": belongs, "header": parcel.header, "progress": told}
@@ -59,7 +59,7 @@ def train_piece(
 
 
 def _changed(params: Params, trainer: Mapping[str, str], workers: int | None) -> Params:
-    changed = build(TrainerParams, asdict(params.trainer) | dict(trainer), "trainer")
+    changed = parse_config(TrainerParams, asdict(params.trainer) | dict(trainer), "trainer")
     beside = params.compute.workers if workers is None else workers
     return replace(params, trainer=changed, compute=replace(params.compute, workers=beside))
 

@@ -26,7 +26,7 @@ from typing import Self
 from rich.progress import Progress
 
 from netchu.core.errors import NetchuError
-from netchu.core.locks import alone
+from netchu.core.locks import exclusive_lock
 
 CHUNK = 1 << 20
 TIMEOUT = 30
@@ -84,7 +84,7 @@ def filling(folder: Path, name: str, resume: bool = False) -> Iterator[Path]:
     """
     partial = folder.with_name(folder.name + (".download" if resume else ".part"))
     try:
-        with alone(folder):
+        with exclusive_lock(folder):
             if not resume:
                 shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import Params, build
+from netchu.core.params import Params, parse_config
 from netchu.core.text import normalise
 from netchu.evaluation.baselines.base import Baseline, UnavailableError
 from netchu.evaluation.baselines.catalogue import BASELINES
@@ -85,7 +85,7 @@ def _job(params: Params, name: str) -> Job:
         raise NetchuError(f"unknown baseline {name!r}; there are: {', '.join(BASELINES)}")
     if name not in params.baselines:
         raise NetchuError(f"params.yaml wants no baseline {name!r}; put it under baselines")
-    wanted = build(BaselineParams, params.baselines[name], f"params.yaml baselines.{name}")
+    wanted = parse_config(BaselineParams, params.baselines[name], f"params.yaml baselines.{name}")
     job = Job(params, name, BASELINES[name], wanted, (HOME / name / "scratch").resolve())
     given = bool(job.wanted.datasets and job.wanted.minutes > 0)
     if job.learns and not given:

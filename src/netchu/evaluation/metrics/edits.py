@@ -9,7 +9,7 @@ import jiwer
 import pandas as pd
 
 from netchu.core.errors import NetchuError
-from netchu.core.text import decompose, fold_tone_placement, loops, normalise
+from netchu.core.text import decompose, ends_in_loop, fold_tone_placement, normalise
 
 CLASSES = ("base", "mark", "tone", "case", "digit", "space", "punctuation")
 """What can be wrong with a character; `blame` says which."""
@@ -19,7 +19,7 @@ Pair = tuple[str, str]
 
 
 def score(
-    truths: Sequence[str], readings: Sequence[str], looped: Callable[[str], bool] = loops
+    truths: Sequence[str], readings: Sequence[str], looped: Callable[[str], bool] = ends_in_loop
 ) -> pd.DataFrame:
     """Count the edits of each line; one row per line, in order.
 

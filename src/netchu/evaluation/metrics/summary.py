@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from netchu.core.text import loops
+from netchu.core.text import ends_in_loop
 from netchu.data.line_table import LEVELS
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
 from netchu.evaluation.metrics.confidence import ece_with_interval
@@ -26,7 +26,7 @@ def summaries(
     datasets: Sequence[str],
     resamples: int,
     seed: int,
-    looped: Callable[[str], bool] = loops,
+    looped: Callable[[str], bool] = ends_in_loop,
     *,
     details: bool = True,
 ) -> dict[str, Any]:
