@@ -48,15 +48,16 @@ lint: env  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 ui: env  ## compare the runs in the browser; prints a link for each profile
-	@$(RUN) python -m netchu.cli.ui
+	@$(RUN) netchu ui
 
 register: env  ## make the best exported reader a version in MLflow, and champion if it reads better
-	@$(RUN) python -m netchu.tracking.registry register && $(RUN) python -m netchu.tracking.registry promote
+	@$(RUN) netchu register && $(RUN) netchu promote
 
 stale: env  ## fail where dvc.lock does not fit code and parameters
-	@$(RUN) dvc repro --dry --allow-missing > .stale.log; \
-		if grep -q 'Running stage' .stale.log; then cat .stale.log; rm .stale.log; \
-		echo "netchu: dvc.lock is stale; run 'make repro' and commit dvc.lock and reports/" >&2; exit 1; fi; rm .stale.log
+	@$(RUN) netchu plan --allow-missing > .stale.log 2>&1 || { cat .stale.log; \
+		echo "netchu: DVC cannot say what is stale, see above" >&2; exit 1; }
+	@! grep -q 'Running stage' .stale.log || { cat .stale.log; \
+		echo "netchu: dvc.lock is stale; run 'make repro' and commit dvc.lock, fingerprints/ and reports/" >&2; exit 1; }
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \

@@ -100,14 +100,7 @@ async def _load(port: int, process: int, clients: int, seconds: float) -> Load:
 
 def measure(clients: int, seconds: float) -> Load:
     """Start a server, put it under load, end it."""
-    command = [
-        sys.executable,
-        "-c",
-        "from netchu.cli.app import main; main()",
-        "serve",
-        "--port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "netchu", "serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         port = int(re.search(r":(\d+)/", server.stdout.readline())[1])

@@ -3,7 +3,7 @@
 import argparse
 
 from netchu.core import runtime
-from netchu.core.errors import one_line_errors
+from netchu.core.errors import RESUMABLE, one_line_errors
 from netchu.core.params import load_params
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("system", help="a key of systems in params.yaml")
     system = parser.parse_args().system
-    with one_line_errors():
+    with one_line_errors(RESUMABLE):
         params = load_params()
         params.system(system)
         runtime.set_compute_environment(params.compute)

@@ -3,14 +3,11 @@ from pathlib import Path
 
 import pytest
 import small_project
-import typer
 from evaluations import readings, write_evaluation
 from typer.testing import CliRunner
 
-from netchu.cli.audit import audit
+from netchu.cli import app
 
-app = typer.Typer()
-app.command()(audit)
 NAMES = ("one", "two", "three")
 
 
@@ -24,17 +21,17 @@ def run(tmp_path, monkeypatch):
     for name in NAMES:
         home = tmp_path / "models" / "tiny" / name / "evaluation"
         write_evaluation(home, name, readings(10, 2))
-    return lambda *flags: CliRunner().invoke(app, list(flags))
+    return lambda *flags: CliRunner().invoke(app.app, ["audit", *flags])
 
 
-def test_all_evaluated_systems_are_heard(run):
+def test_by_default_all_evaluated_systems_are_read(run):
     result = run()
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "2 lines to look at: audit/tiny/suspects.csv\n"
     assert Path("audit/tiny/suspects.csv").is_file()
 
 
-def test_json_is_one_object_a_line(run):
+def test_json_prints_one_object_per_line(run):
     rows = [json.loads(line) for line in run("--json", "--out", "here").stdout.splitlines()]
     assert [row["systems"] for row in rows] == ["one two three"] * 2
     assert Path("here/suspects.csv").is_file()
@@ -48,7 +45,7 @@ def test_json_is_one_object_a_line(run):
         (["--sheet"], "lines/drawn"),
     ],
 )
-def test_what_is_missing_is_one_line_and_nothing_is_written(run, flags, told):
+def test_something_missing_is_a_one_line_error_and_writes_nothing(run, flags, told):
     result = run(*flags)
     assert result.exit_code == 2
     assert told in result.stderr

@@ -2,14 +2,10 @@ import json
 
 import pandas as pd
 import pytest
-import typer
 from evaluations import readings, write_evaluation
 from typer.testing import CliRunner
 
-from netchu.cli.compare import evaluate
-
-app = typer.Typer()
-app.command()(evaluate)
+from netchu.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +24,7 @@ def folders(tmp_path_factory):
 def run(folders):
     def invoke(before, after, *flags):
         paths = [str(folders / name) for name in (before, after)]
-        return CliRunner().invoke(app, ["--compare", *paths, *flags])
+        return CliRunner().invoke(app.app, ["compare", *paths, *flags])
 
     return invoke
 
@@ -39,7 +35,7 @@ def test_the_exit_code_says_whether_the_second_is_worse(run):
     assert run("good", "good").exit_code == 0
 
 
-def test_what_cannot_be_compared_is_one_line_and_2(run):
+def test_systems_that_read_different_lines_are_a_one_line_error(run):
     result = run("good", "other")
     assert result.exit_code == 2
     assert "other lines of overall (60 and 40)" in result.stderr
@@ -48,14 +44,14 @@ def test_what_cannot_be_compared_is_one_line_and_2(run):
     assert run("good", "nowhere").exit_code == 2
 
 
-def test_the_table_tells_the_difference(run):
+def test_the_table_shows_metrics_and_verdict(run):
     text = run("good", "bad").stdout
     for part in ("overall", "drawn/line", "CER", "WER", "SER", "worse", "0.0000"):
         assert part in text, part
-    assert "alone" not in text
+    assert "read only by" not in text
 
 
-def test_json_tells_the_same(run):
+def test_json_holds_the_rows_of_the_table(run):
     told = json.loads(run("good", "bad", "--json").stdout)
     assert told["worse"] is True
     (pair,) = told["pairs"]
@@ -65,12 +61,12 @@ def test_json_tells_the_same(run):
     assert pair["not_compared"] == {}
 
 
-def test_what_one_alone_has_read_is_told_and_not_compared(run):
+def test_a_slice_that_one_system_has_not_read_is_named_and_not_compared(run):
     result = run("good", "more")
     assert result.exit_code == 0
     told = " ".join(result.stdout.split())
-    assert "read by more (" in told
-    assert told.endswith("alone: drawn/word")
+    assert "read only by more (" in told
+    assert told.endswith("): drawn/word")
     (pair,) = json.loads(run("more", "good", "--json").stdout)["pairs"]
     assert list(pair["not_compared"].values()) == [["drawn/word"]]
     assert {row["place"] for row in pair["rows"]} == {"overall", "drawn/line"}

@@ -1,4 +1,4 @@
-"""`netchu serve` as a person starts and ends it."""
+"""`netchu serve`: start, options, errors and stop."""
 
 import json
 import signal
@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,8 +15,6 @@ from server_process import serving
 from typer.testing import CliRunner
 
 from netchu.cli import app
-from netchu.core.errors import NetchuError
-from netchu.serve import model_registry
 
 
 def get(address):
@@ -25,7 +22,7 @@ def get(address):
         return answer.read().decode()
 
 
-def test_it_serves_until_it_is_told_to_end(bars_folder, tmp_path):
+def test_it_serves_until_ctrl_c(bars_folder, tmp_path):
     with serving("--model", f"bars={bars_folder}", "--collect", str(tmp_path)) as (
         address,
         process,
@@ -40,7 +37,7 @@ def test_it_serves_until_it_is_told_to_end(bars_folder, tmp_path):
         assert process.stderr.read() == ""
 
 
-def test_clients_that_close_without_reading_do_not_end_it():
+def test_clients_that_close_without_reading_do_not_stop_the_server():
     with serving() as (address, process):
         host, port = urlsplit(address).hostname, urlsplit(address).port
         two = f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode() * 2
@@ -53,7 +50,7 @@ def test_clients_that_close_without_reading_do_not_end_it():
         assert "<title>netchu" in get(address)
 
 
-def test_a_key_comes_from_the_environment():
+def test_the_api_key_comes_from_the_environment():
     with serving(NETCHU_API_KEY="k") as (address, _):
         with pytest.raises(urllib.error.HTTPError) as refused:
             get(f"{address}/api/models")
@@ -75,7 +72,7 @@ def run(*arguments):
         (["--host", "256.1.1.1"], "choose another --port"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(arguments, words, tmp_path, monkeypatch):
+def test_a_wrong_option_is_a_one_line_error(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, told = run(*arguments)
     assert (code, told.count("\n"), words in told) == (2, 1, True), told
@@ -87,7 +84,7 @@ def test_a_port_that_is_taken_is_named():
     assert (code, "choose another --port" in told) == (2, True)
 
 
-def test_without_the_extra_it_says_what_to_install():
+def test_a_missing_package_is_one_line_that_names_the_extra():
     code = "import sys; sys.modules['fastapi'] = None\nfrom netchu.cli.app import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "serve"], capture_output=True, text=True, check=False
@@ -95,21 +92,9 @@ def test_without_the_extra_it_says_what_to_install():
     assert (done.returncode, "pip install 'netchu[serve]'" in done.stderr) == (2, True)
 
 
-def test_reading_needs_none_of_it():
+def test_the_command_line_imports_nothing_of_the_server():
     code = (
-        "import sys, netchu.cli.app; heavy = {'fastapi', 'starlette', 'uvicorn', 'prometheus_client', "
-        "'multipart', 'pydantic'} & set(sys.modules); assert not heavy, heavy"
+        "import sys, netchu.cli.app; heavy = {'fastapi', 'starlette', 'uvicorn', 'multipart', "
+        "'prometheus_client', 'pydantic'} & set(sys.modules); assert not heavy, heavy"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_models_by_folder_name_and_from_mlflow(bars_folder, monkeypatch):
-    opened = model_registry.open_shelf([str(bars_folder) + "/"])
-    assert list(opened) == ["netchu", bars_folder.name]
-    monkeypatch.setattr(model_registry, "_fetched", lambda uri: bars_folder)
-    opened = model_registry.open_shelf(
-        ["best=models:/netchu-real@champion", "models:/netchu-real/3"]
-    )
-    assert list(opened) == ["netchu", "best", "3"]
-    with pytest.raises(NetchuError, match="already"):
-        model_registry.open_shelf(["a=models:/x/1", f"a={Path(bars_folder)}"])

@@ -1,6 +1,6 @@
 import pytest
 
-from netchu.core.errors import NetchuError, one_line_errors
+from netchu.core.errors import RESUMABLE, NetchuError, needs_extra, one_line_errors
 
 
 def test_an_error_becomes_one_line_and_exit_code_2(capsys):
@@ -10,21 +10,37 @@ def test_an_error_becomes_one_line_and_exit_code_2(capsys):
     assert capsys.readouterr().err == "netchu: line 3: no image; drop it\n"
 
 
-def test_ctrl_c_says_that_work_goes_on(capsys):
-    with pytest.raises(SystemExit) as left, one_line_errors():
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((), "stopped"), ((RESUMABLE,), "last checkpoint")]
+)
+def test_ctrl_c_becomes_one_line_and_exit_code_130(capsys, arguments, message):
+    with pytest.raises(SystemExit) as left, one_line_errors(*arguments):
         raise KeyboardInterrupt
     assert left.value.code == 130
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "last checkpoint" in told
+    assert message in told
 
 
-def test_a_bug_keeps_its_traceback():
+def test_another_exception_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError), one_line_errors():
         raise ZeroDivisionError
 
 
-def test_nothing_wrong_nothing_said(capsys):
+def test_without_an_error_nothing_is_printed(capsys):
     with one_line_errors():
         print("done")
     assert capsys.readouterr() == ("done\n", "")
+
+
+def test_a_missing_package_names_the_extra():
+    with pytest.raises(NetchuError) as caught, needs_extra("train", "an audit"):
+        import no_such_package.inner  # noqa: F401
+    assert str(caught.value) == (
+        "an audit needs no_such_package, which reading does not: pip install 'netchu[train]'"
+    )
+
+
+def test_a_missing_module_of_netchu_is_no_missing_extra():
+    with pytest.raises(ModuleNotFoundError), needs_extra("train", "an audit"):
+        import netchu.no_such_module  # noqa: F401

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-MAIN = [sys.executable, "-c", "from netchu.cli.app import main; main()"]
+MAIN = [sys.executable, "-m", "netchu"]
 
 
 @contextmanager

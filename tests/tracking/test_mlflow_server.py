@@ -126,7 +126,7 @@ def test_the_link_shows_the_systems_best_first(project, server):
     if not CHROMIUM:
         pytest.skip("needs Chromium: apt-get install chromium")
     told = subprocess.run(
-        [sys.executable, "-m", "netchu.cli.ui"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "netchu", "ui"], capture_output=True, text=True, check=True
     ).stdout
     ((name, link),) = (line.split() for line in told.splitlines())
     assert (name, link.startswith(server)) == (NAME, True)

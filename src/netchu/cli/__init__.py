@@ -1,1 +1,1 @@
-"""The command line: `netchu read`, `netchu train` and the others."""
+"""The command line `netchu`, one module a command."""

@@ -1,75 +1,66 @@
-"""The command `netchu audit`: labels that several systems contradict with one voice."""
+"""The command `netchu audit`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from netchu.cli.exits import exit_codes, exit_on_closed_pipe
-from netchu.core.errors import NetchuError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from netchu.cli.pipes import exit_on_closed_pipe
+from netchu.core.errors import needs_extra
 
 
-def audit(
+@needs_extra("train", "an audit")
+def audit_command(
     systems: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SYSTEM", help="Of params.yaml.", show_default="all that are evaluated"
+            metavar="SYSTEM", help="Systems of params.yaml.", show_default="all evaluated ones"
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where it is written.", show_default="audit/PROFILE"),
+        typer.Option(metavar="DIR", help="Output folder.", show_default="audit/PROFILE"),
     ] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="A picture of the first lines, too: sheet.png.")
+        bool, typer.Option("--sheet", help="Also write the images of the first lines, sheet.png.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The lines on stdout, one JSON object a line.")
+        bool, typer.Option("--json", help="Print the lines, one JSON object per line.")
     ] = False,
 ) -> None:
-    """List evaluated lines that three or more systems read alike, and otherwise than their label.
+    """List test lines whose label is probably wrong.
 
-    The list, suspects.csv, lies in a folder that git ignores, for it holds
-    labels. Where only the placement of a tone differs (hoà, hòa), a line is
-    not listed.
+    These are the lines that three or more systems read alike and otherwise than
+    their label says. The list, suspects.csv, holds labels, so git ignores its
+    folder. A line that differs only in where a tone is placed (hoà, hòa) is not
+    listed. Needs the extra: pip install 'netchu[train]'
+
+    \b
+    Examples:
+      netchu audit
+      netchu audit netchu_small crnn_vgg crnn_residual --sheet
 
     \b
     Exit codes:
-      0  the list is written; it may be empty
-      2  nothing is written: something was missing or wrong
+      0  the list was written; it may be empty
+      2  nothing was written: something was missing or wrong
     """
     exit_on_closed_pipe()
-    with exit_codes():
-        try:
-            found, written = _audit(systems or [], out, sheet=sheet)
-        except ModuleNotFoundError as missing:
-            raise NetchuError(
-                f"an audit needs {missing.name}, which reading does not: pip install "
-                "'netchu[train]'"
-            ) from None
+    from netchu.core.params import load_params
+    from netchu.core.paths import AUDIT
+    from netchu.evaluation.audit import find_suspects, write_audit
+
+    params = load_params()
+    for system in systems or ():
+        params.system(system)
+    evaluations = {name: params.models / name / "evaluation" for name in systems or params.systems}
+    if not systems:
+        evaluations = {name: folder for name, folder in evaluations.items() if folder.is_dir()}
+    found = find_suspects(evaluations)
+    written = write_audit(params, found, out or AUDIT / params.profile, sheet=sheet)
     if as_json:
         print(found.to_json(orient="records", lines=True, force_ascii=False), end="")
     else:
         print(f"{len(found)} lines to look at: {', '.join(map(str, written))}")
-
-
-def _audit(systems: list[str], out: Path | None, *, sheet: bool) -> tuple[pd.DataFrame, list[Path]]:
-    from netchu.core.params import load_params
-    from netchu.core.paths import AUDIT
-    from netchu.evaluation.audit import suspects, write_audit
-
-    params = load_params()
-    home = params.models
-    for system in systems:
-        params.system(system)
-    evaluated = {name: home / name / "evaluation" for name in systems or params.systems}
-    if not systems:
-        evaluated = {name: folder for name, folder in evaluated.items() if folder.is_dir()}
-    found = suspects(evaluated)
-    out = out or AUDIT / params.profile
-    return found, write_audit(params, found, out, sheet=sheet)

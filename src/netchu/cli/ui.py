@@ -1,34 +1,47 @@
-"""`make ui`: MLflow's page, and the links to where the systems of a profile stand side by side.
-
-MLflow opens on its pages for chat models, which hide the runs; a link goes past them.
-"""
+"""The command `netchu ui`."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from typing import Annotated
 
-from netchu.core.errors import one_line_errors
-from netchu.tracking import store
-from netchu.tracking.views import systems_link
+import typer
+
+from netchu.core.errors import needs_extra
 
 
-def main() -> None:
-    """Print the links; serve the page too, unless MLFLOW_TRACKING_URI names a server."""
-    parser = argparse.ArgumentParser(prog="python -m netchu.cli.ui", description=__doc__)
-    parser.add_argument("--port", type=int, default=5000, help="of this machine (default: 5000)")
-    port = str(parser.parse_args().port)
-    with one_line_errors():
-        address = store.address()
-        elsewhere = store.is_server()
-        server = store.shown(address).rstrip("/") if elsewhere else f"http://127.0.0.1:{port}"
-        for name, experiment in store.experiments().items():
-            print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
-    if not elsewhere:
-        command = ["mlflow", "ui", "--backend-store-uri", address, "--port", port]
+@needs_extra("train", "comparing runs")
+def ui_command(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port of MLflow's page.")
+    ] = 5000,
+) -> None:
+    """Compare the runs of all systems in MLflow's page.
+
+    Prints a link for each profile to the table of its systems, since MLflow
+    opens on pages for chat models. Starts the page on this machine, unless
+    MLFLOW_TRACKING_URI names a server. Needs the extra:
+    pip install 'netchu[train]'
+
+    \b
+    Examples:
+      netchu ui
+      MLFLOW_TRACKING_URI=http://127.0.0.1:5000 netchu ui
+
+    \b
+    Exit codes:
+      0  the links are printed
+      2  the tracking server cannot be reached
+    """
+    from netchu.tracking import store
+    from netchu.tracking.views import systems_link
+
+    address = store.address()
+    remote = store.is_server()
+    server = store.shown(address).rstrip("/") if remote else f"http://127.0.0.1:{port}"
+    for name, experiment in store.experiments().items():
+        print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
+    if not remote:
+        command = ["mlflow", "ui", "--backend-store-uri", address, "--port", str(port)]
         os.execv(sys.executable, [sys.executable, "-m", *command])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""Configuration, text, files, errors: what every other package builds on."""
+"""Parameters, paths, text, files and errors, which every other package builds on."""

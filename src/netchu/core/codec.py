@@ -1,4 +1,4 @@
-"""Text to numbers and back; the only place where a character becomes an id."""
+"""Text to class ids and back; the only module that maps characters to ids."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from netchu.core.errors import NetchuError
 
 @dataclass(frozen=True)
 class Codec:
-    """A bijection between the characters of `alphabet` and the ids `specials … specials+len-1`.
+    """A one-to-one mapping of the characters of `alphabet` to ids.
 
-    Ids below `specials` are the family's own: 0 is the blank of CTC (specials = 1), or padding,
-    start and end of an attention decoder (specials = 3).
+    Character `i` has the id `specials + i`. The ids below `specials` belong to the decoder: 0 is
+    the CTC blank (specials = 1), or 0, 1 and 2 are padding, start and end of an attention decoder
+    (specials = 3).
+
+    Raises:
+        NetchuError: the alphabet holds a character twice.
     """
 
     alphabet: str
@@ -22,17 +26,21 @@ class Codec:
 
     def __post_init__(self) -> None:
         if len(set(self.alphabet)) != len(self.alphabet):
-            raise NetchuError("the alphabet holds a character twice; write each one once")
-        ids = {letter: place + self.specials for place, letter in enumerate(self.alphabet)}
+            raise NetchuError("the alphabet holds a character twice; name each one once")
+        ids = {letter: i for i, letter in enumerate(self.alphabet, start=self.specials)}
         object.__setattr__(self, "_ids", ids)
 
     @property
     def size(self) -> int:
-        """Number of classes, specials included."""
+        """Number of classes, the special ones included."""
         return self.specials + len(self.alphabet)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`; a character outside the alphabet is an error that names it."""
+        """Return the ids of `text`.
+
+        Raises:
+            NetchuError: a character is outside the alphabet.
+        """
         try:
             return [self._ids[letter] for letter in text]
         except KeyError as missing:
@@ -43,5 +51,5 @@ class Codec:
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of `ids`; specials are left out."""
+        """Return the text of `ids`, without the special ones."""
         return "".join(self.alphabet[i - self.specials] for i in ids if i >= self.specials)

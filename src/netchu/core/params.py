@@ -1,6 +1,7 @@
-"""params.yaml as typed values: every default has its one place here, and a wrong key fails.
+"""params.yaml as typed values, with the meaning and the default of every key.
 
-The profiles in `conf/` compose params.yaml; the stages read nothing else.
+A profile of `conf/` is composed into params.yaml; the stages read nothing else. An unknown key is
+an error.
 """
 
 from __future__ import annotations
@@ -20,207 +21,333 @@ T = TypeVar("T")
 
 
 class Strict:
-    """A base whose dataclasses refuse keys they do not know."""
+    """Base of the dataclasses of parameters: an unknown key is an error."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
 class ComputeParams(Strict):
-    """What makes figures hold from run to run and from machine to machine.
-
-    threads: CPU threads of every stage. isa: the widest instruction set used (`AVX2` holds on any
-    x86-64 machine since 2013; `native` is faster and gives other roundings elsewhere).
-    workers: processes that load lines beside a training; no byte depends on them.
-    """
+    """CPU settings of every stage, which make results reproducible."""
 
     threads: int = 2
+    """CPU threads of a stage, 1 or more. Another number gives other roundings, so other weights."""
+
     isa: Literal["AVX2", "native"] = "AVX2"
-    # Not in the representation, of which the key of a checkpoint is made.
+    """Widest instruction set. `AVX2` gives the same results on every x86-64 machine since 2013;
+    `native` is faster on newer machines and gives other roundings there."""
+
+    # Left out of repr(), from which the key of a checkpoint is made.
     workers: int = field(default=0, repr=False)
+    """Processes that load training lines; 0 loads them in the training process. Results do not
+    depend on it."""
 
 
 @dataclass(frozen=True)
 class TrainerParams(Strict):
-    """Handed to lightning.Trainer as they are."""
+    """Arguments of `lightning.Trainer`, passed on unchanged."""
 
     accelerator: str = "cpu"
+    """Hardware: `cpu`, `gpu` or `auto`."""
+
     strategy: str = "auto"
+    """Distribution over processes: `auto`, or `ddp` for several devices."""
+
     devices: int = 1
+    """Devices of each node, 1 or more."""
+
     num_nodes: int = 1
+    """Machines that train together, 1 or more."""
+
     precision: str = "32-true"
+    """Precision of the arithmetic: `32-true`, or `bf16-mixed`, which is faster where the hardware
+    supports it."""
 
 
 @dataclass(frozen=True)
 class SyntheticParams(Strict):
-    """One kind of generated lines.
-
-    hand: who writes: `font` files, `ink` (pen strokes of VNOnDB's training writers), or `copy`
-    (distorted copies of training lines). text: what is written; copies need none. words: fewest
-    and most words of a line. fonts: the families by split (each family is a writer). datasets:
-    whose training lines lend their strokes or are copied. papers: datasets whose training photos
-    lend their paper; without them it is drawn. corpus: the folder that the text needs ('' for
-    none). distortion: 0 clean … 1 as bad as a phone photo. shares: of the splits.
-    """
+    """One synthetic dataset."""
 
     count: int
+    """Number of lines, 1 or more. Lines that cannot be written are skipped."""
+
     hand: Literal["font", "ink", "copy"] = "font"
+    """What the lines are made of: `font` files, `ink` (pen strokes of VNOnDB's training writers) or
+    `copy` (distorted copies of training lines)."""
+
     text: Literal["", "syllable", "address", "verse"] = ""
+    """What is written: random syllables, addresses, or verses of Truyện Kiều. Empty for `copy`,
+    required otherwise."""
+
     words: tuple[int, int] = (1, 3)
+    """Fewest and most words of a line, 1 or more."""
+
     fonts: dict[str, list[str]] = field(default_factory=dict)
+    """Font families by split, for `font`. Each family counts as one writer, so it belongs to one
+    split only."""
+
     datasets: tuple[str, ...] = ()
+    """Datasets whose training lines are used: their strokes for `ink`, their images for `copy`."""
+
     papers: tuple[str, ...] = ()
+    """Datasets whose training photos lend their paper as background; without them it is drawn."""
+
     corpus: str = ""
+    """Fetched folder that the text comes from: of `vietnam_dataset` for addresses (without it names
+    are made up), of `truyen_kieu` for verses. Empty for none."""
+
     height: int = 64
+    """Height of the images in pixels, 16 or more."""
+
     distortion: float = 0.5
+    """How strongly shape and photo are distorted, from 0 (clean) to 1 (a bad phone photo)."""
+
     shares: dict[str, float] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
+    """Share of the lines by split, for `font`; they add up to 1. `ink` and `copy` make training
+    lines only."""
 
 
 @dataclass(frozen=True)
 class SynthesisParams(Strict):
-    """Where lines are generated; the bytes do not depend on it.
-
-    executor: processes of this machine, or Ray. workers: how many. address: of a Ray cluster; ''
-    takes a running one, or starts one here.
-    """
+    """Where lines are generated. The lines do not depend on it."""
 
     executor: Literal["local", "ray"] = "local"
+    """Processes of this machine, or a Ray cluster (extra `cluster`)."""
+
     workers: int = 2
+    """Processes that generate lines, 1 or more."""
+
     address: str = ""
+    """`host:port` of the Ray cluster. Empty takes a cluster that runs on this machine, or starts
+    one."""
 
 
 @dataclass(frozen=True)
 class DatasetParams(Strict):
-    """One line table: which source fills it, from where, at which level, and how it is split.
-
-    val_share, test_share: shares of the writers (or of the lines, where no writer is known) that
-    are held out; 0 where the source itself says which lines are for testing.
-    limit: the most lines that are kept of each split and level, drawn by seed; 0 keeps all.
-    """
+    """One line table: its source and its split into train, val and test."""
 
     source: Literal["synthetic", "kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv"]
+    """Parser that reads the input."""
+
     input: str
+    """Folder that is read: a fetched source or a generated table."""
+
     levels: tuple[str, ...] = ("line",)
+    """Levels that are kept: `word`, `line` and `paragraph`, where the source has them."""
+
     val_share: float = 0.1
+    """Share of the writers that are held out for validation (of the texts, where no writer is
+    known). Above 0 at least one writer is held out."""
+
     test_share: float = 0.15
+    """Share of the writers or texts that are held out for testing; 0 for a source that names its
+    own test lines."""
+
     limit: int = 0
+    """Most lines of each split and level, drawn with the seed; 0 keeps all."""
 
 
 @dataclass(frozen=True)
 class PhaseParams(Strict):
-    """One run of the optimiser; a stage is a list of them.
+    """One training run of a stage, with its own data and optimiser.
 
-    datasets: one that is named twice is shown twice as often. epochs × steps_per_epoch batches are
-    drawn, whatever the number of lines; a checkpoint is written after every epoch. augmentation_strength:
-    augmentation at the first and at the last epoch (the curriculum), 0 is none. freeze: the part of
-    the network that is not trained ('' for none).
-    patience: epochs without a better validation CER before training stops; 0 never stops.
-    height: pixels of the lines in this phase, where the network reads at any; 0 is its own height.
-    ema_decay: what is validated and kept is a running mean of the weights, of which each step keeps
-    this share (0.999, say); 0 keeps the weights themselves.
-    folds: K of K-fold training; 1 trains once on the train split.
+    A phase draws epochs × steps_per_epoch batches, whatever the number of lines. After every epoch
+    it validates and writes a checkpoint; the weights of the epoch with the lowest validation CER
+    are kept.
     """
 
     datasets: tuple[str, ...]
+    """Datasets whose lines are used. A dataset that is named twice is drawn twice as often."""
+
     epochs: int
+    """Number of epochs, 1 or more."""
+
     steps_per_epoch: int
+    """Batches of an epoch, 1 or more."""
+
     batch_size: int = 16
+    """Lines of a batch, 1 or more."""
+
     learning_rate: float = 1e-3
+    """Learning rate; with `onecycle` its maximum."""
+
     optimizer: Literal["adamw", "adam", "adamw8bit"] = "adamw"
+    """Optimiser. `adamw8bit` is that of bitsandbytes, for networks that fill the GPU's memory."""
+
     weight_decay: float = 0.01
+    """Weight decay of AdamW; `adam` has none."""
+
     schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "onecycle"
+    """Learning rate schedule. `plateau` divides the rate by 5 after 5 epochs without a better
+    validation CER."""
+
     warmup: float = 0.1
+    """Share of the steps in which the learning rate rises, from 0 to 1, for `onecycle`."""
+
     clip: float = 5.0
+    """Maximum norm of the gradient; larger ones are scaled down."""
+
     augmentation_strength: tuple[float, float] = (0.5, 0.5)
+    """Augmentation strength in the first and in the last epoch, from 0 (none) to 1; linear in
+    between."""
+
     levels: tuple[str, ...] = ("word", "line", "paragraph")
+    """Levels of the lines that are used."""
+
     concat_prob: float = 0.0
+    """Share of the words, from 0 to 1, that are also shown joined with one or two other words of
+    the same writer."""
+
     freeze: str = ""
+    """Part of the network that is not trained: the name of a submodule, such as `backbone`. Empty
+    for none."""
+
     patience: int = 0
+    """Epochs without a better validation CER after which the phase stops early; 0 never stops."""
+
     height: int = 0
+    """Height of the lines in pixels, for networks that read any height; 0 is the network's own."""
+
     ema_decay: float = 0.0
+    """Decay of the exponential moving average of the weights, such as 0.999; the average is then
+    validated and kept. 0 keeps the weights themselves."""
+
     folds: int = 1
+    """K of K-fold training, of which the best fold is kept; 1 trains once on the train split."""
+
     val_lines: int = 256
+    """Most validation lines that are read after each epoch."""
 
 
 @dataclass(frozen=True)
 class SystemParams(Strict):
-    """A recogniser, a row of the table: `model` holds its network's own keys; the two stages are
-    lists of phases.
-
-    network: the file in models/ ('' is the one that is called like the system). family: the folder
-    there that the file builds on, which dvc.yaml needs to know. start: the system whose pretraining
-    is fine-tuned ('' is this one's own). note: what the report says about the row (too small to
-    learn in minutes, say).
-    """
+    """One recogniser: a row of the table."""
 
     model: dict[str, Any]
+    """Parameters of the network; see the config dataclass in its file."""
+
     pretrain: list[PhaseParams]
+    """Phases of the stage pretrain, in order; may be empty."""
+
     finetune: list[PhaseParams]
+    """Phases of the stage finetune, in order."""
+
     network: str = ""
-    family: str = ""
+    """Name of the network, a file in `models/`. Empty for the system's own name."""
+
     start: str = ""
+    """System whose pretrained weights are fine-tuned. Empty for this system."""
+
     note: str = ""
+    """Remark on the row in the report, such as that the network needs more training."""
 
 
 @dataclass(frozen=True)
 class EvaluateParams(Strict):
-    """datasets: whose lines are read; the same lines for every system.
-
-    split: `test`, or `val` while something is still to be chosen. limit: the most lines per dataset
-    and level (0 is all). latency_lines: how many of them are timed one by one on one core.
-    resamples: of the bootstrap.
-    """
+    """Which lines every system and baseline reads, and how they are scored."""
 
     datasets: tuple[str, ...]
+    """Datasets whose lines are read."""
+
     split: Literal["val", "test"] = "test"
+    """Split that is read: `val` as long as something is still to be chosen by the results."""
+
     limit: int = 0
+    """Most lines of each dataset and level, drawn with the seed; 0 reads all."""
+
     batch_size: int = 16
+    """Lines that are read at a time, 1 or more. Readings do not depend on it."""
+
     latency_lines: int = 30
+    """Lines that are timed one by one on one core."""
+
     resamples: int = 1000
+    """Bootstrap resamples behind each interval."""
+
+
+@dataclass(frozen=True)
+class ExportParams(Strict):
+    """One system that is exported to be read without torch."""
+
+    network: str
+    """Network of the system, repeated here because dvc.yaml cannot look it up."""
 
 
 @dataclass(frozen=True)
 class ReportParams(Strict):
-    """gallery: datasets whose lines may be shown in the committed report (never research-only)."""
+    """What the report shows."""
 
     gallery: tuple[str, ...] = ()
+    """Datasets whose lines the committed report may show; never research-only data."""
+
     gallery_lines: int = 8
+    """Lines of each dataset in the gallery."""
 
 
 @dataclass(frozen=True)
 class Params(Strict):
-    """All of params.yaml.
-
-    exports: systems that are written to be read without torch; their networks end in CTC.
-    baselines: what stands beside the systems in the table, each with its own keys (`baselines/`).
-    """
+    """All of params.yaml."""
 
     profile: str
+    """Name of the profile, which is also the name of its folders in data, models and reports."""
+
     seed: int
+    """Random seed of every stage."""
+
     compute: ComputeParams
+    """CPU settings."""
+
     trainer: TrainerParams
+    """Arguments of `lightning.Trainer`."""
+
     sources: dict[str, dict[str, Any]]
+    """Sources to fetch, each with the keys of its module in `data/sources/`."""
+
     synthetic: dict[str, SyntheticParams]
+    """Synthetic datasets by name."""
+
     datasets: dict[str, DatasetParams]
+    """Datasets by name."""
+
     systems: dict[str, SystemParams]
+    """Systems by name, in the order of their colours in the report."""
+
     evaluate: EvaluateParams
-    exports: tuple[str, ...] = ()
+    """Evaluation of systems and baselines."""
+
+    exports: dict[str, ExportParams] = field(default_factory=dict)
+    """Systems that are exported; their networks must be trained with CTC."""
+
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Other people's recognisers beside the systems in the table, each with its own keys; see
+    `evaluation/baselines/`."""
+
     report: ReportParams = ReportParams()
+    """The report."""
+
     synthesis: SynthesisParams = SynthesisParams()
+    """Where lines are generated."""
 
     def system(self, name: str) -> SystemParams:
-        """The parameters of one system; an unknown name is an error that lists the known ones."""
+        """Return the parameters of a system.
+
+        Raises:
+            NetchuError: params.yaml has no system of this name.
+        """
         return _pick(self.systems, name, "system")
 
     def network(self, system: str) -> str:
-        """The network that a system is made of."""
+        """Return the name of a system's network."""
         return self.system(system).network or system
 
     def dataset(self, name: str) -> DatasetParams:
-        """The parameters of one dataset."""
+        """Return the parameters of a dataset.
+
+        Raises:
+            NetchuError: params.yaml has no dataset of this name.
+        """
         return _pick(self.datasets, name, "dataset")
 
     def kind(self, name: str) -> SyntheticParams:
@@ -228,7 +355,7 @@ class Params(Strict):
         return _pick(self.synthetic, name, "kind of synthesis")
 
     def is_fully_synthetic(self, dataset: str) -> bool:
-        """Whether a dataset is generated without strokes, lines or papers of anybody."""
+        """Return whether a dataset is generated without strokes, lines or papers of real data."""
         wanted = self.dataset(dataset)
         kind = self.synthetic.get(Path(wanted.input).name)
         return wanted.source == "synthetic" and not (kind and (kind.datasets or kind.papers))
@@ -270,10 +397,11 @@ def _pick(table: dict[str, T], name: str, what: str) -> T:
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    """Read and validate params.yaml.
 
     Raises:
-        NetchuError: no file, not YAML, an unknown or missing key, a value of a wrong type.
+        NetchuError: the file is missing or is not YAML, a key is unknown or missing, or a value has
+            the wrong type.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -284,37 +412,47 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     return parse_config(Params, content, str(path))
 
 
-def parse_config(kind: type[T], values: Any, where: str) -> T:
-    """Make the dataclass `kind` of plain `values`; `where` names them in the error."""
+def parse_config(config_class: type[T], values: Any, where: str) -> T:
+    """Validate plain `values` and make a dataclass of them.
+
+    Args:
+        config_class: the dataclass, usually one derived from `Strict`.
+        values: a mapping as YAML or JSON gives it.
+        where: what the values are called in an error message.
+
+    Raises:
+        NetchuError: a key is unknown or missing, or a value has the wrong type.
+    """
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return TypeAdapter(config_class).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise NetchuError(f"{where}: {_explain(kind, first)}") from None
+        raise NetchuError(f"{where}: {_explain(config_class, first)}") from None
 
 
-def _explain(kind: type[Any], problem: Any) -> str:
-    """One line for one pydantic error, with the keys that were possible."""
-    path = [str(part) for part in problem["loc"]]
-    place = ".".join(path)
-    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = _keys_at(kind, path[:-1])
+def _explain(config_class: type[Any], error: Any) -> str:
+    """Describe one error of pydantic in one line; of an unknown key, name the known ones."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _keys_at(config_class, path[:-1])
         close = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"unknown key {place}{hint} (known: {', '.join(known)})"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{place or 'content'}: {message}, got {problem['input']!r:.80}"
+        return f"unknown key {key}{hint} (known: {', '.join(known)})"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{key or 'content'}: {message}, got {error['input']!r:.80}"
 
 
-def _keys_at(kind: type[Any], path: list[str]) -> list[str]:
-    """Field names of the dataclass found by walking `path` (dict keys and list places skipped)."""
+def _keys_at(config_class: type[Any], path: list[str]) -> list[str]:
+    """Return the field names of the dataclass at `path`; keys of mappings and lists are skipped."""
     from typing import get_args, get_type_hints
 
+    inner = config_class
     for part in path:
-        hints = get_type_hints(kind) if hasattr(kind, "__dataclass_fields__") else {}
+        hints = get_type_hints(inner) if hasattr(inner, "__dataclass_fields__") else {}
         if part in hints:
-            inner = hints[part]
-            kind = next(
-                (a for a in reversed(get_args(inner)) if hasattr(a, "__dataclass_fields__")), inner
+            hint = hints[part]
+            inner = next(
+                (a for a in reversed(get_args(hint)) if hasattr(a, "__dataclass_fields__")), hint
             )
-    return [f.name for f in fields(kind)] if hasattr(kind, "__dataclass_fields__") else []
+    return [f.name for f in fields(inner)] if hasattr(inner, "__dataclass_fields__") else []

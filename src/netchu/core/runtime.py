@@ -1,6 +1,6 @@
-"""Caps on threads and instruction set, so that figures hold from machine to machine.
+"""Environment variables that make results reproducible between machines.
 
-Imported before torch, and without it: oneDNN, MKL and ATen read their variables when they load.
+This module does not import torch: oneDNN, MKL and ATen read their variables when they are loaded.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _AVX2 = {
 
 
 def set_compute_environment(compute: ComputeParams) -> None:
-    """Set the environment of this process before torch is imported."""
+    """Set threads and instruction set for this process; call it before torch is imported."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(compute.threads)
-    # Threads that wait asleep: spinning ones stall one another when the machine is busy otherwise.
+    # Waiting threads sleep: spinning ones slow each other down when other processes use the cores.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    # One primitive for each layer and width of line: of the usual 1,024 most are made again and
-    # again, at every training step.
+    # oneDNN caches one primitive for each layer and line width. With the default of 1,024 most are
+    # compiled again at every training step.
     os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "8192"
     if compute.isa == "AVX2":
         os.environ.update(_AVX2)
 
 
 def is_main_process() -> bool:
-    """Whether this is the one process of a distributed run that writes outputs."""
+    """Return whether this process writes the outputs of a distributed run."""
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     return all(rank == "0" for rank in ranks)

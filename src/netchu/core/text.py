@@ -1,7 +1,8 @@
-"""The only place that normalises text, and the alphabet every recogniser writes.
+"""Unicode normalisation of Vietnamese text, and the alphabet of every recogniser.
 
-Vietnamese text comes in composed (NFC) and decomposed (NFD) form; compared with one another a
-correct line scores false errors. Text is brought to NFC once, at the door, by `normalise`.
+Vietnamese text comes in composed (NFC) and decomposed (NFD) form, and a comparison of the two
+counts errors in a correct line. `normalise` brings text to NFC where it enters the program; no
+other module normalises.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ TONES = {
     "\u0309": "hook",
     "\u0323": "dot",
 }
-"""Combining tone mark -> its name; no mark is the level tone."""
+"""Names of the combining tone marks; the level tone has no mark."""
 
 VOWEL_MARKS = {"\u0302": "circumflex", "\u0306": "breve", "\u031b": "horn"}
-"""Combining marks that make another vowel (â ê ô, ă, ơ ư); the bar of đ is handled apart."""
+"""Names of the combining marks of vowels (â ê ô, ă, ơ ư). The bar of đ is no combining mark."""
 
 VOWELS = "aăâeêioôơuưy"
 CONSONANTS = "bcdđghklmnpqrstvx" + "fjwz"
 PUNCTUATION = " !\"#$%&'()*+,-./:;<=>?@[]_~°²–“”…"
 
-_LOOK_ALIKES = str.maketrans(
+_REPLACEMENTS = str.maketrans(
     {
         "‘": "'",
         "’": "'",
@@ -52,26 +53,30 @@ def _letters() -> str:
 
 
 ALPHABET: str = PUNCTUATION + "0123456789" + _letters()
-"""Every character a recogniser may write: 186 letters, 10 digits, punctuation and the space."""
+"""Every character that a recogniser can output: 186 letters, 10 digits, punctuation and space."""
 
 
 def normalise(text: str) -> str:
-    """Return `text` in NFC with look-alike characters unified and runs of space made one."""
-    unified = unicodedata.normalize("NFC", text).translate(_LOOK_ALIKES)
-    # Again, for what fell away (a zero-width space, say) may have stood between letter and mark.
+    """Return `text` in NFC, with similar characters unified and white space collapsed."""
+    unified = unicodedata.normalize("NFC", text).translate(_REPLACEMENTS)
+    # NFC again: a removed zero-width space may have separated a letter from its mark.
     return " ".join(unicodedata.normalize("NFC", unified).split())
 
 
 def check_label(text: str, where: str) -> str:
-    """Return `text` unchanged if it can stand as a label; `where` names it in the error.
+    """Return `text` if it is a valid label.
+
+    Args:
+        text: the label.
+        where: what it is called in an error message.
 
     Raises:
-        NetchuError: the text is empty, is not normalised (NFD, say), or leaves the alphabet.
+        NetchuError: the text is empty, is not normalised or has a character outside the alphabet.
     """
     if not text.strip():
         raise NetchuError(f"{where}: empty label; give the line its text or leave the line out")
     if text != normalise(text):
-        raise NetchuError(f"{where}: label {text!r} is not in NFC; pass it through text.normalise")
+        raise NetchuError(f"{where}: label {text!r} is not in NFC; pass it to text.normalise")
     if outside := sorted(set(text) - set(ALPHABET)):
         names = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in outside)
         raise NetchuError(
@@ -81,9 +86,10 @@ def check_label(text: str, where: str) -> str:
 
 
 def decompose(letter: str) -> tuple[str, str, str]:
-    """Split one NFC character into (base letter, vowel mark, tone): 'ế' is e, circumflex, acute.
+    """Split one NFC character into base letter, vowel mark and tone.
 
-    Case stays with the base; 'đ' gives ('d', 'bar', 'level'); no mark is ''.
+    'ế' gives ('e', 'circumflex', 'acute'), 'Đ' gives ('D', 'bar', 'level'), and a character without
+    marks gives (character, '', 'level').
     """
     if letter in "đĐ":
         return ("d" if letter == "đ" else "D", "bar", "level")
@@ -99,7 +105,10 @@ def decompose(letter: str) -> tuple[str, str, str]:
 
 
 def split_tone(syllable: str) -> tuple[str, str, int]:
-    """Take the tone off: 'Tiếng' is ('Tiêng', 'acute', 2); without one ('ba', 'level', -1)."""
+    """Split a syllable into its toneless form, its tone and the index of the letter with the tone.
+
+    'Tiếng' gives ('Tiêng', 'acute', 2), 'ba' gives ('ba', 'level', -1).
+    """
     for place, letter in enumerate(syllable):
         if (tone := decompose(letter)[2]) != "level":
             plain = "".join(
@@ -114,10 +123,9 @@ _OLD_STYLE = ("oa", "oe", "uy")
 
 
 def fold_tone_placement(text: str) -> str:
-    """Write the two placements of a tone alike: 'hoà' and 'hòa' both become 'hòa'.
+    """Unify the two placements of a tone: 'hoà' and 'hòa' both become 'hòa'.
 
-    Only an open oa, oe or uy at the end of a word admits two spellings ('quý' does not: its u
-    belongs to the q).
+    Only a final oa, oe or uy has two spellings. 'quý' has one, since its u belongs to the q.
     """
     return " ".join(_fold_word(word) for word in text.split(" "))
 
@@ -137,14 +145,20 @@ def _fold_word(word: str) -> str:
 
 
 LOOP_UNIT = 30
+"""Most characters of the repeated unit of a loop."""
+
 LOOP_REPEATS = 4
+"""Fewest repeats of the unit."""
+
 LOOP_LENGTH = 16
+"""Fewest characters of a loop."""
 
 
 def ends_in_loop(text: str) -> bool:
-    """Whether `text` ends in a unit of at most 30 characters that repeats without end.
+    """Return whether `text` ends in a repeated unit, as the output of a decoder in a loop does.
 
-    At least four repeats and 16 characters, so that '1000000' and a row of dots are no loops.
+    A loop is a unit of at most LOOP_UNIT characters, at least LOOP_REPEATS times and at least
+    LOOP_LENGTH characters in all, so '1000000' and a row of dots are no loops.
     """
     for unit in range(1, min(LOOP_UNIT, len(text) // LOOP_REPEATS) + 1):
         needed = unit * max(LOOP_REPEATS, -(-LOOP_LENGTH // unit))

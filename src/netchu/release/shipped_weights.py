@@ -1,21 +1,19 @@
 """The model that comes with the package: the exported files and a card for people.
 
-Run as `python -m netchu.release.shipped_weights SYSTEM` after the stages export and evaluate of that
-system.
+`netchu ship SYSTEM` writes both after the stages export and evaluate of that system.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from netchu.core.errors import NetchuError, one_line_errors
+from netchu.core.errors import NetchuError
 from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds, percent
-from netchu.core.params import Params, load_params
+from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.inference.exported_model import SHIPPED
 from netchu.models.model_folder import read_card
@@ -224,18 +222,3 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NetchuError(f"{path} is missing; run 'dvc repro' before shipping") from None
-
-
-def main() -> None:
-    """Ship what params.yaml's profile has trained."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help="an evaluated and exported system of params.yaml")
-    system = parser.parse_args().system
-    with one_line_errors():
-        params = load_params()
-        params.system(system)
-        print(f"shipped in {ship(params, system)}")
-
-
-if __name__ == "__main__":
-    main()

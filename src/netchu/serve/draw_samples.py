@@ -1,18 +1,17 @@
 """The sample lines that ship with the package, drawn anew.
 
-Run as `python -m netchu.serve.draw_samples FONTS` with the folder of the source `fonts`; all of its
-families are under the SIL Open Font License, which leaves what is drawn with them free.
+`netchu samples FONTS` draws them with the folder of the source `fonts`. All of its families are
+under the SIL Open Font License, which does not extend to what is drawn with them.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from netchu.core.errors import NetchuError, one_line_errors
+from netchu.core.errors import NetchuError
 from netchu.data.sources.fonts import families
 from netchu.serve.samples import SHIPPED
 from netchu.synthesis import fonts
@@ -53,17 +52,3 @@ def draw(folder: Path) -> None:
             quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
             _, encoded = cv2.imencode(".jpg", image_HW, quality)
             (SHIPPED / f"{family}-{number}.jpg").write_bytes(encoded.tobytes())
-
-
-def main() -> None:
-    """Draw all of them."""
-    with one_line_errors():
-        if len(sys.argv) != 2:
-            raise NetchuError(
-                "name the folder of the fonts: python -m netchu.serve.draw_samples FONTS"
-            )
-        draw(Path(sys.argv[1]))
-
-
-if __name__ == "__main__":
-    main()

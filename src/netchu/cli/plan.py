@@ -1,0 +1,47 @@
+"""The command `netchu plan`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from netchu.core.errors import needs_extra
+
+
+@needs_extra("train", "a plan")
+def plan_command(
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Plan for this profile of conf/profile, not for params.yaml."
+        ),
+    ] = "",
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Assume that missing data and models are as in dvc.lock.",
+        ),
+    ] = False,
+) -> None:
+    """List the stages that dvc repro would run, without running them.
+
+    Like dvc repro --dry, but works in a clone without data, too. Needs the extra:
+    pip install 'netchu[train]'
+
+    \b
+    Examples:
+      netchu plan
+      netchu plan --profile gpu
+      netchu plan --allow-missing    # what is stale in a fresh clone
+
+    \b
+    Exit codes:
+      0  the stages are listed; there may be none
+      1  DVC failed and says why
+    """
+    from netchu.pipeline.plan import dry_run
+
+    command = ["exp", "run", "--set-param", f"profile={profile}"] if profile else ["repro"]
+    raise SystemExit(dry_run(*command, *(["--allow-missing"] if allow_missing else [])))

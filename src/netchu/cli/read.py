@@ -1,0 +1,145 @@
+"""The command `netchu read`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from netchu.cli.pipes import exit_on_closed_pipe
+from netchu.core.errors import NetchuError
+from netchu.core.image_files import find_images
+
+if TYPE_CHECKING:
+    from netchu.inference.reader import Reader
+    from netchu.inference.serializers import Result
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+"""Files of a folder that are read; a file that is named itself may have any suffix."""
+
+
+def read_command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH",
+            help="Images, folders (all images in them and below), or - for one image on stdin.",
+        ),
+    ],
+    line: Annotated[
+        bool, typer.Option("--line", help="Each image is one line: skip the page segmentation.")
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON object per image: path, text, confidence, size, and lines with their "
+            "boxes, characters and alternatives.",
+        ),
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="A table with a row for each line of handwriting.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images read at a time.")] = 16,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A model from netchu train.", show_default="the shipped model"
+        ),
+    ] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Decode greedily, without the language model.")
+    ] = False,
+) -> None:
+    """Read photos of handwriting.
+
+    A photo is cut into lines, and their text is written to stdout in the order
+    given; of several photos each has its path above it.
+
+    \b
+    Examples:
+      netchu read photo.jpg
+      netchu read --json scans/ > readings.jsonl
+      curl -s https://example.org/form.png | netchu read -
+
+    An image that cannot be read does not stop the others: it is named on stderr
+    at the end.
+
+    \b
+    Exit codes:
+      0  every image was read (an empty sheet counts as read)
+      1  some could not be read
+      2  none could be read, or the command was wrong
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude one another; choose one")
+    exit_on_closed_pipe()
+    from netchu.inference import serializers
+    from netchu.inference.reader import Reader
+
+    failed: list[NetchuError] = []
+    images = [image for path in paths for image in _images(path, failed)]
+    number = len(images) + len(failed)
+    results = _read(images, failed, Reader(model, greedy=greedy), line=line, batch=batch)
+    if as_json:
+        blocks = serializers.json_lines(results)
+    elif as_csv:
+        blocks = serializers.table(results)
+    else:
+        blocks = serializers.plain(results, headings=len(images) > 1)
+    for block in blocks:
+        print(block, end="", flush=True)
+    for error in failed:
+        print(f"netchu: {error}", file=sys.stderr)
+    if failed:
+        raise SystemExit(2 if len(failed) == number else 1)
+
+
+def _images(path: str, failed: list[NetchuError]) -> list[str]:
+    """Return `path` itself, or the images of a folder; an empty folder is added to `failed`."""
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        return [path]
+    found = find_images(folder, SUFFIXES)
+    if not found:
+        failed.append(NetchuError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})"))
+    return [str(image) for image in found]
+
+
+def _read(
+    images: list[str], failed: list[NetchuError], reader: Reader, *, line: bool, batch: int
+) -> Iterator[Result]:
+    """Yield each image with its reading or error, in order; errors are also added to `failed`."""
+    from netchu.imaging.photos import MOST_BYTES
+
+    sources = (sys.stdin.buffer.read(MOST_BYTES) if path == "-" else path for path in images)
+    readings = reader.read_many(sources, line=line, batch=batch)
+    with _progress(len(images)) as advance:
+        for path, result in zip(images, readings, strict=True):
+            if isinstance(result, NetchuError):
+                failed.append(result)
+            yield path, result
+            advance()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a progress bar on stderr if that is a terminal and there are several images."""
+    if total < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    # rich may move printed text above the bar only if stdout is the same terminal.
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda: bar.advance(task)
