@@ -1,9 +1,9 @@
-# netchu's page and API, with its model inside; `--target mlflow` is the tracking server beside it.
+# Web page and HTTP API with the shipped model; `--target mlflow` builds the tracking server.
 FROM python:3.11-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/venv/bin:$PATH
 RUN useradd --system --uid 10001 --create-home --home-dir /home/netchu netchu
 
-# Hashes stand in requirements.lock; what the extra needs is a part of it.
+# requirements.lock pins the versions of all extras; without hashes it serves as constraints.
 FROM base AS build
 RUN python -m venv /opt/venv && pip install --no-cache-dir uv==0.13.8
 WORKDIR /src

@@ -1,56 +1,56 @@
-# netchu: `make repro` rebuilds everything, `make test` proves that it works.
+# netchu: `make repro` rebuilds everything, `make test` runs the tests.
 # Needs Python 3.11, git and npm; everything else is installed into .venv from requirements.lock.
 
 PYTHON := $(shell for p in python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 UV := .venv/bin/uv
-# Every stage is a process of its own: bytecode that is not kept would cost each one ten seconds.
+# Every stage is a separate process, which starts ten seconds slower without cached bytecode.
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
 .PHONY: help env repro test slow bench-synthesis bench-serving lint ui register stale lock clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
 
-env: .venv/.ready  ## set up .venv from requirements.lock, and nothing else
+env: .venv/.ready  ## set up .venv from requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml
 ifeq ($(PYTHON),)
-	@echo "netchu: Python 3.11 is not here; get it with your package manager (python3.11, python3.11-venv) or from python.org" >&2; exit 2
+	@echo "netchu: Python 3.11 is missing; install it with your package manager (python3.11, python3.11-venv) or from python.org" >&2; exit 2
 endif
-	@command -v git >/dev/null || { echo "netchu: git is not here; get it with your package manager" >&2; exit 2; }
+	@command -v git >/dev/null || { echo "netchu: git is missing; install it with your package manager" >&2; exit 2; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || \
-		{ echo "netchu: Python has no venv; install python3.11-venv" >&2; rm -rf .venv; exit 2; }
+		{ echo "netchu: Python has no module venv; install python3.11-venv" >&2; rm -rf .venv; exit 2; }
 	@test -x $(UV) || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 	VIRTUAL_ENV=.venv $(UV) pip sync --quiet requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --editable .
 	@touch $@
 
 repro: env  ## rebuild everything that is out of date: data, models, metrics, report
-	@command -v npm >/dev/null || { echo "netchu: npm is not here (the fonts are npm packages); get it from nodejs.org or as 'npm' of your package manager" >&2; exit 2; }
+	@command -v npm >/dev/null || { echo "netchu: npm is missing (the fonts are npm packages); install it with your package manager or from nodejs.org" >&2; exit 2; }
 	@$(RUN) dvc repro
 	@echo "The table is in reports/*/leaderboard.md, the page in reports/*/report.html; 'make ui' compares the runs."
 
-test: env  ## the tests
+test: env  ## run the tests
 	@$(RUN) python -m pytest
 
-slow: env  ## the proofs that take minutes: several processes, kills, full sizes
+slow: env  ## run the slow tests: several processes, killed processes, full sizes
 	@$(RUN) python -m pytest -m slow
 
-bench-synthesis: env  ## lines per second and core, drawn and loaded, beside trdg's
+bench-synthesis: env  ## measure generated and loaded lines per second and core, beside trdg
 	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/synthesis.py
 
-bench-serving: env  ## lines per second and waiting times of the web page's API
+bench-serving: env  ## measure throughput and latency of the HTTP API
 	@$(RUN) python benchmarks/serving.py
 
-lint: env  ## ruff and mypy
+lint: env  ## run ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
-ui: env  ## compare the runs in the browser; prints a link for each profile
+ui: env  ## compare the runs in MLflow's page; prints a link for each profile
 	@$(RUN) netchu ui
 
-register: env  ## make the best exported reader a version in MLflow, and champion if it reads better
+register: env  ## register the best exported system in MLflow, and promote it if it reads better
 	@$(RUN) netchu register && $(RUN) netchu promote
 
 stale: env  ## fail where dvc.lock does not fit code and parameters
@@ -59,9 +59,9 @@ stale: env  ## fail where dvc.lock does not fit code and parameters
 	@! grep -q 'Running stage' .stale.log || { cat .stale.log; \
 		echo "netchu: dvc.lock is stale; run 'make repro' and commit dvc.lock, fingerprints/ and reports/" >&2; exit 1; }
 
-lock:  ## resolve pyproject.toml anew into requirements.lock
+lock:  ## resolve pyproject.toml into requirements.lock again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 		--upgrade --extra train --extra serve --extra cluster --extra dev pyproject.toml --output-file requirements.lock
 
-clean:  ## remove what can be rebuilt, the environment too
+clean:  ## remove all that can be rebuilt, with .venv
 	rm -rf .venv data models .checkpoints mlflow.db mlartifacts
