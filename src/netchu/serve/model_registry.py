@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from netchu.core.errors import NetchuError
+from netchu.core.errors import NetchuError, needs_extra
 from netchu.inference.reader import Reader
 
 OWN = "netchu"
@@ -41,10 +41,6 @@ def _named(wish: str) -> tuple[str, str]:
 
 
 def _fetched(uri: str) -> Path:
-    try:
+    with needs_extra("train", f"--model {uri}"):
         from netchu.tracking import store
-    except ModuleNotFoundError as missing:
-        raise NetchuError(
-            f"--model {uri} needs {missing.name}: pip install 'netchu[train]'"
-        ) from None
     return store.model_folder(uri)
