@@ -29,7 +29,7 @@ from netchu.core.errors import NetchuError, one_line_errors
 from netchu.core.params import Params, parse_config
 from netchu.data.batches import LineDataModule, plan_items
 from netchu.data.line_table import Line
-from netchu.data.sources import fonts
+from netchu.data.parse import fonts
 from netchu.imaging.images import Preprocessing
 from netchu.synthesis.datasets import Kind, open_studio
 

@@ -6,13 +6,13 @@ import argparse
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
-from netchu.data.sources import MODULES, fetch
+from netchu.data.fetch import SOURCES, fetch
 
 
 def main() -> None:
     """Read the flags and fetch."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help=f"one of {', '.join(MODULES)}")
+    parser.add_argument("source", help=f"one of {', '.join(SOURCES)}")
     arguments = parser.parse_args()
     with one_line_errors():
         params = load_params()

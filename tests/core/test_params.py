@@ -4,7 +4,7 @@ from compositions import PROFILES, ROOT, composed
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, PhaseParams, load_params, parse_config
-from netchu.data.sources import MODULES
+from netchu.data.parse import MODULES
 from netchu.models import NETWORKS, network_class
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
-from netchu.data.sources import csv
+from netchu.data.parse import csv
 from netchu.imaging.images import decode
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
 from netchu.data import sources
-from netchu.data.sources.base import Source, fetch_file, filling, members
+from netchu.data.fetch.download import Source, fetch_file, filling, members
 
 NOWHERE = "http://127.0.0.1:9/nothing"
 
@@ -240,7 +240,7 @@ def test_two_runs_at_once(mirror, tmp_path):
     pack(mirror / "made_up" / "a.tar", {"x/1.txt": b"one"})
     with filling(tmp_path / "out", "first") as partial:
         (partial / "half").write_bytes(b"1")
-        with pytest.raises(NetchuError, match="another run is filling"):
+        with pytest.raises(NetchuError, match="another process is writing"):
             fetch_file(source("a.tar"), tmp_path / "out")
         (partial / "other half").write_bytes(b"2")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["half", "other half"]

@@ -7,7 +7,7 @@ import matplotlib
 import pytest
 
 from netchu.core.errors import NetchuError
-from netchu.data.sources import fonts
+from netchu.data.parse import fonts
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 

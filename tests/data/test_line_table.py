@@ -6,12 +6,12 @@ import pytest
 from small_project import as_table, drawn_lines
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import hash_folder
 from netchu.data import line_table as lines_module
 from netchu.data.line_table import (
     SCHEMA,
     Skipped,
     check_leaks,
-    fingerprint,
     read_notes,
     read_skipped,
     read_table,
@@ -161,10 +161,10 @@ def test_unknown_writers_are_no_leak_and_shared_texts_are_counted():
 def test_equal_folders_have_equal_fingerprints_and_others_do_not(tmp_path):
     for name in ("a", "b"):
         write_table(drawn_lines(), tmp_path / name)
-    prints = {fingerprint(tmp_path / "a"), fingerprint(tmp_path / "b")}
+    prints = {hash_folder(tmp_path / "a"), hash_folder(tmp_path / "b")}
     assert len(prints) == 1
     write_table(drawn_lines(number=11), tmp_path / "b")
-    prints.add(fingerprint(tmp_path / "b"))
+    prints.add(hash_folder(tmp_path / "b"))
     (tmp_path / "a" / "skipped.csv").rename(tmp_path / "a" / "left_out.csv")
-    prints.add(fingerprint(tmp_path / "a"))
+    prints.add(hash_folder(tmp_path / "a"))
     assert len(prints) == 3

@@ -7,7 +7,7 @@ import archives
 import pytest
 
 from netchu.core.errors import NetchuError
-from netchu.data.sources import truyen_kieu, vietnam_dataset
+from netchu.data.parse import truyen_kieu, vietnam_dataset
 
 PLACE = {
     "code": "HN",

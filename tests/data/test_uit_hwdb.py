@@ -9,7 +9,7 @@ import pytest
 from netchu.core.errors import NetchuError
 from netchu.data import sources
 from netchu.data.line_table import LEVELS, Skipped
-from netchu.data.sources import uit_hwdb
+from netchu.data.parse import uit_hwdb
 
 
 def test_levels_writers_and_official_test(tmp_path):

@@ -10,16 +10,16 @@ import time
 import cv2
 import numpy as np
 import pytest
+from bar_model import bars
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bar_model import bars
 from netchu import Reader
 from netchu.core.errors import NetchuError
-from netchu.core.locks import alone
+from netchu.core.locks import exclusive_lock
 from netchu.core.text import normalise
 from netchu.data.line_table import Skipped
-from netchu.data.sources.csv import parse
+from netchu.data.parse.csv import parse
 from netchu.imaging.images import encode
 from netchu.imaging.photos import read_photo
 from netchu.inference.segmentation import cut, find_lines
@@ -119,7 +119,7 @@ def test_a_full_folder_takes_no_more_but_mends(tmp_path):
 
 def test_one_server_at_a_time(corrections):
     with (
-        pytest.raises(NetchuError, match="another run is filling"),
+        pytest.raises(NetchuError, match="another process is writing"),
         Corrections(corrections.folder, 9, 9).opened(),
     ):
         pass
@@ -185,7 +185,7 @@ def test_the_api_keeps_only_where_it_was_told_to(client, tmp_path, bars_folder):
     size = Reader(bars_folder).read(AH).size
     assert post(asking, "Huế", box=[0, 0, *size]).json() == {"corrections": 1}
     assert [line.text for line in parse(tmp_path / "kept")] == ["Huế"]
-    with pytest.raises(NetchuError), alone(tmp_path / "kept" / "corrections.csv"):
+    with pytest.raises(NetchuError), exclusive_lock(tmp_path / "kept" / "corrections.csv"):
         pass
 
 

@@ -16,7 +16,7 @@ import pytest
 from server_process import serving
 
 from netchu.data.line_table import Skipped
-from netchu.data.sources.csv import parse
+from netchu.data.parse.csv import parse
 from netchu.imaging.images import encode
 from netchu.serve.samples import SHIPPED
 

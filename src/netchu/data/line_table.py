@@ -182,13 +182,3 @@ def check_leaks(lines: pd.DataFrame) -> int:
 
 def _digest(image: bytes) -> str:
     return hashlib.sha256(image).hexdigest()
-
-
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over names and bytes of everything in `folder`, so that equal means equal."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

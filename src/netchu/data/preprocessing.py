@@ -22,7 +22,7 @@ from netchu.core.params import DatasetParams
 from netchu.core.text import ALPHABET, normalise
 from netchu.data.contact_sheet import contact_sheet
 from netchu.data.line_table import Line, Skipped, check_leaks, write_table
-from netchu.data.sources import load_handwriting
+from netchu.data.parse import load_handwriting
 from netchu.data.splits import assign, lot
 from netchu.imaging.images import encode
 

@@ -12,7 +12,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.params import Params
 from netchu.core.text import normalise
 from netchu.data.line_table import read_table
-from netchu.data.sources import truyen_kieu, vietnam_dataset
+from netchu.data.parse import truyen_kieu, vietnam_dataset
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.release.ngrams import experts, write
 from netchu.synthesis.addresses import Gazetteer, draw_address

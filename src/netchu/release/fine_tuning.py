@@ -29,11 +29,11 @@ from netchu.core.params import (
 )
 from netchu.data.batches import LineDataModule, frame_batches, plan_items
 from netchu.data.line_table import Line, Skipped, write_skipped
-from netchu.data.sources import csv
+from netchu.data.parse import csv
 from netchu.data.splits import split_writers
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
-from netchu.evaluation.metrics.edits import score
+from netchu.evaluation.metrics.edits import score_lines
 from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import prepared_width
 from netchu.inference.exported_model import SCALES, SHIPPED
@@ -282,7 +282,7 @@ def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: P
 
 def _rates(recogniser: Recogniser, lines: pd.DataFrame) -> Rates:
     texts = [reading.text for reading in read_lines(recogniser, lines, batch_size=16)]
-    scored = score(lines["text"].tolist(), texts)
+    scored = score_lines(lines["text"].tolist(), texts)
     return summarise(scored, bootstrap_groups(lines), 1000, SEED)
 
 

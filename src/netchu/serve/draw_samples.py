@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from netchu.core.errors import NetchuError
-from netchu.data.sources.fonts import families
+from netchu.data.parse.fonts import families
 from netchu.serve.samples import SHIPPED
 from netchu.synthesis import fonts
 from netchu.synthesis.paper import photograph

@@ -19,7 +19,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.params import Params, SyntheticParams
 from netchu.data.line_table import SPLITS, Line, Skipped
 from netchu.data.preprocessing import split_lines
-from netchu.data.sources.fonts import families, missing
+from netchu.data.parse.fonts import families, missing
 from netchu.data.splits import split_writers
 from netchu.imaging.images import Grey, decode
 from netchu.synthesis import fonts

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from netchu.core.text import VOWEL_MARKS, decompose, normalise
-from netchu.data.sources.fonts import missing
+from netchu.data.parse.fonts import missing
 from netchu.imaging.images import Grey
 
 SOLID = 64

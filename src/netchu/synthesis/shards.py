@@ -20,7 +20,8 @@ from netchu.core import fingerprints
 from netchu.core.locks import exclusive_lock
 from netchu.core.params import Params, SynthesisParams
 from netchu.core.paths import CHECKPOINTS
-from netchu.data.line_table import SHARD_LINES, Skipped, fingerprint, read_notes, write_skipped
+from netchu.core.files import hash_folder
+from netchu.data.line_table import SHARD_LINES, Skipped, read_notes, write_skipped
 from netchu.synthesis.datasets import Kind, open_studio
 from netchu.synthesis.executors import Shard, draw_shards, one_line_when_full
 
@@ -67,7 +68,7 @@ def _key(params: Params, kind: str) -> str:
     texts = [path.read_bytes() for path in sorted(here.parent.glob("*.txt"))]
     parts = [
         fingerprints.fingerprint(entries), texts, params.seed, wanted, params.datasets,
-        fingerprint(params.raw),
+        hash_folder(params.raw),
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

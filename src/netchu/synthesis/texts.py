@@ -14,7 +14,7 @@ import numpy as np
 from netchu.core.errors import NetchuError
 from netchu.core.params import SyntheticParams
 from netchu.core.text import PUNCTUATION, normalise
-from netchu.data.sources import truyen_kieu, vietnam_dataset
+from netchu.data.parse import truyen_kieu, vietnam_dataset
 from netchu.synthesis import syllables
 from netchu.synthesis.addresses import Gazetteer, draw_address, pick
 

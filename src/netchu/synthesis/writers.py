@@ -20,7 +20,7 @@ import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import split_tone
-from netchu.data.sources.vnondb import Session, sessions
+from netchu.data.parse.vnondb import Session, sessions
 from netchu.imaging.strokes import Stroke
 from netchu.synthesis.letters import odd_ones, split_letters
 from netchu.synthesis.marks import Mark, find_tone

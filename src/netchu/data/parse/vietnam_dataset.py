@@ -8,19 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from netchu.core.text import ALPHABET, normalise
-from netchu.data.sources.base import Source, fetch_file, github_archive, members
-
-SOURCE = Source(
-    name="vietnam_dataset",
-    file="vietnam_dataset.tar.xz",
-    url=github_archive("thien0291/vietnam_dataset", "f1bb0d71e99015869768903ecef2b444ed9e3266"),
-    licence="MIT",
-)
-
-
-def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
-    fetch_file(SOURCE, folder)
+from netchu.data.archives import members
+from netchu.data.fetch.vietnam_dataset import SOURCE
 
 
 def texts(folder: Path) -> list[str]:
@@ -29,7 +18,7 @@ def texts(folder: Path) -> list[str]:
     A ward without a street stands alone; a place outside the alphabet is left out.
     """
     found: list[str] = []
-    for name, content in members(folder / SOURCE.file, SOURCE):
+    for name, content in members(folder / SOURCE.file, SOURCE.name):
         path = Path(name)
         if path.suffix == ".json" and path.parent.name == "data":
             province = json.loads(content)

@@ -1,6 +1,6 @@
 """Handwriting fonts that can write Vietnamese, under the SIL Open Font License.
 
-They come as npm packages, pinned with their hashes in `npm/package-lock.json`, which names no
+They come as npm packages, pinned with their hashes in `package-lock.json`, which names no
 registry: whichever one npm is set up with serves them. Fetched fonts lie as
 `<family>/<file>.ttf`, each family with its licence.
 """
@@ -10,17 +10,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
-from fontTools.ttLib import TTFont, TTLibError
-
 from netchu.core.errors import NetchuError
-from netchu.data.sources.base import filling, write_manifest
+from netchu.data.fetch.download import filling, write_manifest
 
 NAME = "fonts"
 LICENCE = "SIL Open Font License 1.1"
-LOCK = Path(__file__).parent / "npm"
+LOCK = Path(__file__).parent
 
 
 def fetch(folder: Path) -> None:
@@ -65,34 +62,3 @@ def _copy_family(package: Path, family: Path) -> None:
         shutil.copyfile(path, family / path.name)
     for path in sorted(package.glob("LICENSE*")):
         shutil.copyfile(path, family / path.name)
-
-
-def families(folder: Path) -> dict[str, list[Path]]:
-    """Family -> its font files, both in alphabetical order.
-
-    Raises:
-        NetchuError: there are no fonts in `folder`.
-    """
-    found = {
-        family.name: files
-        for family in sorted(p for p in folder.glob("*") if p.is_dir())
-        if (files := sorted(family.glob("*.ttf")))
-    }
-    if not found:
-        raise NetchuError(f"no fonts in {folder}; run 'dvc repro download@fonts'")
-    return found
-
-
-@lru_cache(maxsize=512)
-def letters(font: Path) -> frozenset[str]:
-    """The characters that `font` can draw."""
-    try:
-        with TTFont(font, lazy=True) as file:
-            return frozenset(chr(code) for code in file.getBestCmap())
-    except (TTLibError, OSError) as error:
-        raise NetchuError(f"{font} is not a font ({error}); remove it and fetch anew") from None
-
-
-def missing(text: str, font: Path) -> str:
-    """The characters of `text` that `font` lacks, which would come out as boxes; '' if none."""
-    return "".join(sorted(set(text) - letters(font)))

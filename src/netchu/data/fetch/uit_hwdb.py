@@ -11,22 +11,12 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from rich.progress import track
 
 from netchu.core.errors import NetchuError
-from netchu.data.line_table import LEVELS, Line, Skipped
-from netchu.data.sources.base import (
-    Source,
-    fetch_file,
-    filling,
-    members,
-    read_labels,
-    write_manifest,
-)
-from netchu.data.sources.photos import photo_line
+from netchu.data.fetch.download import Source, fetch_file, filling, write_manifest
 
 PAGE = "https://github.com/nghiangh/UIT-HWDB-dataset"
 SOURCE = Source(
@@ -37,12 +27,11 @@ SOURCE = Source(
     by_hand=f"download it by hand from the links at {PAGE}, unpack it, and name its folder as "
     "sources.uit_hwdb.folder",
 )
-SPLITS = {"train": "", "test": "test"}
-"""Part -> official split ('' leaves it to preprocessing)."""
-_PLACE = re.compile(
+MEMBER = re.compile(
     r"(?:^|.*/)(?P<member>UIT_HWDB_(?P<level>word|line|paragraph)/(?P<part>train|test)_data/"
     r"(?P<writer>[^/]+)/(?P<file>[^/.][^/]*\.jpg|label\.json))"
 )
+"""Where a file of the data set lies in its archive, or in a folder that was unpacked."""
 
 
 def fetch(target: Path, /, folder: str = "") -> None:
@@ -59,45 +48,6 @@ def fetch(target: Path, /, folder: str = "") -> None:
         write_manifest(partial, SOURCE.name, SOURCE.licence)
 
 
-def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
-    """Every image of the wanted levels, in the archive's order; the writer is its folder."""
-    archive = folder / SOURCE.file
-    texts = {
-        (place["level"], place["part"], place["writer"], file): text
-        for place, content in _places(archive, "label.json", levels)
-        for file, text in read_labels(content, place["member"], SOURCE).items()
-    }
-    if not texts:
-        raise NetchuError(
-            f"uit_hwdb: {SOURCE.file} holds no label.json of level {', '.join(levels)}; "
-            "fetch it anew, with all its folders"
-        )
-    for place, content in _places(archive, ".jpg", levels):
-        key = place["level"], place["part"], place["writer"], place["file"]
-        if key in texts:
-            split = SPLITS[place["part"]]
-            yield photo_line(
-                _id(*key), content, texts.pop(key), place["writer"], split, place["level"]
-            )
-        else:
-            yield Skipped(_id(*key), "image without a label")
-    for key in texts:
-        yield Skipped(_id(*key), "label without an image")
-
-
-def _id(level: str, part: str, writer: str, file: str) -> str:
-    return f"uit_hwdb-{level}-{part}-{writer}-{Path(file).stem}"
-
-
-def _places(
-    archive: Path, suffix: str, levels: Collection[str]
-) -> Iterator[tuple[re.Match[str], bytes]]:
-    """The files of the wanted levels that end in `suffix`: where they lie, and their content."""
-    for path, content in members(archive, SOURCE, suffix):
-        if (place := _PLACE.fullmatch(path)) and place["level"] in levels:
-            yield place, content
-
-
 def _pack(folder: Path, archive: Path) -> None:
     """Pack what belongs to the data set; equal files give equal bytes, wherever they lay.
 
@@ -106,7 +56,7 @@ def _pack(folder: Path, archive: Path) -> None:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if place := _PLACE.fullmatch(path.as_posix()):
+        if place := MEMBER.fullmatch(path.as_posix()):
             if other := found.get(place["member"]):
                 raise NetchuError(f"uit_hwdb: {other} and {path} are the same; keep one copy")
             found[place["member"]] = path

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from netchu.core.errors import NetchuError
 from netchu.data.line_table import LEVELS, Line, Skipped, read_skipped, read_table
-
-
-def fetch(folder: Path) -> None:
-    """Generated lines are not downloaded."""
-    raise NetchuError(f"{folder}: generated lines are made by 'dvc repro synthesize'")
 
 
 def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:

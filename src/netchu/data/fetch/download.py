@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import os
 import shutil
-import tarfile
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Self
 
 from rich.progress import Progress
 
 from netchu.core.errors import NetchuError
 from netchu.core.locks import exclusive_lock
+from netchu.data.archives import members
 
 CHUNK = 1 << 20
 TIMEOUT = 30
-BROKEN = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, OSError, TypeError)
-"""What tarfile raises at a broken archive; TypeError where the header of a gzip is cut off."""
 
 
 @dataclass(frozen=True)
@@ -114,75 +109,10 @@ def write_manifest(folder: Path, name: str, licence: str) -> None:
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
 
-class _Member(tarfile.TarInfo):
-    """A member of an archive whose header, cut off or spoilt, does not pass for the end."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        try:
-            return super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
-                raise  # so an archive ends
-            raise tarfile.ReadError(str(error)) from None
-
-
-def members(path: Path, source: Source, suffix: str = "") -> Iterator[tuple[str, bytes]]:
-    """The files of a tar archive whose names end in `suffix`, as (name, content), in its order.
-
-    The archive may be compressed or not. A leading './' is taken off the names.
-
-    Raises:
-        NetchuError: the archive is not there, is none, or ends too early.
-    """
-    try:
-        with tarfile.open(path, "r|*", tarinfo=_Member) as archive:
-            for member in archive:
-                wanted = member.isfile() and member.name.endswith(suffix)
-                if wanted and (file := archive.extractfile(member)):
-                    yield member.name.removeprefix("./"), file.read()
-    except FileNotFoundError:
-        raise NetchuError(
-            f"{source.name}: {path} is not there; run 'dvc repro' to get it"
-        ) from None
-    except BROKEN as error:
-        raise NetchuError(
-            f"{source.name}: {source.file} is truncated or no archive ({error}); "
-            "fetch it anew, or mend the copy in the mirror"
-        ) from None
-
-
-def read_text(content: bytes, path: str, source: Source) -> str:
-    """The text of a member of an archive.
-
-    Raises:
-        NetchuError: it is not UTF-8.
-    """
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise NetchuError(f"{source.name}: {path} is not UTF-8 ({error}); fetch it anew") from None
-
-
-def read_labels(content: bytes, path: str, source: Source) -> dict[str, str]:
-    """A JSON {file: text}; a label that is no text counts as an empty one.
-
-    Raises:
-        NetchuError: it is no such JSON.
-    """
-    try:
-        labels = json.loads(read_text(content, path, source))
-    except json.JSONDecodeError as error:
-        raise NetchuError(f"{source.name}: {path} is not JSON ({error}); fetch it anew") from None
-    if not isinstance(labels, dict):
-        raise NetchuError(f"{source.name}: {path} is no JSON {{file: text}}; fetch it anew")
-    return {file: text if isinstance(text, str) else "" for file, text in labels.items()}
-
-
 def _check_archive(partial: Path, source: Source) -> None:
     """Read an archive to its end; a broken one is removed, so that it is not taken up again."""
     try:
-        for _ in members(partial / source.file, source):
+        for _ in members(partial / source.file, source.name):
             pass
     except NetchuError:
         (partial / source.file).unlink()

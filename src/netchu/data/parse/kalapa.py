@@ -10,24 +10,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
+from netchu.data.archives import members, read_text
+from netchu.data.fetch.kalapa import SOURCE
 from netchu.data.line_table import Line, Skipped
-from netchu.data.sources.base import Source, fetch_file, github_archive, members, read_text
-from netchu.data.sources.photos import photo_line
-
-SOURCE = Source(
-    name="kalapa",
-    file="kalapa.tar",
-    url=github_archive(
-        "HiImKing1509/Kalapa2023-Vietnamese-Handwritten-OCR",
-        "748ff0dc6d8581cbbace433a9ae2b9dbc6e22e16",
-    ),
-    licence="research data without a licence to redistribute",
-)
-
-
-def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
-    fetch_file(SOURCE, folder)
+from netchu.data.parse.photo_lines import photo_line
 
 
 def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
@@ -38,7 +24,7 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
     texts = _labels(archive)
     if not texts:
         raise NetchuError(f"kalapa: {SOURCE.file} holds no annotations/*.txt; fetch it anew")
-    for path, content in members(archive, SOURCE, ".jpg"):
+    for path, content in members(archive, SOURCE.name, ".jpg"):
         parts = Path(path).parts
         if len(parts) < 3 or parts[-3] != "images":
             continue
@@ -57,9 +43,9 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
 def _labels(archive: Path) -> dict[str, str]:
     """'<writer>/<n>.jpg' -> text."""
     texts: dict[str, str] = {}
-    for path, content in members(archive, SOURCE, ".txt"):
+    for path, content in members(archive, SOURCE.name, ".txt"):
         if Path(path).parent.name == "annotations":
-            for row in read_text(content, path, SOURCE).splitlines():
+            for row in read_text(content, path, SOURCE.name).splitlines():
                 photo, _, text = row.partition("\t")
                 if photo.strip():
                     texts[photo.strip()] = text

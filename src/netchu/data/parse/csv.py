@@ -12,17 +12,9 @@ from pathlib import Path
 
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import LEVELS, Line, Skipped
-from netchu.data.sources.photos import photo_line
+from netchu.data.parse.photo_lines import photo_line
 
 NEEDED = ("image", "label")
-
-
-def fetch(folder: Path) -> None:
-    """A table of the user's own is not downloaded."""
-    raise NetchuError(
-        f"{folder}: source csv has nothing to download; take it off `sources` and name the "
-        "table, or its folder, as the dataset's input"
-    )
 
 
 def parse(

@@ -6,21 +6,7 @@ from pathlib import Path
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET, normalise
-from netchu.data.sources.base import Source, fetch_file
-
-SOURCE = Source(
-    name="truyen_kieu",
-    file="truyen_kieu.txt",
-    url="https://raw.githubusercontent.com/SonPhatTranDeveloper/"
-    "truyen-kieu-text-generation-with-lstm-and-rnn/"
-    "d909da3a31c9931b7312707b575d5c41fec22e51/rawdata/truyen_kieu.txt",
-    licence="public domain",
-)
-
-
-def fetch(folder: Path) -> None:
-    """Bring the text into `folder`."""
-    fetch_file(SOURCE, folder)
+from netchu.data.fetch.truyen_kieu import SOURCE
 
 
 def texts(folder: Path) -> list[str]:

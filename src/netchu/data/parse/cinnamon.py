@@ -11,26 +11,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
+from netchu.data.archives import members, read_labels
+from netchu.data.fetch.cinnamon import SOURCE
 from netchu.data.line_table import Line, Skipped
-from netchu.data.sources.base import Source, fetch_file, github_archive, members, read_labels
-from netchu.data.sources.photos import photo_line
+from netchu.data.parse.photo_lines import photo_line
 
-SOURCE = Source(
-    name="cinnamon",
-    file="cinnamon.tar",
-    url=github_archive(
-        "hathucminh123/project-vietnamese-handwriting-ocr-",
-        "5eeede98530882c765c552d3cc9ccac53e7bfe88",
-    ),
-    licence="research data without a licence to redistribute",
-)
 PARTS = {"0916_Data Samples 2": "", "1015_Private Test": "test", "Train": "", "Test": "test"}
 """Folder -> official split ('' leaves it to preprocessing)."""
-
-
-def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
-    fetch_file(SOURCE, folder)
 
 
 def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
@@ -41,7 +28,7 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
     texts = _labels(archive)
     if not texts:
         raise NetchuError(f"cinnamon: {SOURCE.file} holds no labels*.json; fetch it anew")
-    for path, content in members(archive, SOURCE):
+    for path, content in members(archive, SOURCE.name):
         part, file = Path(path).parent.name, Path(path).name
         if part not in PARTS or Path(path).suffix not in (".jpg", ".png"):
             continue
@@ -61,12 +48,12 @@ def _short(part: str) -> str:
 def _labels(archive: Path) -> dict[tuple[str, str], str]:
     """(folder, file) -> text; the upstream labels may lie beside the folder they describe."""
     texts: dict[tuple[str, str], str] = {}
-    for path, content in members(archive, SOURCE, ".json"):
+    for path, content in members(archive, SOURCE.name, ".json"):
         stem, part = Path(path).stem, Path(path).parent.name
         if not stem.startswith("labels"):
             continue
         if part not in PARTS:
             part = stem.removeprefix("labels_").capitalize()
-        labels = read_labels(content, path, SOURCE)
+        labels = read_labels(content, path, SOURCE.name)
         texts |= {(part, Path(file).name): text for file, text in labels.items()}
     return texts

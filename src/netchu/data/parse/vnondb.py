@@ -19,17 +19,12 @@ import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import normalise
+from netchu.data.archives import members
+from netchu.data.fetch.vnondb import SOURCE
 from netchu.data.line_table import LEVELS, Line, Skipped
-from netchu.data.sources.base import Source, fetch_file, github_archive, members
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.strokes import Pen, Stroke, choose_pen, trace
 
-SOURCE = Source(
-    name="vnondb",
-    file="vnondb.tar.xz",
-    url=github_archive("Gumbolab/HandRec", "3109d892c41564d245728432169001890ea91fde"),
-    licence="research data without a licence to redistribute",
-)
 LINE_HEIGHT = 64
 MARGIN = 4
 LARGEST = 8000
@@ -65,11 +60,6 @@ class Look:
     shade: int
 
 
-def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
-    fetch_file(SOURCE, folder)
-
-
 def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
     """Draw every line, and then every word and paragraph, in the archive's order."""
     looks: dict[str, Look] = {}
@@ -94,7 +84,7 @@ def sessions(folder: Path, levels: Collection[str]) -> Iterator[Session]:
     Raises:
         NetchuError: the archive is not there or ends too early, or a file is no InkML.
     """
-    for path, content in members(folder / SOURCE.file, SOURCE, ".inkml"):
+    for path, content in members(folder / SOURCE.file, SOURCE.name, ".inkml"):
         level = Path(path).parent.name.removeprefix("InkData_")
         if level in levels:
             try:

@@ -1,0 +1,19 @@
+"""Streets, wards, districts and provinces of Vietnam (MIT), as lists of address tails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netchu.data.fetch.download import Source, fetch_file, github_archive
+
+SOURCE = Source(
+    name="vietnam_dataset",
+    file="vietnam_dataset.tar.xz",
+    url=github_archive("thien0291/vietnam_dataset", "f1bb0d71e99015869768903ecef2b444ed9e3266"),
+    licence="MIT",
+)
+
+
+def fetch(folder: Path) -> None:
+    """Bring the archive into `folder`."""
+    fetch_file(SOURCE, folder)
