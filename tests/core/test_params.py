@@ -1,10 +1,14 @@
+import ast
+from pathlib import Path
+
 import pytest
 import yaml
 from compositions import PROFILES, ROOT, composed
 
+from netchu.core import params as params_module
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, PhaseParams, load_params, parse_config
-from netchu.data.parse import MODULES
+from netchu.data.fetch import SOURCES
 from netchu.models import NETWORKS, network_class
 
 
@@ -27,11 +31,11 @@ def test_every_profile_composes_into_params_and_configs(profile, tmp_path):
         kind = network_class(networks[name])
         assert system.start in params.systems
         assert isinstance(parse_config(kind.config_class, system.model, name), kind.config_class)
-    assert set(params.sources) <= set(MODULES)
+    assert set(params.sources) <= set(SOURCES)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_whatever_a_profile_names_is_there(profile, tmp_path):
+def test_every_name_in_a_profile_is_defined(profile, tmp_path):
     (tmp_path / "params.yaml").write_text(composed(profile), encoding="utf-8")
     params = load_params(tmp_path / "params.yaml")
     phases = [p for s in params.systems.values() for p in (*s.pretrain, *s.finetune)]
@@ -82,26 +86,26 @@ def changed(path, value):
         (("systems", "trocr", "finetune", 0, "optimizer"), "sgd", r"finetune.0.optimizer: .*'sgd'"),
     ],
 )
-def test_a_wrong_key_or_value_is_named_with_the_near_one(path, value, said):
+def test_the_error_names_a_wrong_key_or_value_and_the_closest_key(path, value, said):
     with pytest.raises(NetchuError, match=said) as caught:
         parse_config(Params, changed(path, value), "params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_key_is_named():
+def test_the_error_names_a_missing_key():
     with pytest.raises(NetchuError, match=r"epochs: .*"):
         parse_config(PhaseParams, {"datasets": ["a"], "steps_per_epoch": 1}, "phase")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_an_unknown_key_of_a_model_is_named(name):
+def test_the_error_names_an_unknown_key_of_a_network(name):
     kind = network_class(name).config_class
     with pytest.raises(NetchuError, match=r"unknown key colour \(known: \w+"):
         parse_config(kind, {"colour": 1}, f"systems.{name}.model")
 
 
-def test_a_key_inside_a_member_is_named_with_the_near_one():
+def test_the_error_names_a_nested_key_and_the_closest_one():
     kind = network_class("effnet_seq2seq").config_class
     with pytest.raises(NetchuError, match=r"members.0.strid; did you mean 'stride'\?"):
         parse_config(kind, {"members": [{"backbone": "a", "strid": 8}]}, "effnet")
@@ -114,7 +118,7 @@ def test_an_unknown_name_lists_the_known_ones(what):
         getattr(params, what)("nope")
 
 
-def test_an_unknown_system_class_lists_the_known_ones():
+def test_an_unknown_network_lists_the_known_ones():
     with pytest.raises(NetchuError, match="unknown system 'vietocr'; there are: netchu_small, "):
         network_class("vietocr")
 
@@ -123,7 +127,7 @@ def test_an_unknown_system_class_lists_the_known_ones():
     ("content", "said"),
     [(None, "is not here; run in the repository's root"), ("a: [", "is not YAML"), ("", "content")],
 )
-def test_a_file_that_is_no_params(tmp_path, content, said):
+def test_a_missing_or_invalid_file_is_an_error(tmp_path, content, said):
     file = tmp_path / "params.yaml"
     if content is not None:
         file.write_text(content)
@@ -131,9 +135,21 @@ def test_a_file_that_is_no_params(tmp_path, content, said):
         load_params(file)
 
 
-def test_what_is_generated_from_research_data_is_not_ours():
+def test_datasets_made_of_research_data_are_not_fully_synthetic():
     params = parse_config(Params, yaml.safe_load(composed("ablation")), "ablation")
     assert not any(params.is_fully_synthetic(name) for name in params.datasets)
     assert parse_config(Params, yaml.safe_load(composed("laptop")), "laptop").is_fully_synthetic(
         "address"
     )
+
+
+def test_every_parameter_has_a_docstring():
+    """The documentation of params.yaml is made of these."""
+    module = ast.parse(Path(params_module.__file__).read_text(encoding="utf-8"))
+    for cls in (node for node in module.body if isinstance(node, ast.ClassDef)):
+        assert ast.get_docstring(cls), cls.name
+        for node, following in zip(cls.body, [*cls.body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign):
+                value = getattr(following, "value", None)
+                documented = isinstance(value, ast.Constant) and isinstance(value.value, str)
+                assert documented, f"{cls.name}.{node.target.id}"

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
-from netchu.data import sources
-from netchu.data.fetch.download import Source, fetch_file, filling, members
+from netchu.data import fetch, parse
+from netchu.data.archives import members
+from netchu.data.fetch.download import Source, fetch_file, filling
 
 NOWHERE = "http://127.0.0.1:9/nothing"
 
@@ -44,7 +45,7 @@ def test_mirror_file_comes_with_its_manifest(mirror, tmp_path):
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["files"]["a.tar"]["size"] == (tmp_path / "out" / "a.tar").stat().st_size
     assert str(tmp_path) not in json.dumps(manifest)
-    assert list(members(tmp_path / "out" / "a.tar", source("a.tar"))) == [("x/1.txt", b"one")]
+    assert list(members(tmp_path / "out" / "a.tar", "made_up")) == [("x/1.txt", b"one")]
 
 
 def test_missing_mirror_file_is_named_and_leaves_nothing(mirror, tmp_path):
@@ -112,7 +113,7 @@ def test_a_spoilt_header_is_no_end(packed, place):
     content[1024 + place] ^= 0x55
     (packed / "spoilt").write_bytes(content)
     with pytest.raises(NetchuError, match="truncated or no archive"):
-        list(members(packed / "spoilt", source("spoilt")))
+        list(members(packed / "spoilt", "made_up"))
 
 
 def test_no_archive_at_all(mirror, tmp_path):
@@ -268,11 +269,13 @@ def test_what_was_fetched_stays_if_the_next_run_fails(mirror, tmp_path):
     assert (tmp_path / "out" / "a.tar").read_bytes() == before
 
 
-def test_unknown_source_lists_the_known_ones():
+def test_unknown_source_lists_the_known_ones(tmp_path):
     with pytest.raises(NetchuError, match="kalapa"):
-        sources.load("kalappa")
+        fetch.fetch("kalappa", tmp_path / "out", {})
 
 
 def test_a_source_of_text_cannot_be_preprocessed():
-    with pytest.raises(NetchuError, match="holds no handwriting"):
-        sources.load_handwriting("truyen_kieu")
+    with pytest.raises(
+        NetchuError, match="handwriting 'truyen_kieu'"
+    ):
+        parse.load_handwriting("truyen_kieu")

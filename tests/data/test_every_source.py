@@ -1,23 +1,29 @@
-"""What holds for every source. A new one: a file, a line in MODULES, a line in BUILDERS."""
+"""What holds for every source: a new one is named in `fetch`, in `parse` and in BUILDERS."""
 
 import hashlib
 import inspect
 import json
 import re
+from importlib import import_module
 
 import pytest
 from archives import BUILDERS
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import check_label
-from netchu.data import sources
+from netchu.data import fetch, parse
 from netchu.data.line_table import LEVELS, Line
 from netchu.imaging.images import decode
 
-NAMES = sorted(sources.MODULES)
 FROM_NPM = {"fonts"}
-FILES = [name for name in NAMES if hasattr(sources.load(name), "SOURCE")]
-HANDWRITING = [name for name in NAMES if hasattr(sources.load(name), "parse")]
+FILES = [name for name in fetch.SOURCES if name not in FROM_NPM]
+NAMES = sorted({*fetch.SOURCES, *parse.HANDWRITING})
+
+
+def fetching(name):
+    return import_module(f"netchu.data.fetch.{name}")
+
+
 MADE_HERE = {"synthetic"}
 LICENCES = r"research data|public domain|\(MIT\)|Open Font License|own licence"
 
@@ -32,7 +38,7 @@ def obtained(monkeypatch, tmp_path):
         else:
             BUILDERS[name](tmp_path / "mirror" / name)
             monkeypatch.setenv("NETCHU_MIRROR", str(tmp_path / "mirror"))
-            sources.fetch(name, tmp_path / name, {})
+            fetch.fetch(name, tmp_path / name, {})
         return tmp_path / name
 
     return obtain
@@ -44,7 +50,7 @@ def test_every_source_has_a_tiny_copy():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_docstring_names_the_licence(name):
-    module = sources.load(name)
+    module = fetching(name) if name in fetch.SOURCES else parse.load_handwriting(name)
     assert module.__doc__.splitlines()[0].endswith(".")
     if name not in MADE_HERE:
         assert re.search(LICENCES, module.__doc__, re.IGNORECASE), module.__doc__
@@ -53,23 +59,23 @@ def test_docstring_names_the_licence(name):
             assert licence.lower() in module.__doc__.lower()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", fetch.SOURCES)
 def test_fetch_takes_a_folder_and_options_with_defaults(name):
-    folder, *options = inspect.signature(sources.load(name).fetch).parameters.values()
+    folder, *options = inspect.signature(fetching(name).fetch).parameters.values()
     assert folder.default is folder.empty
     assert all(option.default is not option.empty for option in options)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", fetch.SOURCES)
 def test_an_unknown_option_is_named(name, tmp_path):
     with pytest.raises(NetchuError, match=rf"sources\.{name}: unknown key 'foldr'"):
-        sources.fetch(name, tmp_path / "out", {"foldr": "x"})
+        fetch.fetch(name, tmp_path / "out", {"foldr": "x"})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_upstream_is_pinned_or_the_reason_is_given(name):
-    source = sources.load(name).SOURCE
+    source = fetching(name).SOURCE
     assert source.name == name
     if source.by_hand:
         assert not source.url
@@ -82,7 +88,7 @@ def test_upstream_is_pinned_or_the_reason_is_given(name):
 def test_manifest_gives_sizes_and_hashes(name, obtained):
     folder = obtained(name)
     manifest = json.loads((folder / "manifest.json").read_text())
-    source = sources.load(name).SOURCE
+    source = fetching(name).SOURCE
     content = (folder / source.file).read_bytes()
     assert (manifest["source"], manifest["licence"]) == (name, source.licence)
     assert manifest["files"] == {
@@ -91,17 +97,17 @@ def test_manifest_gives_sizes_and_hashes(name, obtained):
     assert sorted(path.name for path in folder.iterdir()) == sorted([source.file, "manifest.json"])
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - set(FILES) - FROM_NPM))
+@pytest.mark.parametrize("name", sorted(fetch.LOCAL))
 def test_what_is_not_downloaded_says_what_to_do(name, tmp_path):
     with pytest.raises(NetchuError, match="out") as error:
-        sources.fetch(name, tmp_path / "out", {})
+        fetch.fetch(name, tmp_path / "out", {})
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", HANDWRITING)
+@pytest.mark.parametrize("name", parse.HANDWRITING)
 def test_lines_are_ready_for_preprocessing(name, obtained):
-    lines = list(sources.load_handwriting(name).parse(obtained(name), LEVELS))
+    lines = list(parse.load_handwriting(name).parse(obtained(name), LEVELS))
     assert len(lines) >= 3
     assert all(isinstance(line, Line) for line in lines)
     assert len({line.id for line in lines}) == len(lines)
@@ -113,16 +119,16 @@ def test_lines_are_ready_for_preprocessing(name, obtained):
         assert line.source == line.id.split("-")[0]
 
 
-@pytest.mark.parametrize("name", HANDWRITING)
+@pytest.mark.parametrize("name", parse.HANDWRITING)
 def test_only_the_wanted_levels(name, obtained):
-    folder, parse = obtained(name), sources.load_handwriting(name).parse
-    levels = {line.level for line in parse(folder, LEVELS)}
+    folder, lines = obtained(name), parse.load_handwriting(name).parse
+    levels = {line.level for line in lines(folder, LEVELS)}
     assert levels
     for level in levels:
-        assert {line.level for line in parse(folder, (level,))} == {level}
+        assert {line.level for line in lines(folder, (level,))} == {level}
 
 
-@pytest.mark.parametrize("name", sorted(set(FILES) & set(HANDWRITING)))
+@pytest.mark.parametrize("name", sorted(set(FILES) & set(parse.HANDWRITING)))
 def test_before_it_is_fetched(name, tmp_path):
     with pytest.raises(NetchuError, match="dvc repro"):
-        list(sources.load_handwriting(name).parse(tmp_path, LEVELS))
+        list(parse.load_handwriting(name).parse(tmp_path, LEVELS))

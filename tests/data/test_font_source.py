@@ -7,6 +7,7 @@ import matplotlib
 import pytest
 
 from netchu.core.errors import NetchuError
+from netchu.data.fetch import fonts as fetched
 from netchu.data.parse import fonts
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -15,9 +16,9 @@ BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 def test_lock_pins_every_package_by_hash_and_names_no_host():
     import json
 
-    text = (fonts.LOCK / "package-lock.json").read_text()
+    text = (fetched.LOCK / "package-lock.json").read_text()
     assert "http" not in text
-    wanted = json.loads((fonts.LOCK / "package.json").read_text())["dependencies"]
+    wanted = json.loads((fetched.LOCK / "package.json").read_text())["dependencies"]
     locked = json.loads(text)["packages"]
     for name, version in wanted.items():
         assert locked[f"node_modules/{name}"]["version"] == version
@@ -27,7 +28,7 @@ def test_lock_pins_every_package_by_hash_and_names_no_host():
 def test_without_npm_the_way_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NetchuError, match="npm is not installed; get it from"):
-        fonts.fetch(tmp_path / "fonts")
+        fetched.fetch(tmp_path / "fonts")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -38,7 +39,7 @@ def test_npm_that_fails_is_one_line(monkeypatch, tmp_path):
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{npm.parent}:/bin:/usr/bin")
     with pytest.raises(NetchuError, match="network unreachable") as error:
-        fonts.fetch(tmp_path / "fonts")
+        fetched.fetch(tmp_path / "fonts")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "fonts").exists()
 

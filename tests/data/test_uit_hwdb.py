@@ -7,7 +7,7 @@ import archives
 import pytest
 
 from netchu.core.errors import NetchuError
-from netchu.data import sources
+from netchu.data import fetch
 from netchu.data.line_table import LEVELS, Skipped
 from netchu.data.parse import uit_hwdb
 
@@ -57,7 +57,7 @@ def test_a_folder_is_packed_the_same_wherever_it_lies(tmp_path):
     })  # fmt: skip
     os.utime(next((tmp_path / "b").rglob("1.jpg")), (1, 1))
     for name in "ab":
-        sources.fetch("uit_hwdb", tmp_path / "out" / name, {"folder": str(tmp_path / name)})
+        fetch.fetch("uit_hwdb", tmp_path / "out" / name, {"folder": str(tmp_path / name)})
     packed = [(tmp_path / "out" / name / "uit_hwdb.tar").read_bytes() for name in "ab"]
     assert packed[0] == packed[1]
     assert len(list(uit_hwdb.parse(tmp_path / "out" / "a", LEVELS))) == 9
@@ -67,7 +67,7 @@ def test_a_folder_is_packed_the_same_wherever_it_lies(tmp_path):
 
 def test_a_folder_of_something_else_leaves_nothing(tmp_path):
     with pytest.raises(NetchuError, match="name the folder"):
-        sources.fetch("uit_hwdb", tmp_path / "out", {"folder": str(tmp_path / "nowhere")})
+        fetch.fetch("uit_hwdb", tmp_path / "out", {"folder": str(tmp_path / "nowhere")})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,13 +75,13 @@ def test_two_copies_in_one_folder(tmp_path):
     archives.unpack(tmp_path / "a", archives.uit_hwdb_files())
     archives.unpack(tmp_path / "a", archives.uit_hwdb_files("again/"))
     with pytest.raises(NetchuError, match="keep one copy"):
-        sources.fetch("uit_hwdb", tmp_path / "out", {"folder": str(tmp_path / "a")})
+        fetch.fetch("uit_hwdb", tmp_path / "out", {"folder": str(tmp_path / "a")})
     assert not (tmp_path / "out").exists()
 
 
 def test_without_folder_and_mirror_the_way_to_get_it(monkeypatch, tmp_path):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     with pytest.raises(NetchuError, match=r"UIT-HWDB-dataset.*sources\.uit_hwdb\.folder") as error:
-        sources.fetch("uit_hwdb", tmp_path / "out", {})
+        fetch.fetch("uit_hwdb", tmp_path / "out", {})
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
