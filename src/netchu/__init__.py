@@ -12,7 +12,7 @@ __all__ = ["Reader"]
 
 
 def __getattr__(name: str) -> Any:
-    """The reader, once it is asked for: training needs neither it nor what it imports."""
+    """Import the reader on first use; training needs neither it nor onnxruntime."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("netchu.inference.reader"), name)

@@ -80,8 +80,8 @@ def test_an_error_of_a_command_is_one_line(monkeypatch, error, code, message):
         ("mlflow", ["register"], "the model registry needs mlflow"),
         ("mlflow", ["promote"], "the model registry needs mlflow"),
         ("mlflow", ["ui"], "comparing runs needs mlflow"),
-        ("pydantic", ["compare", "one", "two"], "comparing systems of params.yaml needs pydantic"),
-        ("pydantic", ["ship", "one"], "shipping a model needs pydantic"),
+        ("yaml", ["compare", "one", "two"], "comparing systems of params.yaml needs yaml"),
+        ("yaml", ["ship", "one"], "shipping a model needs yaml"),
         ("yaml", ["bundle", "unpack", "out"], "a bundle needs yaml"),
     ],
 )

@@ -38,7 +38,7 @@ def test_the_exit_code_says_whether_the_second_is_worse(run):
 def test_systems_that_read_different_lines_are_a_one_line_error(run):
     result = run("good", "other")
     assert result.exit_code == 2
-    assert "other lines of overall (60 and 40)" in result.stderr
+    assert "different lines of overall (60 and 40)" in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
     assert run("good", "nowhere").exit_code == 2

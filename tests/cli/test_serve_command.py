@@ -11,6 +11,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from bar_model import write_bar_model
 from server_process import serving
 from typer.testing import CliRunner
 
@@ -22,8 +23,9 @@ def get(address):
         return answer.read().decode()
 
 
-def test_it_serves_until_ctrl_c(bars_folder, tmp_path):
-    with serving("--model", f"bars={bars_folder}", "--collect", str(tmp_path)) as (
+def test_it_serves_until_ctrl_c(tmp_path):
+    folder = write_bar_model(tmp_path / "bars")
+    with serving("--model", f"bars={folder}", "--collect", str(tmp_path)) as (
         address,
         process,
     ):

@@ -24,7 +24,7 @@ def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch):
     )
 
 
-def test_training_print_summarys_what_it_did(monkeypatch):
+def test_the_summary_names_lines_characters_and_both_cers(monkeypatch):
     from netchu.release import fine_tuning
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.30001, "lines": 4}

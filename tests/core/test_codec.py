@@ -10,7 +10,7 @@ TEXTS = st.text(st.sampled_from(ALPHABET))
 
 
 @given(TEXTS, st.integers(0, 5))
-def test_what_is_encoded_comes_back(text, specials):
+def test_decode_inverts_encode(text, specials):
     codec = Codec(ALPHABET, specials)
     ids = codec.encode(text)
     assert codec.decode(ids) == text
@@ -18,12 +18,12 @@ def test_what_is_encoded_comes_back(text, specials):
 
 
 @given(st.lists(st.integers(0, 2), max_size=4), TEXTS)
-def test_specials_are_left_out(specials, text):
+def test_decode_leaves_out_special_ids(specials, text):
     codec = Codec(ALPHABET, specials=3)
     assert codec.decode([*specials, *codec.encode(text), *specials]) == text
 
 
-def test_size_counts_specials():
+def test_size_counts_special_ids():
     assert Codec("abc", specials=3).size == 6
     assert Codec(ALPHABET).size == len(ALPHABET) + 1
 
@@ -33,7 +33,7 @@ def test_every_id_below_size_is_a_character_or_a_special():
     assert [codec.decode([i]) for i in range(codec.size)] == ["", "a", "b", "c"]
 
 
-def test_an_unknown_character_is_named_with_its_text_and_the_way_out():
+def test_the_error_names_an_unknown_character_and_its_text():
     with pytest.raises(NetchuError) as caught:
         Codec("abc ").encode("ab ǽ")
     message = str(caught.value)
@@ -42,6 +42,6 @@ def test_an_unknown_character_is_named_with_its_text_and_the_way_out():
     assert "\n" not in message
 
 
-def test_an_alphabet_with_a_letter_twice_is_refused():
+def test_a_repeated_character_in_the_alphabet_is_an_error():
     with pytest.raises(NetchuError, match="twice"):
         Codec("abca")

@@ -23,7 +23,7 @@ ANYTHING = st.one_of(
 
 
 @given(VIETNAMESE)
-def test_composed_and_decomposed_text_come_to_the_same(text):
+def test_nfc_and_nfd_normalise_to_the_same_text(text):
     wanted = normalise(text)
     for form in ("NFC", "NFD"):
         assert normalise(unicodedata.normalize(form, text)) == wanted
@@ -31,22 +31,22 @@ def test_composed_and_decomposed_text_come_to_the_same(text):
 
 
 @given(ANYTHING)
-def test_any_text_leaves_the_door_in_nfc_and_passes_it_again_unchanged(text):
+def test_normalise_gives_nfc_and_is_idempotent(text):
     once = normalise(text)
     assert unicodedata.is_normalized("NFC", once)
     assert normalise(once) == once
 
 
-def test_look_alikes_are_unified():
+def test_similar_characters_are_unified():
     assert normalise("Ð’ường\u00a0 \u200b–−\ufeff") == "Đ'ường –-"
 
 
-def test_a_mark_behind_a_zero_width_space_joins_its_letter():
+def test_a_mark_after_a_zero_width_space_joins_its_letter():
     assert normalise("a\u200b\u0301") == "á"
 
 
 @given(VIETNAMESE.map(normalise).filter(bool))
-def test_a_normalised_label_is_accepted_as_it_is(text):
+def test_check_label_returns_a_normalised_label(text):
     assert check_label(text, "line 1") is text
 
 
@@ -60,7 +60,7 @@ def test_a_normalised_label_is_accepted_as_it_is(text):
         ("số 漢字", "'字' (U+5B57), '漢' (U+6F22)", "extend text.ALPHABET"),
     ],
 )
-def test_a_bad_label_is_named_with_the_way_out(label, culprit, way_out):
+def test_the_error_names_an_invalid_label_and_the_fix(label, culprit, way_out):
     with pytest.raises(NetchuError) as caught:
         check_label(label, "kalapa line 7")
     message = str(caught.value)
@@ -102,7 +102,7 @@ def test_decompose(letter, parts):
 
 
 @given(st.sampled_from(ALPHABET))
-def test_the_three_parts_make_the_letter_again(letter):
+def test_decomposed_parts_recompose_to_the_letter(letter):
     base, mark, tone = decompose(letter)
     if mark == "bar":
         assert letter == {"d": "đ", "D": "Đ"}[base]
@@ -137,7 +137,7 @@ def test_fold_tone_placement(written, folded):
 
 
 @given(VIETNAMESE)
-def test_folding_twice_is_folding_once_and_keeps_letters_and_tones(text):
+def test_fold_tone_placement_is_idempotent_and_keeps_letters_and_tones(text):
     folded = fold_tone_placement(text)
     assert fold_tone_placement(folded) == folded
     assert [decompose(c)[:2] for c in folded] == [decompose(c)[:2] for c in text]
@@ -158,10 +158,10 @@ def test_folding_twice_is_folding_once_and_keeps_letters_and_tones(text):
         ("Hà Nội Hà Nội Hà Nội Hà Nội hết", False),
     ],
 )
-def test_loops(text, endless):
+def test_ends_in_loop(text, endless):
     assert ends_in_loop(text) is endless
 
 
 @given(VIETNAMESE, st.text(st.sampled_from("abcđ "), min_size=1, max_size=30))
-def test_whatever_repeats_sixteen_times_loops(before, unit):
+def test_a_unit_repeated_sixteen_times_is_a_loop(before, unit):
     assert ends_in_loop(before + unit * 16)

@@ -15,8 +15,9 @@ def promote_command() -> None:
     pip install 'netchu[train]'
 
     \b
-    Example:
-      netchu register && netchu promote
+    Examples:
+      netchu promote
+      netchu register netchu_small && netchu promote
 
     \b
     Exit codes:
