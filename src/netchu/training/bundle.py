@@ -1,8 +1,8 @@
 """Training on another machine: all that a system's training needs, in one small file.
 
-    python -m netchu.training.bundle pack SYSTEM PARCEL               # where the lines are
-    python -m netchu.training.bundle train PARCEL OUT --minutes 9     # there, as often as it takes
-    python -m netchu.training.bundle unpack OUT                       # where the lines are
+    netchu bundle pack SYSTEM PARCEL               # where the lines are
+    netchu bundle train PARCEL OUT --minutes 9     # there, as often as it takes
+    netchu bundle unpack OUT                       # where the lines are
 
 A parcel is a zip with the parameters, the training and validation lines at the greatest height
 that any phase shows (grey WebP), and the weights to start from where they are another system's.
@@ -12,7 +12,6 @@ MLflow, no DVC, no model hub.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from netchu.core.errors import NetchuError, one_line_errors
-from netchu.core.params import Params, PhaseParams, load_params, parse_config
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params, PhaseParams, parse_config
 
 if TYPE_CHECKING:  # the machine that trains loads torch in another process than this one
     import pandas as pd
@@ -76,7 +75,7 @@ def pack(params: Params, system: str, out: Path, megabytes: float) -> dict[str, 
     Raises:
         NetchuError: a table or the weights to start from are missing, or they do not fit.
     """
-    from netchu.data.line_table import fingerprint
+    from netchu.core.files import hash_folder
 
     limit = int(megabytes * 1e6)
     tables = _tables(params, system)
@@ -93,7 +92,7 @@ def pack(params: Params, system: str, out: Path, megabytes: float) -> dict[str, 
             "version": VERSION, "system": system, "height": height, "quality": quality,
             "datasets": {
                 name: {"lines": len(table), "bytes": _size(root / params.lines / name),
-                       "packed_from": fingerprint(params.lines / name)}
+                       "packed_from": hash_folder(params.lines / name)}
                 for name, table in tables.items()
             },
         }  # fmt: skip
@@ -122,7 +121,7 @@ def unpack_into(path: Path, folder: Path) -> Parcel:
                 )
             file.extractall(folder)
     except FileNotFoundError:
-        raise NetchuError(f"{path} is not here; 'netchu.training.bundle pack' makes it") from None
+        raise NetchuError(f"{path} is not here; 'netchu bundle pack' makes it") from None
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise NetchuError(f"{path} is no parcel or is damaged ({error}); pack it again") from None
     params = parse_config(
@@ -236,66 +235,3 @@ def _smaller(table: pd.DataFrame, height: int, quality: int) -> Iterator[Line]:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def main() -> None:
-    """Flags in, one call, one line out."""
-    parser = argparse.ArgumentParser(description="Train a system on another machine, in pieces.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    packing = commands.add_parser("pack", help="write what the training needs to one file")
-    packing.add_argument("system", help="a key of systems in params.yaml")
-    packing.add_argument("parcel", type=Path)
-    packing.add_argument("--megabytes", type=float, default=60, help="the most it may weigh")
-    training = commands.add_parser("train", help="train for some minutes and leave the state")
-    training.add_argument("parcel", type=Path)
-    training.add_argument("out", type=Path, help="folder of the state, of former pieces too")
-    training.add_argument("--minutes", type=float, default=9, help="until all is written")
-    training.add_argument("--accelerator", help="instead of the profile's")
-    training.add_argument("--precision", help="instead of the profile's")
-    training.add_argument("--workers", type=int, help="processes that load, not the profile's")
-    unpacking = commands.add_parser("unpack", help="put finished models where the pipeline's are")
-    unpacking.add_argument("out", type=Path)
-    asked = vars(parser.parse_args())
-    with one_line_errors():
-        match asked.pop("command"):
-            case "pack":
-                print(_pack(**asked))
-            case "train":
-                print(_train(**asked))
-            case "unpack":
-                print(_unpack(**asked))
-
-
-def _pack(system: str, parcel: Path, megabytes: float) -> str:
-    header = pack(load_params(), system, parcel, megabytes)
-    told = ", ".join(
-        f"{name} {data['lines']} lines {data['bytes'] / 1e6:.1f} MB"
-        for name, data in header["datasets"].items()
-    )
-    size = parcel.stat().st_size / 1e6
-    return f"{parcel}: {size:.1f} MB, {header['height']} px, quality {header['quality']}: {told}"
-
-
-def _train(
-    parcel: Path,
-    out: Path,
-    minutes: float,
-    accelerator: str | None,
-    precision: str | None,
-    workers: int | None,
-) -> str:
-    from netchu.training.timed_run import train_piece
-
-    trainer = {"accelerator": accelerator, "precision": precision}
-    changes = {name: value for name, value in trainer.items() if value}
-    return train_piece(parcel, out, minutes, changes, workers)
-
-
-def _unpack(out: Path) -> str:
-    from netchu.training.checkpoint_archive import unpack
-
-    return "\n".join(f"{folder} is there" for folder in unpack(out))
-
-
-if __name__ == "__main__":
-    main()
