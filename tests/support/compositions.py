@@ -68,5 +68,5 @@ def _fill(stage, key, spec, profile, item):
             for o in (*spec.get("outs", ()), *spec.get("metrics", ()))]  # fmt: skip
     return Instance(
         stage, key, script, *(tuple(map(fill, part)) for part in (
-            spec["deps"], spec["params"], outs))
+            spec["deps"], spec.get("params", ()), outs))
     )  # fmt: skip

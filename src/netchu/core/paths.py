@@ -7,6 +7,9 @@ from pathlib import Path
 DATA, MODELS, REPORTS = Path("data"), Path("models"), Path("reports")
 """Folders of stage outputs, each with one folder per profile; see the properties of `Params`."""
 
+FINGERPRINTS = Path("fingerprints")
+"""Folder of hashes of code and data on which the stages depend, committed."""
+
 AUDIT = Path("audit")
 """Folder of lists of suspect labels, ignored by git."""
 
