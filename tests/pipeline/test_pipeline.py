@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from compositions import PROFILES, ROOT, composed, instances
 
+from compositions import PROFILES, ROOT, composed, instances
 from netchu.models import NETWORKS
 
 STAGES = sorted((ROOT / "stages").glob("*.py"))

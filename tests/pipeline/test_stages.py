@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import small_project
 import yaml
-from compositions import ROOT
-from small_project import MODEL, PHASE, drawn_lines
 
+import small_project
+from compositions import ROOT
 from netchu.data.line_table import write_table
+from small_project import MODEL, PHASE, drawn_lines
 
 DARK = "http://127.0.0.1:9"  # the discard port: refused at once
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), DARK)
