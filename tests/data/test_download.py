@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
 from netchu.data import fetch, parse
-from netchu.data.archives import members
+from netchu.data.archives import tar_members
 from netchu.data.fetch.download import Source, fetch_file, filling
 
 NOWHERE = "http://127.0.0.1:9/nothing"
@@ -45,7 +45,7 @@ def test_mirror_file_comes_with_its_manifest(mirror, tmp_path):
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["files"]["a.tar"]["size"] == (tmp_path / "out" / "a.tar").stat().st_size
     assert str(tmp_path) not in json.dumps(manifest)
-    assert list(members(tmp_path / "out" / "a.tar", "made_up")) == [("x/1.txt", b"one")]
+    assert list(tar_members(tmp_path / "out" / "a.tar", "made_up")) == [("x/1.txt", b"one")]
 
 
 def test_missing_mirror_file_is_named_and_leaves_nothing(mirror, tmp_path):
@@ -100,7 +100,7 @@ def test_an_archive_cut_anywhere_is_an_error_or_whole(packed, kind, suffix, shar
     cut = packed / f"cut.{kind}"
     cut.write_bytes(whole[: int(share * len(whole))])
     try:
-        found = dict(members(cut, source(f"a.{kind}"), suffix))
+        found = dict(tar_members(cut, source(f"a.{kind}"), suffix))
     except NetchuError as error:
         assert "truncated" in str(error)
     else:
@@ -112,14 +112,14 @@ def test_a_spoilt_header_is_no_end(packed, place):
     content = bytearray((packed / "a.").read_bytes())
     content[1024 + place] ^= 0x55
     (packed / "spoilt").write_bytes(content)
-    with pytest.raises(NetchuError, match="truncated or no archive"):
-        list(members(packed / "spoilt", "made_up"))
+    with pytest.raises(NetchuError, match="truncated or not an archive"):
+        list(tar_members(packed / "spoilt", "made_up"))
 
 
 def test_no_archive_at_all(mirror, tmp_path):
     (mirror / "made_up").mkdir(parents=True)
     (mirror / "made_up" / "a.tar").write_text("<html>moved</html>")
-    with pytest.raises(NetchuError, match="no archive"):
+    with pytest.raises(NetchuError, match="not an archive"):
         fetch_file(source("a.tar"), tmp_path / "out")
 
 

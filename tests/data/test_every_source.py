@@ -97,7 +97,7 @@ def test_manifest_gives_sizes_and_hashes(name, obtained):
     assert sorted(path.name for path in folder.iterdir()) == sorted([source.file, "manifest.json"])
 
 
-@pytest.mark.parametrize("name", sorted(fetch.LOCAL))
+@pytest.mark.parametrize("name", sorted(fetch.NOT_DOWNLOADED))
 def test_what_is_not_downloaded_says_what_to_do(name, tmp_path):
     with pytest.raises(NetchuError, match="out") as error:
         fetch.fetch(name, tmp_path / "out", {})

@@ -145,7 +145,7 @@ def test_a_truncated_archive(run_here, project_folder):
     whole = (folder / "kalapa.tar").read_bytes()
     (folder / "kalapa.tar").write_bytes(whole[:3000])
     told = run_here("download", "kalapa", NETCHU_MIRROR=str(project_folder / "mirror"))
-    assert "kalapa.tar is truncated or no archive" in only_line(told)
+    assert "kalapa.tar is truncated or not an archive" in only_line(told)
     assert not list((project_folder / "data").rglob("*.*"))
 
 

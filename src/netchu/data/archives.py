@@ -1,4 +1,7 @@
-"""Reading the archives of fetched sources: tar members, texts and labels."""
+"""Reading the archives of the data sources: members of a tar file, texts, labels.
+
+Used by the modules that fetch and by those that parse, so it knows neither.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from typing import Self
 
 from netchu.core.errors import NetchuError
 
-BROKEN = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, OSError, TypeError)
-"""What tarfile raises at a broken archive; TypeError where the header of a gzip is cut off."""
+TAR_ERRORS = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, OSError, TypeError)
+"""What tarfile raises for a damaged archive; TypeError where a gzip header is cut off."""
 
 
-class _Member(tarfile.TarInfo):
-    """A member of an archive whose header, cut off or spoilt, does not pass for the end."""
+class _StrictTarInfo(tarfile.TarInfo):
+    """Raises at a damaged or incomplete header, which tarfile takes for the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -25,35 +28,43 @@ class _Member(tarfile.TarInfo):
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             if len(buf) == tarfile.BLOCKSIZE and not any(buf):
-                raise  # so an archive ends
+                raise  # a block of zeros is the regular end
             raise tarfile.ReadError(str(error)) from None
 
 
-def members(path: Path, source: str, suffix: str = "") -> Iterator[tuple[str, bytes]]:
-    """The files of a tar archive whose names end in `suffix`, as (name, content), in its order.
+def tar_members(path: Path, source: str, suffix: str = "") -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the files in a tar archive, in the archive's order.
 
-    The archive may be compressed or not. A leading './' is taken off the names.
+    Args:
+        path: the archive, compressed or not.
+        source: name of the data source, for error messages.
+        suffix: only files whose names end in it.
+
+    Yields:
+        The name without a leading './', and the bytes.
 
     Raises:
-        NetchuError: the archive is not there, is none, or ends too early.
+        NetchuError: the archive is missing, damaged or truncated.
     """
     try:
-        with tarfile.open(path, "r|*", tarinfo=_Member) as archive:
+        with tarfile.open(path, "r|*", tarinfo=_StrictTarInfo) as archive:
             for member in archive:
                 wanted = member.isfile() and member.name.endswith(suffix)
                 if wanted and (file := archive.extractfile(member)):
                     yield member.name.removeprefix("./"), file.read()
     except FileNotFoundError:
-        raise NetchuError(f"{source}: {path} is not there; run 'dvc repro' to get it") from None
-    except BROKEN as error:
         raise NetchuError(
-            f"{source}: {path.name} is truncated or no archive ({error}); "
-            "fetch it anew, or mend the copy in the mirror"
+            f"{source}: {path} does not exist; run 'dvc repro download@{source}'"
+        ) from None
+    except TAR_ERRORS as error:
+        raise NetchuError(
+            f"{source}: {path.name} is truncated or not an archive ({error}); "
+            "download it again, or replace the copy in the mirror"
         ) from None
 
 
-def read_text(content: bytes, path: str, source: str) -> str:
-    """The text of a member of an archive.
+def read_text(content: bytes, member: str, source: str) -> str:
+    """Decode a member of an archive as UTF-8, with or without a byte order mark.
 
     Raises:
         NetchuError: it is not UTF-8.
@@ -61,19 +72,25 @@ def read_text(content: bytes, path: str, source: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise NetchuError(f"{source}: {path} is not UTF-8 ({error}); fetch it anew") from None
+        raise NetchuError(
+            f"{source}: {member} is not UTF-8 ({error}); download the archive again"
+        ) from None
 
 
-def read_labels(content: bytes, path: str, source: str) -> dict[str, str]:
-    """A JSON {file: text}; a label that is no text counts as an empty one.
+def read_labels(content: bytes, member: str, source: str) -> dict[str, str]:
+    """Decode a JSON object {file: text}; a label that is not a string becomes ''.
 
     Raises:
-        NetchuError: it is no such JSON.
+        NetchuError: it is not such an object.
     """
     try:
-        labels = json.loads(read_text(content, path, source))
+        labels = json.loads(read_text(content, member, source))
     except json.JSONDecodeError as error:
-        raise NetchuError(f"{source}: {path} is not JSON ({error}); fetch it anew") from None
+        raise NetchuError(
+            f"{source}: {member} is not JSON ({error}); download the archive again"
+        ) from None
     if not isinstance(labels, dict):
-        raise NetchuError(f"{source}: {path} is no JSON {{file: text}}; fetch it anew")
+        raise NetchuError(
+            f"{source}: {member} is not a JSON object {{file: text}}; download the archive again"
+        )
     return {file: text if isinstance(text, str) else "" for file, text in labels.items()}

@@ -1,7 +1,7 @@
-"""Fetching the sources of lines and texts: one file per source.
+"""Fetching data sources, one module per source; nothing here reads what was fetched.
 
-A module is imported by name and only when it is asked for, so that the download of one source
-depends on no other. Nothing here knows what a source contains; see `netchu.data.parse`.
+Each module has `fetch(folder, **options)`. Modules are imported by name, so the code on which the
+stage `download@SOURCE` depends is that of its own source: an edit of a parser downloads nothing.
 """
 
 from __future__ import annotations
@@ -15,36 +15,42 @@ from typing import Any
 from netchu.core.errors import NetchuError
 
 SOURCES = (
-    "fonts", "kalapa", "cinnamon", "vnondb", "uit_hwdb", "vietnam_dataset", "truyen_kieu",
-)  # fmt: skip
-"""Sources that are fetched, each by the function `fetch` of the module of its name."""
+    "fonts",
+    "kalapa",
+    "cinnamon",
+    "vnondb",
+    "uit_hwdb",
+    "vietnam_dataset",
+    "truyen_kieu",
+)
+"""The sources that can be fetched: modules of this package."""
 
-LOCAL = {
-    "csv": "source csv has nothing to download; take it off `sources` and name the table, or its "
-    "folder, as the dataset's input",
-    "synthetic": "generated lines are made by 'dvc repro synthesize'",
+NOT_DOWNLOADED = {
+    "csv": "source csv has nothing to download; remove it from `sources` and set the dataset's "
+    "input to the table or its folder",
+    "synthetic": "synthetic lines are not downloaded; run 'dvc repro synthesize'",
 }
-"""Sources of lines that are not fetched, and what to do instead."""
+"""Sources of lines that are already on disk -> what the user does instead."""
 
 
 def fetch(name: str, folder: Path, options: Mapping[str, Any]) -> None:
-    """Fetch source `name` into `folder`, whole or not at all.
+    """Fetch a source into `folder`, completely or not at all.
 
     Args:
         name: one of `SOURCES`.
-        folder: the folder to create.
-        options: the source's entry in params.yaml, keyword arguments of its `fetch`.
+        folder: the folder to create or replace.
+        options: keyword arguments of the module's `fetch`, from `sources.<name>` in params.yaml.
 
     Raises:
-        NetchuError: an unknown source or option, or the source cannot be fetched.
+        NetchuError: the source or an option is unknown, or fetching fails.
     """
-    if name in LOCAL:
-        raise NetchuError(f"{folder}: {LOCAL[name]}")
+    if name in NOT_DOWNLOADED:
+        raise NetchuError(f"{folder}: {NOT_DOWNLOADED[name]}")
     if name not in SOURCES:
-        raise NetchuError(f"unknown source {name!r}; there are: {', '.join(sorted(SOURCES))}")
-    function = import_module(f"netchu.data.fetch.{name}").fetch
-    _, *known = inspect.signature(function).parameters
+        raise NetchuError(f"unknown source {name!r}; known: {', '.join(sorted(SOURCES))}")
+    module = import_module(f"{__name__}.{name}")
+    _, *known = inspect.signature(module.fetch).parameters
     if unknown := sorted(set(options) - set(known)):
         takes = f"takes {', '.join(known)}" if known else "takes no options"
         raise NetchuError(f"sources.{name}: unknown key {unknown[0]!r}; this source {takes}")
-    function(folder, **options)
+    module.fetch(folder, **options)

@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from netchu.core.errors import NetchuError
 from netchu.core.locks import exclusive_lock
-from netchu.data.archives import members
+from netchu.data.archives import tar_members
 
 CHUNK = 1 << 20
 TIMEOUT = 30
@@ -112,7 +112,7 @@ def write_manifest(folder: Path, name: str, licence: str) -> None:
 def _check_archive(partial: Path, source: Source) -> None:
     """Read an archive to its end; a broken one is removed, so that it is not taken up again."""
     try:
-        for _ in members(partial / source.file, source.name):
+        for _ in tar_members(partial / source.file, source.name):
             pass
     except NetchuError:
         (partial / source.file).unlink()

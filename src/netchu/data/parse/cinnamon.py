@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
-from netchu.data.archives import members, read_labels
+from netchu.data.archives import read_labels, tar_members
 from netchu.data.fetch.cinnamon import SOURCE
 from netchu.data.line_table import Line, Skipped
 from netchu.data.parse.photo_lines import photo_line
@@ -28,7 +28,7 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
     texts = _labels(archive)
     if not texts:
         raise NetchuError(f"cinnamon: {SOURCE.file} holds no labels*.json; fetch it anew")
-    for path, content in members(archive, SOURCE.name):
+    for path, content in tar_members(archive, SOURCE.name):
         part, file = Path(path).parent.name, Path(path).name
         if part not in PARTS or Path(path).suffix not in (".jpg", ".png"):
             continue
@@ -48,7 +48,7 @@ def _short(part: str) -> str:
 def _labels(archive: Path) -> dict[tuple[str, str], str]:
     """(folder, file) -> text; the upstream labels may lie beside the folder they describe."""
     texts: dict[tuple[str, str], str] = {}
-    for path, content in members(archive, SOURCE.name, ".json"):
+    for path, content in tar_members(archive, SOURCE.name, ".json"):
         stem, part = Path(path).stem, Path(path).parent.name
         if not stem.startswith("labels"):
             continue

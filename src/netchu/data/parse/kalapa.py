@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
-from netchu.data.archives import members, read_text
+from netchu.data.archives import read_text, tar_members
 from netchu.data.fetch.kalapa import SOURCE
 from netchu.data.line_table import Line, Skipped
 from netchu.data.parse.photo_lines import photo_line
@@ -24,7 +24,7 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
     texts = _labels(archive)
     if not texts:
         raise NetchuError(f"kalapa: {SOURCE.file} holds no annotations/*.txt; fetch it anew")
-    for path, content in members(archive, SOURCE.name, ".jpg"):
+    for path, content in tar_members(archive, SOURCE.name, ".jpg"):
         parts = Path(path).parts
         if len(parts) < 3 or parts[-3] != "images":
             continue
@@ -43,7 +43,7 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
 def _labels(archive: Path) -> dict[str, str]:
     """'<writer>/<n>.jpg' -> text."""
     texts: dict[str, str] = {}
-    for path, content in members(archive, SOURCE.name, ".txt"):
+    for path, content in tar_members(archive, SOURCE.name, ".txt"):
         if Path(path).parent.name == "annotations":
             for row in read_text(content, path, SOURCE.name).splitlines():
                 photo, _, text = row.partition("\t")

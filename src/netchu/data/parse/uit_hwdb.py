@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
-from netchu.data.archives import members, read_labels
+from netchu.data.archives import read_labels, tar_members
 from netchu.data.fetch.uit_hwdb import MEMBER, SOURCE
 from netchu.data.line_table import LEVELS, Line, Skipped
 from netchu.data.parse.photo_lines import photo_line
@@ -57,6 +57,6 @@ def _places(
     archive: Path, suffix: str, levels: Collection[str]
 ) -> Iterator[tuple[re.Match[str], bytes]]:
     """The files of the wanted levels that end in `suffix`: where they lie, and their content."""
-    for path, content in members(archive, SOURCE.name, suffix):
+    for path, content in tar_members(archive, SOURCE.name, suffix):
         if (place := MEMBER.fullmatch(path)) and place["level"] in levels:
             yield place, content

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netchu.core.text import ALPHABET, normalise
-from netchu.data.archives import members
+from netchu.data.archives import tar_members
 from netchu.data.fetch.vietnam_dataset import SOURCE
 
 
@@ -18,7 +18,7 @@ def texts(folder: Path) -> list[str]:
     A ward without a street stands alone; a place outside the alphabet is left out.
     """
     found: list[str] = []
-    for name, content in members(folder / SOURCE.file, SOURCE.name):
+    for name, content in tar_members(folder / SOURCE.file, SOURCE.name):
         path = Path(name)
         if path.suffix == ".json" and path.parent.name == "data":
             province = json.loads(content)

@@ -19,7 +19,7 @@ import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import normalise
-from netchu.data.archives import members
+from netchu.data.archives import tar_members
 from netchu.data.fetch.vnondb import SOURCE
 from netchu.data.line_table import LEVELS, Line, Skipped
 from netchu.imaging.images import Grey, encode
@@ -84,7 +84,7 @@ def sessions(folder: Path, levels: Collection[str]) -> Iterator[Session]:
     Raises:
         NetchuError: the archive is not there or ends too early, or a file is no InkML.
     """
-    for path, content in members(folder / SOURCE.file, SOURCE.name, ".inkml"):
+    for path, content in tar_members(folder / SOURCE.file, SOURCE.name, ".inkml"):
         level = Path(path).parent.name.removeprefix("InkData_")
         if level in levels:
             try:
