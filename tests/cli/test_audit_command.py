@@ -2,10 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
-import small_project
-from evaluations import readings, write_evaluation
 from typer.testing import CliRunner
 
+import small_project
+from evaluations import readings, write_evaluation
 from netchu.cli import app
 
 NAMES = ("one", "two", "three")

@@ -2,9 +2,9 @@ import json
 
 import pandas as pd
 import pytest
-from evaluations import readings, write_evaluation
 from typer.testing import CliRunner
 
+from evaluations import readings, write_evaluation
 from netchu.cli import app
 
 

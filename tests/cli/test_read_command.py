@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from bar_model import bars, write_bar_model
 from typer.testing import CliRunner
 
+from bar_model import bars, write_bar_model
 from netchu.cli import app
 from netchu.imaging.images import encode
 from netchu.inference.reader import Reader

@@ -11,11 +11,11 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
-from bar_model import write_bar_model
-from server_process import serving
 from typer.testing import CliRunner
 
+from bar_model import write_bar_model
 from netchu.cli import app
+from server_process import serving
 
 
 def get(address):

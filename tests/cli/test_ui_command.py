@@ -1,9 +1,9 @@
 import os
 
 import pytest
-import tracked_project
 from typer.testing import CliRunner
 
+import tracked_project
 from netchu.cli import app
 from netchu.tracking import store
 from netchu.tracking.runs import Run
@@ -20,7 +20,7 @@ def run(project_folder, monkeypatch):
 
 def test_a_link_for_each_profile_and_the_page_at_its_port(run):
     for profile in ("second", "first"):
-        store.record(tracked_project.params(profile=profile), Run("x", {}))
+        store.record_run(tracked_project.params(profile=profile), Run("x", {}))
     done, ((*_, flag, port),) = run("--port", "5001")
     assert (flag, port) == ("--port", "5001")
     links = [line.split() for line in done.stdout.splitlines()]
@@ -37,7 +37,7 @@ def test_an_empty_store_starts_the_page_and_prints_no_link(run):
 
 def test_a_remote_server_is_linked_to_and_not_started(run, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@runs.example/")
-    monkeypatch.setattr(store, "experiments", lambda: {"netchu-laptop": "7"})
+    monkeypatch.setattr(store, "experiment_ids", lambda: {"netchu-laptop": "7"})
     done, commands = run()
     link = "https://runs.example/#/experiments/7/runs?viewStateShareKey=systems"
     assert (done.stdout, commands) == (f"netchu-laptop        {link}\n", [])

@@ -2,8 +2,8 @@ import subprocess
 import sys
 
 import pytest
-from compositions import ROOT
 
+from compositions import ROOT
 from netchu.core import fingerprints
 
 FILES = {

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from compositions import PROFILES, ROOT, composed
 
+from compositions import PROFILES, ROOT, composed
 from netchu.core import params as params_module
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, PhaseParams, load_params, parse_config
