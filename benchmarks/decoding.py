@@ -21,9 +21,14 @@ from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError, one_line_errors
 from netchu.data.line_table import read_table
 from netchu.decoding.greedy import Decode, greedy
-from netchu.evaluation.metrics.bootstrap import bootstrap_groups, draw, paired
-from netchu.evaluation.metrics.edits import score
-from netchu.imaging.images import decode, prepare
+from netchu.evaluation.metrics.bootstrap import (
+    bootstrap_groups,
+    paired_difference,
+    resample_weights,
+)
+from netchu.evaluation.metrics.edits import score_lines
+from netchu.imaging.images import decode
+from netchu.imaging.preparation import prepare
 from netchu.inference.exported_model import ExportedModel, decoder
 
 RESAMPLES = 2000
@@ -59,14 +64,14 @@ def compare(model: ExportedModel, folder: Path, most: int) -> None:
     truths = lines["text"].tolist()
     plain, plain_ms = read(probabilities, greedy, codec)
     helped, helped_ms = read(probabilities, decoder(model)[0], codec)
-    scores = score(truths, plain), score(truths, helped)
+    scores = score_lines(truths, plain), score_lines(truths, helped)
     groups, names = pd.factorize(np.asarray(bootstrap_groups(lines), dtype=object))
-    weights_RG = draw(len(names), RESAMPLES, 1)
+    weights_RG = resample_weights(len(names), RESAMPLES, 1)
     print(f"{folder.name}: {len(lines)} lines; greedy {plain_ms:.2f} ms, beam {helped_ms:.2f} ms")
     for name, edits, units in (("CER", "edits", "characters"), ("WER", "word_edits", "words"),
                                ("SER", "wrong", "lines")):  # fmt: skip
         sums = [np.bincount(groups, s[edits]) for s in scores]
-        found = paired(*sums, np.bincount(groups, scores[0][units]), weights_RG)
+        found = paired_difference(*sums, np.bincount(groups, scores[0][units]), weights_RG)
         before, after, low, high = (
             100 * x for x in (found.before, found.after, found.low, found.high)
         )
@@ -97,7 +102,7 @@ def digits(text: str) -> str:
 
 def digit_rate(truths: Sequence[str], texts: Sequence[str], chosen: Sequence[int]) -> float:
     """CER in per cent of the digits alone."""
-    scored = score([digits(truths[i]) for i in chosen], [digits(texts[i]) for i in chosen])
+    scored = score_lines([digits(truths[i]) for i in chosen], [digits(texts[i]) for i in chosen])
     return float(100 * scored["edits"].sum() / scored["characters"].sum())
 
 

@@ -17,8 +17,8 @@ def run(params: Params, system: str) -> None:
 
     home = params.models / system
     begin = time.perf_counter()
-    evaluate.evaluate(params, system, home / "evaluation")
-    evaluate.measure(params, system, home / "speed.json")
+    evaluate.evaluate_system(params, system, home / "evaluation")
+    evaluate.time_system(params, system, home / "speed.json")
     track_evaluation(params, system, time.perf_counter() - begin)
 
 

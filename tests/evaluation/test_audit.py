@@ -6,19 +6,19 @@ import pytest
 import small_project
 from evaluations import write_evaluation
 from netchu.core.errors import NetchuError
-from netchu.evaluation.audit import COLUMNS, suspects, write_audit
+from netchu.evaluation.audit import SUSPECT_COLUMNS, find_suspects, write_audit
 from netchu.imaging.images import decode
 
-HEARD = {
+READINGS = {
     "test-00": ["hòa bình"] * 4,
     "test-01": ["Tổ 8"] * 3 + ["Tổ 3"],
     "test-02": ["đường Lang"] * 2 + ["đuờng Láng"] * 2,
     "test-03": ["quận một"] * 4,
 }
-"""Readings of four systems: only the tone's placement; three against the label; two; all four."""
+"""Readings of four systems: a tone placed differently; three against the label; two; all four."""
 
 
-def predictions(place: int) -> pd.DataFrame:
+def predictions(system: int) -> pd.DataFrame:
     lines = small_project.drawn_lines()
     return pd.DataFrame(
         {
@@ -28,7 +28,7 @@ def predictions(place: int) -> pd.DataFrame:
             "level": "line",
             "writer": [line.writer for line in lines],
             "text": [line.text for line in lines],
-            "reading": [HEARD.get(line.id, [line.text] * 4)[place] for line in lines],
+            "reading": [READINGS.get(line.id, [line.text] * 4)[system] for line in lines],
             "confidence": 0.5,
             "variant": "main",
         }
@@ -38,74 +38,74 @@ def predictions(place: int) -> pd.DataFrame:
 @pytest.fixture
 def folders(tmp_path) -> dict[str, Path]:
     found = {name: tmp_path / name for name in "abcd"}
-    for place, (name, folder) in enumerate(found.items()):
-        write_evaluation(folder, name, predictions(place))
+    for number, (name, folder) in enumerate(found.items()):
+        write_evaluation(folder, name, predictions(number))
     return found
 
 
-def test_lines_that_three_read_alike_against_their_label(folders):
-    found = suspects(folders)
-    assert list(found.columns) == COLUMNS
+def test_lines_that_three_systems_read_alike_but_not_as_labelled(folders):
+    found = find_suspects(folders)
+    assert list(found.columns) == SUSPECT_COLUMNS
     rows = found[["id", "reading", "systems", "edits"]].to_numpy().tolist()
     assert rows == [["test-03", "quận một", "a b c d", 3], ["test-01", "Tổ 8", "a b c", 1]]
 
 
-def test_a_system_that_reads_a_line_twice_has_one_voice(folders):
-    doubled = [predictions(place) for place in (0, 0, 2)]
+def test_a_system_that_reads_a_line_twice_counts_once(folders):
+    doubled = [predictions(number) for number in (0, 0, 2)]
     for name, frame in zip("abd", doubled, strict=True):
         doubled_lines = pd.concat([frame, frame], ignore_index=True)
         write_evaluation(folders[name], name, doubled_lines)
-    found = suspects({name: folders[name] for name in "abd"})
+    found = find_suspects({name: folders[name] for name in "abd"})
     assert set(found["systems"]) == {"a b d"}
     assert "test-02" not in set(found["id"])
 
 
-def test_where_all_agree_with_the_labels_the_list_is_empty(folders, tmp_path):
+def test_the_list_is_empty_if_all_readings_equal_the_labels(folders, tmp_path):
     right = predictions(0).assign(reading=lambda frame: frame["text"])
     for name, folder in folders.items():
         write_evaluation(folder, name, right)
-    found = suspects(folders)
+    found = find_suspects(folders)
     assert found.empty
     (written,) = write_audit(small_project.params(), found, tmp_path / "audit", sheet=True)
-    assert pd.read_csv(written).columns.tolist() == COLUMNS
+    assert pd.read_csv(written).columns.tolist() == SUSPECT_COLUMNS
 
 
-def test_the_list_and_its_sheet_lie_where_git_does_not_look(folders, tmp_path, monkeypatch):
+def test_git_ignores_the_list_and_its_sheet(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project = small_project.params()
     small_project.write_lines(project)
-    found = suspects(folders)
+    found = find_suspects(folders)
     table, sheet = write_audit(project, found, Path("audit"), sheet=True)
     assert pd.read_csv(table, dtype={"writer": str}, keep_default_na=False).equals(found)
     assert (decode(sheet.read_bytes(), "sheet") < 100).any()
     assert Path("audit/.gitignore").read_text() == "*\n"
 
 
-def test_a_line_that_is_gone_is_named_and_nothing_written(folders, tmp_path, monkeypatch):
+def test_a_line_missing_from_the_table_is_an_error(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project = small_project.params()
     small_project.write_lines(project)
-    found = suspects(folders).assign(id="gone-1")
+    found = find_suspects(folders).assign(id="gone-1")
     with pytest.raises(NetchuError, match="line gone-1 is not in"):
         write_audit(project, found, Path("audit"), sheet=True)
     assert not Path("audit").exists()
 
 
-def test_two_systems_are_too_few(folders):
+def test_two_systems_are_an_error(folders):
     with pytest.raises(NetchuError, match="needs 3 evaluated systems, and there are 2: a, b"):
-        suspects({name: folders[name] for name in "ab"})
+        find_suspects({name: folders[name] for name in "ab"})
 
 
-def test_other_lines_and_missing_readings_are_named(folders):
+def test_different_lines_and_missing_readings_are_errors(folders):
     write_evaluation(folders["d"], "d", predictions(0).iloc[1:])
-    with pytest.raises(NetchuError, match="a and d have read other lines of drawn/line"):
-        suspects(folders)
+    with pytest.raises(NetchuError, match="a and d have read different lines of drawn/line"):
+        find_suspects(folders)
     predictions(0).assign(reading=None).to_parquet(folders["d"] / "predictions.parquet")
     with pytest.raises(NetchuError, match="lacks readings; evaluate d again"):
-        suspects(folders)
+        find_suspects(folders)
     (folders["d"] / "predictions.parquet").write_bytes(b"PAR1")
     with pytest.raises(NetchuError, match="cannot be read"):
-        suspects(folders)
+        find_suspects(folders)
     (folders["d"] / "predictions.parquet").unlink()
     with pytest.raises(NetchuError, match=r"predictions\.parquet is not here; evaluate d"):
-        suspects(folders)
+        find_suspects(folders)

@@ -2,19 +2,20 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import small_project
 import torch
 from torch import nn
 
+import small_project
 from netchu.evaluation.latency import (
-    WIDTHS,
+    SAMPLE_WIDTHS,
     count_multiply_adds,
-    latency,
-    machine,
+    describe_machine,
+    latency_quantiles,
+    latency_sample,
     measure_speed,
-    ruler,
 )
-from netchu.imaging.images import Preprocessing, decode
+from netchu.imaging.images import decode
+from netchu.imaging.preparation import Preprocessing
 
 HEIGHT = 32
 
@@ -24,7 +25,7 @@ def lines() -> pd.DataFrame:
 
 
 def reader(read) -> SimpleNamespace:
-    """What is measured of a recogniser: how it prepares lines, and `read` of the images."""
+    """A stand-in for a recogniser that calls `read` on the images."""
     return SimpleNamespace(
         preprocessing=Preprocessing("grey", HEIGHT),
         device=torch.device("cpu"),
@@ -32,31 +33,31 @@ def reader(read) -> SimpleNamespace:
     )
 
 
-def test_a_ruler_has_its_width_and_ink_all_along():
-    for width in (5, *WIDTHS):
-        line = ruler(lines(), width)
-        image = decode(line["image"].iloc[0], "ruler")
+def test_a_latency_sample_has_its_width_and_ink_along_all_of_it():
+    for width in (5, *SAMPLE_WIDTHS):
+        line = latency_sample(lines(), width)
+        image = decode(line["image"].iloc[0], "sample")
         assert image.shape == (64, width)
         assert line[["height", "width"]].iloc[0].tolist() == [64, width]
     assert all((image[:, left : left + 100] < 100).any() for left in range(0, 1600, 100))
 
 
 @torch.no_grad()
-def test_multiply_adds_of_a_convolution_and_a_matrix_product_by_hand():
+def test_multiply_adds_of_a_convolution_and_a_linear_layer():
     convolution, linear = nn.Conv2d(1, 5, 3, padding=1), nn.Linear(HEIGHT, 7)
     counted = count_multiply_adds(
-        reader(lambda x: linear(convolution(x).transpose(2, 3))), ruler(lines(), 400)
+        reader(lambda x: linear(convolution(x).transpose(2, 3))), latency_sample(lines(), 400)
     )
     prepared = 224  # 400 px of 64 in height are 200 of 32, in steps of 32
     assert counted == HEIGHT * prepared * 5 * 9 + 5 * prepared * HEIGHT * 7
 
 
 @torch.no_grad()
-def test_recurrent_layers_and_attention_are_counted_though_they_are_fused():
+def test_multiply_adds_of_fused_recurrent_layers_and_attention():
     lstm = nn.LSTM(HEIGHT, 6, batch_first=True, bidirectional=True)
     steps = 224
     counted = count_multiply_adds(
-        reader(lambda x: lstm(x[:, 0].transpose(1, 2))), ruler(lines(), 400)
+        reader(lambda x: lstm(x[:, 0].transpose(1, 2))), latency_sample(lines(), 400)
     )
     assert counted == 2 * steps * 4 * 6 * (HEIGHT + 6)
 
@@ -64,11 +65,14 @@ def test_recurrent_layers_and_attention_are_counted_though_they_are_fused():
         steps_B1TH = images.transpose(2, 3)
         return nn.functional.scaled_dot_product_attention(steps_B1TH, steps_B1TH, steps_B1TH)
 
-    assert count_multiply_adds(reader(attend), ruler(lines(), 400)) == 2 * steps * steps * HEIGHT
+    assert (
+        count_multiply_adds(reader(attend), latency_sample(lines(), 400))
+        == 2 * steps * steps * HEIGHT
+    )
 
 
 @torch.no_grad()
-def test_speed_has_every_width_and_threads_are_given_back():
+def test_speed_has_every_width_and_threads_are_restored():
     convolution = nn.Conv2d(1, 2, 3, padding=1)
     seen = []
 
@@ -80,7 +84,7 @@ def test_speed_has_every_width_and_threads_are_given_back():
     speed = measure_speed(reader(read), lines(), 4)
     assert torch.get_num_threads() == threads == speed["throughput_threads"]
     assert speed["timed_lines"] == 4
-    assert [row["width"] for row in speed["by_width"]] == list(WIDTHS)
+    assert [row["width"] for row in speed["by_width"]] == list(SAMPLE_WIDTHS)
     counts = [row["multiply_adds"] for row in speed["by_width"]]
     assert counts == sorted(counts)
     assert counts[0] > 0
@@ -90,13 +94,13 @@ def test_speed_has_every_width_and_threads_are_given_back():
     assert {count for count, shape in seen if shape[0] == 1} == {1}
 
 
-def test_quantiles():
-    assert latency([1, 2, 3, 4, 100]) == {
+def test_latency_quantiles():
+    assert latency_quantiles([1, 2, 3, 4, 100]) == {
         "latency_p50_ms": 3, "latency_p95_ms": pytest.approx(80.8), "timed_lines": 5
     }  # fmt: skip
 
 
 def test_the_machine_is_described_in_one_line():
-    assert " cores, " in machine()
-    assert " GB, " in machine()
-    assert "\n" not in machine()
+    assert " cores, " in describe_machine()
+    assert " GB, " in describe_machine()
+    assert "\n" not in describe_machine()

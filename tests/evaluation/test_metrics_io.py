@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
-from netchu.evaluation.metrics_io import read_figures, write_figures
+from netchu.evaluation.metrics_io import read_metrics, write_metrics
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -17,47 +17,47 @@ values = st.recursive(
 
 @settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.text(), values, max_size=4))
-def test_what_is_written_is_read(tmp_path_factory, content):
+def test_written_metrics_are_read_back(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "metrics.json"
-    write_figures(content, file)
-    assert read_figures(file) == content
+    write_metrics(content, file)
+    assert read_metrics(file) == content
     assert json.loads(file.read_text(encoding="utf-8")) == content
 
 
-def test_equal_figures_are_equal_bytes_and_numbers_stand_on_one_line(tmp_path):
-    write_figures({"b": [1, -2.5, 3e-7], "a": [["x", 1]], "c": []}, tmp_path / "one.json")
-    write_figures({"c": [], "a": [["x", 1]], "b": [1, -2.5, 3e-7]}, tmp_path / "two.json")
+def test_equal_content_is_equal_bytes_and_numbers_share_a_line(tmp_path):
+    write_metrics({"b": [1, -2.5, 3e-7], "a": [["x", 1]], "c": []}, tmp_path / "one.json")
+    write_metrics({"c": [], "a": [["x", 1]], "b": [1, -2.5, 3e-7]}, tmp_path / "two.json")
     text = (tmp_path / "one.json").read_text(encoding="utf-8")
     assert text == (tmp_path / "two.json").read_text(encoding="utf-8")
     assert '"b": [1, -2.5, 3e-07]' in text
     assert text.endswith("}\n")
 
 
-def test_a_folder_stands_for_its_metrics(tmp_path):
-    write_figures({"a": 1}, tmp_path / "metrics.json")
-    assert read_figures(tmp_path) == {"a": 1}
+def test_a_folder_stands_for_its_metrics_file(tmp_path):
+    write_metrics({"a": 1}, tmp_path / "metrics.json")
+    assert read_metrics(tmp_path) == {"a": 1}
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "metrics.json is not here"),
         (b"{", "is not JSON"),
         (b"\xff\xfe{}", "is not JSON"),
-        (b"[1]", "no object of figures"),
-        (b'{"cer": NaN}', "holds NaN, which is no figure"),
+        (b"[1]", "is not a JSON object"),
+        (b'{"cer": NaN}', "holds NaN, which is not a number"),
         (b'{"cer": -Infinity}', "holds -Infinity"),
     ],
 )
-def test_what_is_no_file_of_figures_is_named(tmp_path, content, told):
+def test_missing_and_damaged_files_are_named(tmp_path, content, message):
     file = tmp_path / "metrics.json"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(NetchuError, match=told):
-        read_figures(file)
+    with pytest.raises(NetchuError, match=message):
+        read_metrics(file)
 
 
-def test_what_is_not_a_number_is_not_written(tmp_path):
-    with pytest.raises(NetchuError, match=r"metrics\.json: a figure is not a number"):
-        write_figures({"cer": float("nan")}, tmp_path / "metrics.json")
+def test_nan_is_not_written(tmp_path):
+    with pytest.raises(NetchuError, match=r"metrics\.json: a value is not a number"):
+        write_metrics({"cer": float("nan")}, tmp_path / "metrics.json")
     assert not (tmp_path / "metrics.json").exists()

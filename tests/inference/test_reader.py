@@ -22,8 +22,8 @@ from netchu.core.errors import NetchuError
 from netchu.data.batches import frame_batches
 from netchu.data.line_table import write_table
 from netchu.decoding.scaling import Scale
-from netchu.evaluation.eval_subset import chosen_lines
-from netchu.evaluation.evaluate import evaluate
+from netchu.evaluation.eval_subset import load_eval_subset
+from netchu.evaluation.evaluate import evaluate_system
 from netchu.imaging.images import encode
 from netchu.inference import reader
 from netchu.models.base import LineBatch
@@ -199,9 +199,9 @@ def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch
     save_model(network, trained, {"training": [], "provenance": {}})
     (tmp_path / "model").mkdir()
     plainly_exported(network, tmp_path / "model")
-    evaluate(project, "netchu_small", tmp_path / "evaluation")
+    evaluate_system(project, "netchu_small", tmp_path / "evaluation")
     rows = pd.read_parquet(tmp_path / "evaluation" / "predictions.parquet")
-    lines = chosen_lines(project).set_index("id")["image"]
+    lines = load_eval_subset(project).set_index("id")["image"]
     alone = Reader(tmp_path / "model", greedy=True)
     texts = [alone.read(lines[i], line=True).text for i in rows["id"]]
     assert texts == list(rows["reading"])

@@ -9,7 +9,7 @@ from small_project import WORDS, drawn_lines, params, picture, write_model
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import write_table
 from netchu.decoding.language_model import LANGUAGE_MODEL as NAME
-from netchu.evaluation.metrics.edits import score
+from netchu.evaluation.metrics.edits import score_lines
 from netchu.inference.exported_model import ExportedModel
 from netchu.inference.reader import Reader
 from netchu.models.model_folder import read_card
@@ -132,7 +132,7 @@ def test_the_figures_are_those_of_what_a_reader_reads(helped):
     ):  # fmt: skip
         lines = whole_lines(PROJECT, split)
         readings = Reader(helped / "export", greedy=greedy).read_many(lines["image"], line=True)
-        scored = score(lines["text"].tolist(), [reading.text for reading in readings])
+        scored = score_lines(lines["text"].tolist(), [reading.text for reading in readings])
         assert scored["edits"].sum() / scored["characters"].sum() == pytest.approx(told, abs=1e-5)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.evaluation.metrics.summary import summaries
-from netchu.evaluation.metrics_io import write_figures
+from netchu.evaluation.metrics.summary import summarise_predictions
+from netchu.evaluation.metrics_io import write_metrics
 
 TEXT = "Tổ 3, ấp Đông Hoà"
 
@@ -36,9 +36,9 @@ def write_evaluation(folder: Path, system: str, predictions: pd.DataFrame) -> di
     figures = {
         "system": system,
         "main": "main",
-        **summaries(predictions, ["drawn"], 20, 1),
+        **summarise_predictions(predictions, ["drawn"], 20, 1),
         "variants": {},
     }
-    write_figures(figures, folder / "metrics.json")
+    write_metrics(figures, folder / "metrics.json")
     predictions.to_parquet(folder / "predictions.parquet", index=False)
     return figures

@@ -1,15 +1,15 @@
-"""A baseline for tests: it knows a line by its width, and fails on those of four letters."""
+"""A baseline for tests: it reads a line as its size, and fails on lines of four letters."""
 
 import struct
 import time
 from pathlib import Path
 
-from netchu.evaluation.baselines.base import Loaded, serve
+from netchu.evaluation.baselines.base import LoadedBaseline, run_worker
 
 
 def load(argument):
     if argument.endswith("model") and not (Path(argument) / "learnt").exists():
-        raise SystemExit("the fake left no checkpoint at /home/someone/model")
+        raise SystemExit("the fake saved no checkpoint at /home/someone/model")
 
     def read(image):
         width, height = struct.unpack(">II", image[16:24])
@@ -18,8 +18,8 @@ def load(argument):
             raise ValueError("too narrow")
         return f"{width} {height}", [0.5, 0.5]
 
-    return Loaded(read, "fake 1.0", 1.5, 42)
+    return LoadedBaseline(read, "fake 1.0", 1.5, 42)
 
 
 if __name__ == "__main__":
-    serve(load)
+    run_worker(load)

@@ -9,8 +9,8 @@ import small_project
 
 from netchu.core.params import Params
 from netchu.data.line_table import Skipped, write_skipped
-from netchu.evaluation.metrics.summary import summaries
-from netchu.evaluation.metrics_io import write_figures
+from netchu.evaluation.metrics.summary import summarise_predictions
+from netchu.evaluation.metrics_io import write_metrics
 
 MODELS = Path("models/tiny")
 PHASES = {"pretrain": [small_project.PHASE], "finetune": [small_project.PHASE]}
@@ -68,7 +68,7 @@ def metrics(project: Params, system: str, read: pd.DataFrame) -> dict[str, Any]:
         "note": project.systems[system].note if system in project.systems else "", "hub_note": "",
         "size_mb": 1.5, "memory_mb": 3.0, "parameters": 123456, "main": "main", "variants": {},
         "training": [{"stage": stage, **entry} for stage in ("pretrain", "finetune")],
-        **summaries(read, ["drawn"], 20, project.seed),
+        **summarise_predictions(read, ["drawn"], 20, project.seed),
     }  # fmt: skip
 
 
@@ -78,13 +78,13 @@ def write_system(project: Params, system: str, read: pd.DataFrame, **changes: An
     (folder / "evaluation").mkdir(parents=True, exist_ok=True)
     read.to_parquet(folder / "evaluation" / "predictions.parquet", index=False)
     found = metrics(project, system, read) | changes
-    write_figures(found, folder / "evaluation" / "metrics.json")
-    write_figures(SPEED, folder / "speed.json")
+    write_metrics(found, folder / "evaluation" / "metrics.json")
+    write_metrics(SPEED, folder / "speed.json")
     for stage in ("pretrain", "finetune"):
         (folder / stage).mkdir(exist_ok=True)
         history = {"train_loss": [3.0, 2.0], "val_cer": [float("nan"), 0.8]}
         pd.DataFrame(history).to_csv(folder / stage / "history.csv", index=False)
-        write_figures({"seconds": 61.5}, folder / f"{stage}.cost.json")
+        write_metrics({"seconds": 61.5}, folder / f"{stage}.cost.json")
     reason = "too short for CTC: 3 time steps for 'hoà bình'"
     write_skipped([Skipped("train-01", reason)], folder / "finetune")
 
@@ -101,7 +101,7 @@ def write_baseline(project: Params, name: str, read: pd.DataFrame | None) -> Non
     else:
         gone = ()
     content = metrics(project, name, read) | found | {"training": []}
-    write_figures({k: v for k, v in content.items() if k not in gone}, folder / "metrics.json")
+    write_metrics({k: v for k, v in content.items() if k not in gone}, folder / "metrics.json")
 
 
 def write_profile(project: Params, **shares: float) -> None:

@@ -1,4 +1,4 @@
-"""A project whose stages seem to have run: the files that MLflow is shown, without any training."""
+"""The files of a project's stages, as MLflow runs are made of them, without any training."""
 
 import json
 import shutil
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import onnx
 import pandas as pd
+
 import small_project
 from bar_model import write_bar_model
-
 from netchu.core.params import Params
 from netchu.tracking.store import MlflowClient
 
@@ -22,33 +22,33 @@ KINDS = ("base", "mark", "tone", "case", "digit", "space", "punctuation")
 
 @cache
 def _empty_store() -> Path:
-    """A store with its tables made, which takes seconds."""
+    """A database with its tables, which take seconds to create."""
     store = Path(tempfile.mkdtemp()) / "mlflow.db"
     MlflowClient(f"sqlite:///{store}").search_experiments()
     return store
 
 
 def put_store(folder: Path) -> str:
-    """An empty store in `folder`; returns its address.
+    """Put an empty database into `folder`; return its URI.
 
-    The address is absolute: MLflow keeps the stores it has opened by their addresses.
+    The URI is absolute, because MLflow caches open databases by their URIs.
     """
     shutil.copy(_empty_store(), folder / "mlflow.db")
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
 def params(**changes) -> Params:
-    """Params of a small project that exports its system."""
-    return small_project.params(**({"exports": [SYSTEM]} | changes))
+    """Return params of a small project that exports its system."""
+    return small_project.params(**({"exports": {SYSTEM: {"network": SYSTEM}}} | changes))
 
 
 def home(project: Params, system: str = SYSTEM) -> Path:
-    """Folder of what the stages of a system left."""
-    return Path("models") / project.profile / system
+    """Return the folder of a system's stage outputs."""
+    return project.models / system
 
 
 def block(errors: int, lines: str = "0123456789abcdef") -> dict:
-    """Figures of a place where each writer's 100 characters were read with so many errors."""
+    """Return metrics of a slice in which each writer's 100 characters have so many errors."""
     rate = errors / 100
     edits, units = [errors] * WRITERS, [100] * WRITERS
     return {
@@ -63,7 +63,7 @@ def block(errors: int, lines: str = "0123456789abcdef") -> dict:
 
 
 def write_system(project: Params, weights: str, errors: int, system: str = SYSTEM, **changes):
-    """What training, evaluation and export of a system leave; `changes` are of its metrics."""
+    """Write the outputs of training, evaluation and export; `changes` update the metrics."""
     folder = home(project, system)
     shutil.rmtree(folder, ignore_errors=True)
     phase = {"stage": "finetune", "lines": 4, "val_cer": 0.9, "images_seen_at_most": 1230,
@@ -100,7 +100,7 @@ def _evaluation(folder: Path, errors: int, changes: dict) -> None:
 
 
 def readings(number: int = 300) -> pd.DataFrame:
-    """Readings of lines and of a few words, each by two variants."""
+    """Return readings of lines and of a few words, by two variants."""
     rows = [
         {
             "id": f"line-{n}", "dataset": "drawn", "source": "drawn", "writer": f"hand {n % 2}",
@@ -129,7 +129,7 @@ def _history() -> pd.DataFrame:
 
 
 def write_report(folder: Path) -> Path:
-    """A report as small as can be."""
+    """Write a minimal report."""
     folder.mkdir(parents=True)
     (folder / "report.html").write_text("<p>report</p>", encoding="utf-8")
     table = "| system | CER |\n|---|---|\n" + "| netchu_small | 9.9 % |\n" * 500

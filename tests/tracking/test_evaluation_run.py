@@ -6,7 +6,7 @@ import small_project
 import tracked_project
 from netchu.core.errors import NetchuError
 from netchu.evaluation import evaluate
-from netchu.tracking.evaluation_run import ROWS, evaluation_run, readings_table
+from netchu.tracking.evaluation_run import MAX_READINGS, evaluation_run, sample_readings
 from netchu.tracking.views import systems_view
 
 
@@ -26,63 +26,63 @@ def run(project):
     return evaluation_run(project, tracked_project.SYSTEM, 1.5)
 
 
-def test_the_run_is_called_like_the_system_and_says_on_what_it_was_tested(run):
+def test_the_run_has_the_systems_name_and_the_test_data(run):
     assert run.name == "netchu_small"
     assert run.tags["data"] == "drawn line, drawn word"
-    assert run.data == {"drawn line": "0123456789abcdef", "drawn word": "99"}
+    assert run.datasets == {"drawn line": "0123456789abcdef", "drawn word": "99"}
     assert (run.tags["split"], run.split) == ("test", "test")
     assert run.tags["machine"] == "some, 2 cores"
     assert run.tags["trained_on"] == "drawn"
 
 
-def test_rates_stand_overall_and_by_place_with_their_intervals(run):
-    assert run.numbers["cer"] == run.numbers["interval/cer low"] == 0.1
-    assert run.numbers["cer/drawn line"] == run.numbers["interval/cer drawn line high"] == 0.08
-    assert run.numbers["ser/drawn word"] == 0.12
-    assert run.numbers["variant/free cer"] == 0.3
-    shares = [value for name, value in run.numbers.items() if name.startswith("errors/")]
+def test_metrics_are_logged_overall_and_by_slice_with_intervals(run):
+    assert run.metrics["cer"] == run.metrics["interval/cer low"] == 0.1
+    assert run.metrics["cer/drawn line"] == run.metrics["interval/cer drawn line high"] == 0.08
+    assert run.metrics["ser/drawn word"] == 0.12
+    assert run.metrics["variant/free cer"] == 0.3
+    shares = [value for name, value in run.metrics.items() if name.startswith("errors/")]
     assert sum(shares) == pytest.approx(0.1)
-    assert not any("lines_hash" in name or "sums" in name for name in run.numbers)
+    assert not any("lines_hash" in name or "sums" in name for name in run.metrics)
 
 
-def test_size_speed_and_time_stand_beside_them(run):
-    wanted = {"size_mb": 2.0, "memory_mb": 4.0, "parameters": 500_000, "latency_p50_ms": 3.0,
+def test_size_speed_and_times_are_logged(run):
+    expected = {"size_mb": 2.0, "memory_mb": 4.0, "parameters": 500_000, "latency_p50_ms": 3.0,
               "throughput_lines_per_s": 300.5, "latency_p50_ms/64x800": 5.0,
               "multiply_adds/64x800": 12, "train_seconds": 123.0,
               "evaluate_seconds": 1.5}  # fmt: skip
-    assert wanted.items() <= run.numbers.items()
+    assert expected.items() <= run.metrics.items()
     assert run.seconds == 1.5
 
 
-def test_times_that_nobody_knows_are_left_out(project):
+def test_unknown_times_are_left_out(project):
     for stage in ("pretrain", "finetune"):
         (tracked_project.home(project) / f"{stage}.cost.json").unlink()
-    assert "train_seconds" not in evaluation_run(project, tracked_project.SYSTEM, 1.5).numbers
+    assert "train_seconds" not in evaluation_run(project, tracked_project.SYSTEM, 1.5).metrics
 
 
-def test_the_note_is_a_table_for_people(run):
+def test_the_note_is_a_markdown_table(run):
     assert run.note.startswith("too small\n\n| lines of |")
     assert "| drawn line | 800 | 8.0 % | 8.0–8.0 | 8.0 % | 8.0 % |" in run.note
     assert run.note.endswith("3.0 ms a line (p95 4.0 ms) with 1 thread of some, 2 cores.")
 
 
-def test_the_table_shows_the_same_lines_of_every_system():
+def test_the_sample_has_the_same_lines_for_every_system():
     every = tracked_project.readings()
-    table = readings_table(every, "main")
-    other = readings_table(every.assign(reading="").iloc[::-1], "main")
+    table = sample_readings(every, "main")
+    other = sample_readings(every.assign(reading="").iloc[::-1], "main")
     assert table["line"].tolist() == other["line"].tolist()
-    assert table["level"].value_counts().to_dict() == {"line": ROWS // 2, "word": 5}
+    assert table["level"].value_counts().to_dict() == {"line": MAX_READINGS // 2, "word": 5}
     assert table["line"].is_unique
     assert table["right"].tolist() == [int(i.split("-")[1]) % 2 == 1 for i in table["line"]]
 
 
-def test_a_system_that_is_not_evaluated_is_named(project):
+def test_a_system_that_is_not_evaluated_is_an_error(project):
     (tracked_project.home(project) / "evaluation" / "metrics.json").unlink()
-    with pytest.raises(NetchuError, match=r"evaluation/metrics\.json is missing"):
+    with pytest.raises(NetchuError, match=r"evaluation/metrics\.json is not here"):
         evaluation_run(project, tracked_project.SYSTEM, 1.5)
 
 
-def test_the_view_asks_for_metrics_that_an_evaluation_has(run):
+def test_the_view_uses_metrics_that_an_evaluation_logs(run):
     ((key, envelope),) = systems_view().items()
     state = json.loads(json.loads(envelope)["state"])
     assert key.startswith("mlflow.sharedViewState.")
@@ -90,19 +90,19 @@ def test_the_view_asks_for_metrics_that_an_evaluation_has(run):
     axes = [
         chart[axis]["key"] for chart in state["compareRunCharts"] for axis in ("xaxis", "yaxis")
     ]
-    assert {*columns, *axes} <= set(run.numbers)
+    assert {*columns, *axes} <= set(run.metrics)
     assert state["orderByKey"] == "metrics.`cer`"
 
 
-def test_it_takes_what_the_evaluation_leaves(project_folder):
+def test_the_run_of_a_real_evaluation(project_folder):
     params = small_project.params(profile="whole")
     small_project.write_lines(params)
     small_project.write_model(params)
     home = tracked_project.home(params)
-    metrics = evaluate.evaluate(params, tracked_project.SYSTEM, home / "evaluation")
-    evaluate.measure(params, tracked_project.SYSTEM, home / "speed.json")
+    metrics = evaluate.evaluate_system(params, tracked_project.SYSTEM, home / "evaluation")
+    evaluate.time_system(params, tracked_project.SYSTEM, home / "speed.json")
     run = evaluation_run(params, tracked_project.SYSTEM, 1.5)
-    assert run.numbers["cer"] == metrics["overall"]["cer"]
-    assert run.numbers["cer/drawn line"] == metrics["datasets"]["drawn"]["line"]["cer"]
-    assert run.numbers["latency_p50_ms"] > 0
-    assert len(run.table) == 12
+    assert run.metrics["cer"] == metrics["overall"]["cer"]
+    assert run.metrics["cer/drawn line"] == metrics["datasets"]["drawn"]["line"]["cer"]
+    assert run.metrics["latency_p50_ms"] > 0
+    assert len(run.readings) == 12

@@ -1,4 +1,4 @@
-"""The proofs that need a real MLflow server, which takes its time to start."""
+"""Tests with a real MLflow server, which takes long to start."""
 
 import base64
 import json
@@ -29,7 +29,8 @@ pytestmark = pytest.mark.slow
 
 NAME = "netchu-served"
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 250  # seconds; a busy machine imports slowly
+START_SECONDS = 250
+"""Time limit for the start of a server on a busy machine."""
 
 
 def free_port():
@@ -39,20 +40,20 @@ def free_port():
 
 
 @contextmanager
-def started(arguments, sign, log):
-    """Run `mlflow` until the block ends; it has begun when `sign` answers."""
+def mlflow_process(arguments, health, log):
+    """Run `mlflow` until the block ends, starting when the URL `health` answers."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    with log.open("w") as told:
+    with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *arguments],
-            stdout=told, stderr=told, env=environment, start_new_session=True,
+            stdout=output, stderr=output, env=environment, start_new_session=True,
         )  # fmt: skip
     try:
-        end = time.monotonic() + PATIENCE
-        while not answers(sign):
+        end = time.monotonic() + START_SECONDS
+        while not answers(health):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.5)
@@ -72,7 +73,7 @@ def answers(url):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A project in its own folder, and the address of a server with a store of its own."""
+    """The URL of a server with its own database; the working directory is a new folder."""
     folder = tmp_path_factory.mktemp("server")
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -82,7 +83,7 @@ def server(tmp_path_factory):
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        with started(arguments, f"{address}/health", folder / "server.log"):
+        with mlflow_process(arguments, f"{address}/health", folder / "server.log"):
             patch.setenv("MLFLOW_TRACKING_URI", address)
             patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
             yield address
@@ -90,7 +91,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def project(server):
-    """Trained, evaluated, reported and registered; version 2 is the champion."""
+    """A project that is trained, evaluated, reported and registered; version 2 is champion."""
     params = tracked_project.params(profile="served")
     for weights, errors in (("aa", 10), ("bb", 5)):
         write_system(params, weights, errors)
@@ -103,8 +104,8 @@ def project(server):
     return params
 
 
-def test_the_server_holds_all_runs_and_their_files(project):
-    client = MlflowClient(store.address())
+def test_the_server_has_all_runs_and_their_files(project):
+    client = MlflowClient(store.tracking_uri())
     experiment = client.get_experiment_by_name(NAME)
     assert experiment.tags["mlflow.note.content"].startswith("| system | CER |")
     runs = client.search_runs([experiment.experiment_id])
@@ -117,18 +118,18 @@ def test_the_server_holds_all_runs_and_their_files(project):
     )
     assert [run.data.metrics["cer"] for run in evaluated] == [0.05, 0.1]
     files = {file.path for file in client.list_artifacts(evaluated[0].info.run_id)}
-    assert files == {"metrics.json", "predictions.parquet", store.TABLE}
+    assert files == {"metrics.json", "predictions.parquet", store.READINGS_FILE}
 
 
-def test_the_link_shows_the_systems_best_first(project, server):
-    """What `make ui` prints, opened in the page that alone knows what a view is."""
+def test_the_link_shows_the_systems_by_cer(project, server):
+    """Open the link of `netchu ui` in a browser, since only MLflow's page knows views."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     if not CHROMIUM:
         pytest.skip("needs Chromium: apt-get install chromium")
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "netchu", "ui"], capture_output=True, text=True, check=True
     ).stdout
-    ((name, link),) = (line.split() for line in told.splitlines())
+    ((name, link),) = (line.split() for line in output.splitlines())
     assert (name, link.startswith(server)) == (NAME, True)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -142,10 +143,10 @@ def test_the_link_shows_the_systems_best_first(project, server):
     assert "size_mb" in shown
 
 
-def test_the_registered_model_comes_back_whole(project):
-    (model,) = MlflowClient(store.address()).search_registered_models(f"name = '{NAME}'")
+def test_the_registered_model_is_downloaded(project):
+    (model,) = MlflowClient(store.tracking_uri()).search_registered_models(f"name = '{NAME}'")
     assert model.aliases == {"champion": "2"}
-    reader = Reader(store.model_folder(f"models:/{NAME}@champion"))
+    reader = Reader(store.download_model(f"models:/{NAME}@champion"))
     assert reader.read(encode(bars("hab")), line=True).text == "hab"
 
 
@@ -156,7 +157,7 @@ def test_the_champion_is_served_over_http(project, tmp_path):
         "models", "serve", "--model-uri", f"models:/{NAME}@champion",
         "--env-manager", "local", "--port", str(port),
     ]  # fmt: skip
-    with started(arguments, f"{address}/ping", tmp_path / "serve.log"):
+    with mlflow_process(arguments, f"{address}/ping", tmp_path / "serve.log"):
         status, answer = ask(address, encode(bars("hab")))
         assert status == 200, answer
         own = Reader(tracked_project.home(project) / "export").read(encode(bars("hab")), line=True)

@@ -20,7 +20,7 @@ def photo(text: str) -> bytes:
     return cv2.imencode(".png", bars(text))[1].tobytes()
 
 
-def test_it_reads_what_the_reader_reads_in_the_rows_of_the_frame(model):
+def test_it_reads_like_the_reader_and_keeps_the_index(model):
     photos = [photo("hab"), photo("h"), photo("hhgc")]
     frame = pd.DataFrame({"image": photos}, index=[7, 3, 5])
     answer = _load_pyfunc(str(model)).predict(frame, {"line": True})
@@ -31,24 +31,24 @@ def test_it_reads_what_the_reader_reads_in_the_rows_of_the_frame(model):
     assert answer["text"].tolist()[0] == "hab"
 
 
-def test_lines_are_looked_for_unless_a_photo_is_one(model):
+def test_a_photo_is_segmented_unless_it_is_a_line(model):
     frame = pd.DataFrame({"image": [photo("hab")]})
     assert _load_pyfunc(str(model)).predict(frame)["text"].tolist() == [
         Reader(model).read(photo("hab")).text
     ]
 
 
-def test_no_photo_is_no_error(model):
+def test_an_empty_frame_gives_an_empty_answer(model):
     assert _load_pyfunc(str(model)).predict(pd.DataFrame({"image": []})).empty
 
 
-def test_bad_input_is_named(model):
+def test_bad_input_is_an_error(model):
     reader = _load_pyfunc(str(model))
     with pytest.raises(NetchuError, match="no column 'image'"):
         reader.predict(pd.DataFrame({"picture": [b""]}))
     with pytest.raises(NetchuError, match="image 1: the image"):
         reader.predict(pd.DataFrame({"image": [photo("h"), b"no photo"]}))
-    # A name would be opened as a file.
+    # The reader would open a path.
     with pytest.raises(NetchuError, match="image 0 is not bytes"):
         reader.predict(pd.DataFrame({"image": [str(model / "model.onnx")]}))
 

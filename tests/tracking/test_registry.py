@@ -1,5 +1,4 @@
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,9 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
 
 import tracked_project
 from bar_model import bars
+from netchu.cli.app import app
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import encode
 from netchu.inference.reader import Reader
@@ -29,22 +30,22 @@ def project(project_folder, monkeypatch):
 
 
 def aliases():
-    (model,) = MlflowClient(store.address()).search_registered_models(f"name = '{NAME}'")
+    (model,) = MlflowClient(store.tracking_uri()).search_registered_models(f"name = '{NAME}'")
     return model.aliases
 
 
 def add(project, weights, errors, **changes):
-    """A new version whose writers were read with so many errors in 100 characters."""
+    """Register a version with so many errors in 100 characters of each writer."""
     write_system(project, weights, errors, **changes)
     return registry.register(project, SYSTEM)
 
 
-def test_a_version_is_a_challenger_and_the_first_one_champion(project):
+def test_a_version_becomes_challenger_and_the_first_one_champion(project):
     assert registry.register(project, SYSTEM) == "1"
     assert aliases() == {"challenger": 1}
     assert "version 1 of netchu-registered is champion: the first" in registry.promote(project)
     assert aliases() == {"champion": 1}
-    client = MlflowClient(store.address())
+    client = MlflowClient(store.tracking_uri())
     version = client.get_model_version(NAME, "1")
     assert version.tags == {"system": SYSTEM, "weights": "aa"}
     assert version.description.startswith("netchu_small, exported.\n\n| lines of |")
@@ -52,16 +53,16 @@ def test_a_version_is_a_challenger_and_the_first_one_champion(project):
     assert (run.data.tags["stage"], run.data.tags["weights"]) == ("evaluate", "aa")
 
 
-def test_the_champion_reads_what_the_exported_model_reads(project):
+def test_the_registered_model_reads_like_the_exported_one(project):
     registry.register(project, SYSTEM)
     photo = encode(bars("hab"))
-    mlflow.set_tracking_uri(store.address())
+    mlflow.set_tracking_uri(store.tracking_uri())
     model = mlflow.pyfunc.load_model(f"models:/{NAME}@challenger")
     answer = model.predict(pd.DataFrame({"image": [photo]}), params={"line": True})
     own = Reader(tracked_project.home(project) / "export").read(photo, line=True)
     assert answer["text"].tolist() == [own.text] == ["hab"]
     assert answer["confidence"].tolist() == [own.confidence]
-    fetched = store.model_folder(f"models:/{NAME}@challenger")
+    fetched = store.download_model(f"models:/{NAME}@challenger")
     assert Reader(fetched).read(photo, line=True).text == "hab"
 
 
@@ -73,12 +74,11 @@ def test_the_same_weights_and_evaluation_are_the_same_version(project):
         registry.promote(project)
 
 
-def test_a_better_challenger_takes_over(project):
+def test_a_better_challenger_becomes_champion(project):
     registry.register(project, SYSTEM)
     registry.promote(project)
     assert add(project, "bb", 5) == "2"
-    told = registry.promote(project)
-    assert told == (
+    assert registry.promote(project) == (
         "version 2 of netchu-registered is champion: CER 5.00 % against 10.00 %, better with "
         "probability 100.0 %"
     )
@@ -86,16 +86,16 @@ def test_a_better_challenger_takes_over(project):
 
 
 def mixed(errors, **sums):
-    """Figures whose writers differ."""
-    figures = block(errors)
-    return figures | {"sums": figures["sums"] | sums}
+    """Return metrics with other sums by writer."""
+    metrics = block(errors)
+    return metrics | {"sums": metrics["sums"] | sums}
 
 
 NOISY = {name: [9, 11, 8, 12, 9, 11, 10, 9] for name in ("edits", "word_edits", "wrong")}
 
 
 @pytest.mark.parametrize(
-    ("errors", "changes", "told"),
+    ("errors", "changes", "message"),
     [
         (10, {}, "overall: CER 10.00 % against 10.00 %, better with probability 50.0 %"),
         (20, {}, "overall: CER 20.00 % against 10.00 %"),
@@ -106,31 +106,33 @@ NOISY = {name: [9, 11, 8, 12, 9, 11, 10, 9] for name in ("edits", "word_edits", 
             "drawn/line: CER 20.00 % against 10.00 %, better with probability 0.0 %",
         ),
     ],
-    ids=["equal", "worse", "within noise", "worse somewhere"],
+    ids=["equal", "worse", "not significant", "worse on a slice"],
 )
-def test_one_that_is_not_better_does_not(project, errors, changes, told):
+def test_a_challenger_that_is_not_better_is_refused(project, errors, changes, message):
     registry.register(project, SYSTEM)
     registry.promote(project)
     add(project, "bb", errors, **changes)
     with pytest.raises(NetchuError, match="version 2 does not read better than") as refused:
         registry.promote(project)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "the champion stays" in str(refused.value)
     assert aliases() == {"champion": 1, "challenger": 2}
 
 
-def test_evaluations_of_other_lines_are_not_compared(project):
+def test_evaluations_of_different_lines_are_an_error(project):
     registry.register(project, SYSTEM)
     registry.promote(project)
     other = block(5, "ff")
     add(project, "bb", 5, overall=other, datasets={"drawn": {"line": other}})
-    with pytest.raises(NetchuError, match="version 1 and version 2 have read other lines"):
+    with pytest.raises(NetchuError, match="version 1 and version 2 have read different lines"):
         registry.promote(project)
     assert aliases()["champion"] == 1
 
 
-def test_without_a_model_or_a_challenger_the_way_out_is_told(project):
-    with pytest.raises(NetchuError, match="no model netchu-registered is registered; run 'make"):
+def test_without_a_model_or_a_challenger_the_error_names_the_command(project):
+    with pytest.raises(
+        NetchuError, match="no model netchu-registered is registered; run 'netchu register'"
+    ):
         registry.promote(project)
     registry.register(project, SYSTEM)
     registry.promote(project)
@@ -138,53 +140,54 @@ def test_without_a_model_or_a_challenger_the_way_out_is_told(project):
         registry.promote(project)
 
 
-def test_a_dead_server_is_a_clear_error(project, monkeypatch):
+def test_an_unreachable_server_is_an_error(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(NetchuError, match=r"did not register netchu_small: .*; start the server"):
+    with pytest.raises(NetchuError, match=r"cannot register netchu_small at .*; start the server"):
         registry.register(project, SYSTEM)
-    with pytest.raises(NetchuError, match="did not promote a version of netchu-registered"):
+    with pytest.raises(NetchuError, match="cannot promote a version of netchu-registered"):
         registry.promote(project)
 
 
-def test_an_export_of_other_weights_is_refused(project):
+def test_an_export_of_other_weights_is_an_error(project):
     card = tracked_project.home(project) / "finetune" / "model.json"
     content = json.loads(card.read_text(encoding="utf-8"))
     card.write_text(json.dumps(content | {"training": []}), encoding="utf-8")
-    with pytest.raises(NetchuError, match="not made of the present weights; run 'dvc repro export"):
+    with pytest.raises(
+        NetchuError, match="not exported from the present weights; run 'dvc repro export"
+    ):
         registry.register(project, SYSTEM)
 
 
-def test_the_best_system_is_the_exported_one_of_the_lowest_cer(project):
+def test_the_best_system_is_the_exported_one_with_the_lowest_cer(project):
     system = {"model": {}, "pretrain": [], "finetune": []}
     names = ("crnn_vgg", "netchu_small", "trocr", "crnn_residual")
+    exports = {name: {"network": name} for name in names if name != "trocr"}
     several = tracked_project.params(
-        profile="registered", systems=dict.fromkeys(names, system), exports=names[:2] + names[3:]
+        profile="registered", systems=dict.fromkeys(names, system), exports=exports
     )
-    for name, errors in (("crnn_vgg", 20), ("trocr", 1)):  # trocr is not exported
+    for name, errors in (("crnn_vgg", 20), ("trocr", 1)):
         write_system(several, name, errors, system=name)
     assert registry.best_system(several) == "netchu_small"
     (tracked_project.home(several) / "evaluation" / "metrics.json").unlink()
     assert registry.best_system(several) == "crnn_vgg"
     with pytest.raises(NetchuError, match="no system of profile registered is both exported and"):
-        registry.best_system(tracked_project.params(profile="registered", exports=[]))
+        registry.best_system(tracked_project.params(profile="registered", exports={}))
 
 
-def test_the_commands(project, monkeypatch, capsys):
+def test_the_commands(project):
     plain = json.loads(json.dumps(asdict(project)))
     Path("params.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["registry", *arguments])
-        registry.main()
-        return capsys.readouterr().out
+        return CliRunner().invoke(app, arguments)
 
-    assert run("register") == "netchu_small is version 1 of netchu-registered, alias challenger\n"
-    assert run("promote").startswith("version 1 of netchu-registered is champion: the first")
-    for arguments, told in (
+    registered = "netchu_small is version 1 of netchu-registered, alias challenger\n"
+    assert run("register").stdout == registered
+    assert run("promote").stdout.startswith("version 1 of netchu-registered is champion: the first")
+    for arguments, message in (
         (("promote",), "netchu: netchu-registered has no challenger"),
         (("register", "vietocr"), "netchu: unknown system 'vietocr'"),
     ):
-        with pytest.raises(SystemExit) as left:
-            run(*arguments)
-        assert left.value.code == 2
-        assert capsys.readouterr().err.startswith(told)
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(message)

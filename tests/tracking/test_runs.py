@@ -22,31 +22,31 @@ def training(params):
     )
 
 
-def test_a_training_run_tells_where_its_weights_come_from(project):
+def test_a_training_run_has_the_origin_of_its_weights(project):
     run = training(project)
     assert run.name == "netchu_small finetune"
-    wanted = {"system": "netchu_small", "network": "netchu_small", "stage": "finetune",
+    expected = {"system": "netchu_small", "network": "netchu_small", "stage": "finetune",
               "profile": "runs", "weights": "aa", "data": "drawn",
               "trained_on": "drawn"}  # fmt: skip
-    assert wanted.items() <= run.tags.items()
-    assert run.data == {"drawn": "cd" * 32}
+    assert expected.items() <= run.tags.items()
+    assert run.datasets == {"drawn": "cd" * 32}
     assert run.split == "train"
-    assert run.settings["phase"]["0"]["batch_size"] == 2
+    assert run.params["phase"]["0"]["batch_size"] == 2
     assert {f.name for f in run.files} == {"history.csv", "model.json"}
 
 
-def test_a_training_run_has_time_size_and_its_curves(project):
+def test_a_training_run_has_time_size_and_curves(project):
     run = training(project)
-    assert run.seconds == run.numbers["train_seconds"] == 61.5
-    assert run.numbers["lines_per_second"] == pytest.approx(20.0)
-    assert run.numbers["size_mb"] == 2.0
-    assert run.numbers["val_cer"] == 0.9
+    assert run.seconds == run.metrics["train_seconds"] == 61.5
+    assert run.metrics["lines_per_second"] == pytest.approx(20.0)
+    assert run.metrics["size_mb"] == 2.0
+    assert run.metrics["val_cer"] == 0.9
     curve = [(step, value) for name, step, value in run.curves if name == "train_loss"]
     assert curve == [(5, 4.0), (10, 3.0), (15, 2.0), (20, 1.5)]
     assert [step for name, step, _ in run.curves if name == "val_cer"] == [10, 15, 20]
 
 
-def test_a_stage_without_a_phase_is_a_run_too(project):
+def test_a_stage_without_phases_is_a_run(project):
     # A checkpoint that is only fine-tuned has an empty pretraining.
     folder = tracked_project.home(project) / "finetune"
     card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -56,21 +56,23 @@ def test_a_stage_without_a_phase_is_a_run_too(project):
     (folder / "history.csv").write_text(header + "\n", encoding="utf-8")
     folder.with_name("finetune.cost.json").unlink()
     run = training(project)
-    assert run.numbers == {"size_mb": 2.0}
-    assert (run.curves, run.data, run.seconds) == ([], {}, 0.0)
+    assert run.metrics == {"size_mb": 2.0}
+    assert (run.curves, run.datasets, run.seconds) == ([], {}, 0.0)
 
 
-def test_a_missing_or_broken_file_is_named(project):
+def test_a_missing_or_damaged_file_is_named(project):
     card = tracked_project.home(project) / "finetune" / "model.json"
-    for damage in (lambda: card.write_text("{"), card.unlink):
-        damage()
-        with pytest.raises(NetchuError, match=r"finetune/model\.json is missing or damaged"):
-            training(project)
+    card.write_text("{")
+    with pytest.raises(NetchuError, match=r"finetune/model\.json is damaged"):
+        training(project)
+    card.unlink()
+    with pytest.raises(NetchuError, match=r"finetune/model\.json is not here; run 'dvc repro'"):
+        training(project)
 
 
-def test_what_is_no_finite_number_is_left_out():
+def test_only_finite_numbers_are_kept():
     values = {"cer": 0.5, "lines": 3, "nan": float("nan"), "right": True, "name": "x", "no": None}
-    assert runs.finite(values) == {"cer": 0.5, "lines": 3.0}
+    assert runs.finite_numbers(values) == {"cer": 0.5, "lines": 3.0}
 
 
 def git(*arguments):
@@ -78,7 +80,7 @@ def git(*arguments):
     subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
 
 
-def test_the_commit_is_told_and_whether_the_code_has_changed_since(project):
+def test_the_commit_is_logged_with_whether_the_code_has_changed(project):
     assert training(project).tags["git_commit"] == "unknown"
     Path("src").mkdir()
     Path("src/code.py").write_text("a = 1\n")
@@ -94,7 +96,7 @@ def test_the_commit_is_told_and_whether_the_code_has_changed_since(project):
     assert "mlflow.source.git.commit" not in changed
 
 
-def test_the_report_run_is_the_page_and_its_table(project):
+def test_the_report_run_has_the_page_and_the_leaderboard(project):
     run = runs.report_run(project, tracked_project.write_report(Path("reports/runs")))
     assert run.note.startswith("| system | CER |")
     assert [file.name for file in run.files] == ["report.html", "leaderboard.md"]

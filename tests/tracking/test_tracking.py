@@ -13,7 +13,7 @@ from netchu.core.errors import NetchuError
 from netchu.tracking import store
 from netchu.tracking.runs import Run
 
-DEAD = "http://127.0.0.1:9"  # the discard port: refused at once
+DEAD = "http://127.0.0.1:9"  # the discard port, which refuses connections
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def runs(project):
     """The runs of the project's experiment, newest first."""
 
     def search():
-        client = MlflowClient(store.address())
+        client = MlflowClient(store.tracking_uri())
         experiment = client.get_experiment_by_name("netchu-tracked")
         return client.search_runs([experiment.experiment_id], run_view_type=3)
 
@@ -40,29 +40,29 @@ def write_table(folder: Path) -> Path:
     return file
 
 
-def test_all_that_a_run_holds_arrives(project, project_folder, runs):
+def test_all_parts_of_a_run_are_logged(project, project_folder, runs):
     run = Run(
         name="x evaluate",
         tags={"stage": "evaluate", "family": ""},
         # More parameters and metrics than MLflow takes at once.
-        settings={"model": {f"p{n}": n for n in range(150)}},
-        numbers={"cer": 0.5, "cer/drawn line": 0.25},
+        params={"model": {f"p{n}": n for n in range(150)}},
+        metrics={"cer": 0.5, "cer/drawn line": 0.25},
         curves=[("loss", step, 1 / (step + 1)) for step in range(1200)],
         files=[write_table(project_folder)],
         note="| a |\n" * 3000,
-        data={"drawn": "cd" * 32},
+        datasets={"drawn": "cd" * 32},
         split="test",
-        table=pd.DataFrame({"text": ["hoà"], "reading": ["hòa"]}),
+        readings=pd.DataFrame({"text": ["hoà"], "reading": ["hòa"]}),
         seconds=90.0,
     )
-    run_id = store.record(project, run, {"about": "this"})
+    run_id = store.record_run(project, run, {"about": "this"})
     (found,) = runs()
-    client = MlflowClient(store.address())
+    client = MlflowClient(store.tracking_uri())
     assert (found.info.run_id, found.info.run_name) == (run_id, "x evaluate")
     assert found.info.status == "FINISHED"
     assert found.info.end_time - found.info.start_time >= 90_000
     assert found.data.tags["stage"] == "evaluate"
-    assert "family" not in found.data.tags  # MLflow shows an empty tag as a hole
+    assert "family" not in found.data.tags  # MLflow would show an empty tag
     assert 0 < len(found.data.tags["mlflow.note.content"]) <= 8000
     assert found.data.params["model.p149"] == "149"
     assert {"seed": "7", "compute.threads": "1"}.items() <= found.data.params.items()
@@ -71,14 +71,14 @@ def test_all_that_a_run_holds_arrives(project, project_folder, runs):
     (given,) = found.inputs.dataset_inputs
     assert (given.dataset.name, given.dataset.digest) == ("drawn", "cd" * 18)
     assert given.tags[0].value == "test"
-    assert {f.path for f in client.list_artifacts(run_id)} == {"some.csv", store.TABLE}
+    assert {f.path for f in client.list_artifacts(run_id)} == {"some.csv", store.READINGS_FILE}
     assert client.get_experiment(found.info.experiment_id).tags["about"] == "this"
     assert Path("mlartifacts").is_dir()
 
 
-def test_the_experiment_opens_on_its_runs_and_shows_the_leaderboard(project, runs):
+def test_the_experiment_shows_the_leaderboard(project, runs):
     store.track_report(project, tracked_project.write_report(Path("reports/tracked")))
-    tags = MlflowClient(store.address()).get_experiment_by_name("netchu-tracked").tags
+    tags = MlflowClient(store.tracking_uri()).get_experiment_by_name("netchu-tracked").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     note = tags["mlflow.note.content"]
     assert note.startswith("| system | CER |")
@@ -86,7 +86,7 @@ def test_the_experiment_opens_on_its_runs_and_shows_the_leaderboard(project, run
     assert [run.info.run_name for run in runs()] == ["report"]
 
 
-def test_of_several_processes_the_first_records_a_training(project, runs, monkeypatch):
+def test_only_the_main_process_records_a_training(project, runs, monkeypatch):
     tracked_project.write_system(project, "aa", 10)
     folder = tracked_project.home(project) / "finetune"
     store.track_training(project, tracked_project.SYSTEM, "finetune", folder)
@@ -96,8 +96,8 @@ def test_of_several_processes_the_first_records_a_training(project, runs, monkey
     assert run.data.tags["weights"] == "aa"
 
 
-def test_a_run_that_breaks_off_is_marked_and_costs_one_line(project, runs, capsys):
-    store.track(project, Run("x", {}, files=[Path("nowhere.csv")]))
+def test_a_run_that_cannot_be_logged_is_marked_failed_and_prints_one_line(project, runs, capsys):
+    store.track_run(project, Run("x", {}, files=[Path("nowhere.csv")]))
     assert capsys.readouterr().err.count("\n") == 1
     assert [run.info.status for run in runs()] == ["FAILED"]
 
@@ -110,11 +110,11 @@ def test_a_run_that_breaks_off_is_marked_and_costs_one_line(project, runs, capsy
         ("nonsense://somewhere", "nonsense://somewhere"),
     ],
 )
-def test_a_server_that_is_not_there_costs_one_line_and_no_stage(
+def test_an_unreachable_server_prints_one_line_and_fails_no_stage(
     project, monkeypatch, capsys, address, shown
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    store.track(project, Run("x", {}))
+    store.track_run(project, Run("x", {}))
     error = capsys.readouterr().err.strip()
     assert error.startswith(f"netchu: not tracked, {shown}: ")
     assert len(error.splitlines()) == 1
@@ -122,7 +122,7 @@ def test_a_server_that_is_not_there_costs_one_line_and_no_stage(
 
 
 class OldServer(BaseHTTPRequestHandler):
-    """A server that knows its version and none of what is asked of it."""
+    """A server that answers /version and nothing else."""
 
     def do_GET(self):
         known = self.path == "/version"
@@ -146,30 +146,34 @@ def old_server(monkeypatch):
     server.server_close()
 
 
-def test_a_server_of_another_version_is_named(project, old_server, capsys):
-    store.track(project, Run("x", {}))
+def test_another_version_of_the_server_is_reported(project, old_server, capsys):
+    store.track_run(project, Run("x", {}))
     error = capsys.readouterr().err
     assert f"it runs MLflow 1.30.0, and this is {mlflow.__version__} (" in error
     assert error.count("\n") == 1
 
 
-def test_what_a_uri_does_not_name_is_told(project, monkeypatch):
-    with pytest.raises(NetchuError, match=r"did not give models:/nothing@champion: .*nothing"):
-        store.model_folder("models:/nothing@champion")
-    with pytest.raises(NetchuError, match="did not give models:/nothing/1: "):
-        store.model_folder("models:/nothing/1")
-    run_id = store.record(project, Run("x", {}, files=[write_table(Path.cwd())]))
-    with pytest.raises(NetchuError, match="holds no exported model; name one that 'make register'"):
-        store.model_folder(f"runs:/{run_id}/")
+def test_a_uri_without_an_exported_model_is_an_error(project, monkeypatch):
+    with pytest.raises(NetchuError, match=r"cannot download models:/nothing@champion at .*nothing"):
+        store.download_model("models:/nothing@champion")
+    with pytest.raises(NetchuError, match="cannot download models:/nothing/1 at "):
+        store.download_model("models:/nothing/1")
+    run_id = store.record_run(project, Run("x", {}, files=[write_table(Path.cwd())]))
+    with pytest.raises(
+        NetchuError, match="holds no exported model; name one that 'netchu register'"
+    ):
+        store.download_model(f"runs:/{run_id}/")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
-    with pytest.raises(NetchuError, match=r"http://127\.0\.0\.1:9 did not give"):
-        store.model_folder("models:/nothing/1")
+    with pytest.raises(
+        NetchuError, match=r"cannot download models:/nothing/1 at http://127\.0\.0\.1:9: "
+    ):
+        store.download_model("models:/nothing/1")
 
 
-def test_the_table_can_be_read_by_mlflow(project):
+def test_the_table_of_readings_is_in_mlflows_format(project):
     table = pd.DataFrame({"text": ["hoà", "Đắk"], "right": [True, False]})
-    run_id = store.record(project, Run("x", {}, table=table))
-    path = MlflowClient(store.address()).download_artifacts(run_id, store.TABLE)
+    run_id = store.record_run(project, Run("x", {}, readings=table))
+    path = MlflowClient(store.tracking_uri()).download_artifacts(run_id, store.READINGS_FILE)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     assert content["columns"] == ["text", "right"]
     assert content["data"] == [["hoà", True], ["Đắk", False]]

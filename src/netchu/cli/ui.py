@@ -37,10 +37,10 @@ def ui_command(
     from netchu.tracking import store
     from netchu.tracking.views import systems_link
 
-    address = store.address()
+    address = store.tracking_uri()
     remote = store.is_server()
-    server = store.shown(address).rstrip("/") if remote else f"http://127.0.0.1:{port}"
-    for name, experiment in store.experiments().items():
+    server = store.without_credentials(address) if remote else f"http://127.0.0.1:{port}"
+    for name, experiment in store.experiment_ids().items():
         print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
     if not remote:
         command = ["mlflow", "ui", "--backend-store-uri", address, "--port", str(port)]

@@ -1,4 +1,4 @@
-"""The lines that every system reads, and what is kept of a reading."""
+"""The lines that every system reads in an evaluation, and the columns of its predictions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from netchu.core.errors import NetchuError
 from netchu.core.params import Params
 from netchu.data.line_table import read_table
 
-MAIN = "main"
-"""The variant of a system that reads in one way only."""
+MAIN_VARIANT = "main"
+"""Name of the only variant of a system that reads in one way."""
 
-COLUMNS = ["id", "dataset", "source", "level", "writer", "text", "reading", "confidence", "variant"]
+PREDICTION_COLUMNS = [
+    "id", "dataset", "source", "level", "writer", "text", "reading", "confidence", "variant",
+]  # fmt: skip
 
 
-def chosen_lines(params: Params) -> pd.DataFrame:
-    """The lines every system reads: the line table's columns and `dataset`.
+def load_eval_subset(params: Params) -> pd.DataFrame:
+    """Return the lines that every system reads: columns of the line table, and `dataset`.
 
-    At most `evaluate.limit` of each dataset and level, chosen by seed and id, so that one line
-    more in the table moves no other line in or out of the choice.
+    At most `evaluate.limit` lines of each dataset and level are drawn, by a hash of the seed and
+    the line's id, so that a line added to the table does not exchange others.
 
     Raises:
-        NetchuError: a dataset has no line of the wanted split.
+        NetchuError: a dataset has no line of the split.
     """
     split = params.evaluate.split
     frames = []

@@ -1,6 +1,6 @@
-"""Reading the test lines with a trained system, and what came of it.
+"""Evaluation of a fine-tuned system on the test lines: predictions, metrics, speed.
 
-A line that a system cannot hold counts as it is read; none is dropped.
+Every line counts; one that the system cannot read in full counts as the system reads it.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from torch import nn
 from netchu.core.files import write_json
 from netchu.core.params import Params
 from netchu.core.text import ends_in_loop
-from netchu.evaluation.eval_subset import COLUMNS, MAIN, chosen_lines
+from netchu.evaluation.eval_subset import MAIN_VARIANT, PREDICTION_COLUMNS, load_eval_subset
 from netchu.evaluation.latency import measure_speed
 from netchu.evaluation.metrics.rates import DIGITS
-from netchu.evaluation.metrics.summary import summaries
-from netchu.evaluation.metrics_io import write_figures
+from netchu.evaluation.metrics.summary import summarise_predictions
+from netchu.evaluation.metrics_io import write_metrics
 from netchu.models.base import Recogniser
 from netchu.models.model_folder import load_model, read_card, weight_files
 from netchu.models.transcription import Transcribe, read_lines
 
 
-def evaluate(params: Params, system: str, out: Path) -> dict[str, Any]:
-    """Test the finetuned `system`; write `predictions.parquet` and `metrics.json` into `out`.
+def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
+    """Evaluate the fine-tuned `system`; write `predictions.parquet` and `metrics.json` into `out`.
 
-    Both hold nothing that changes between two runs of the same work. Returns the metrics.
+    Both files are reproducible: they hold no time and nothing of the machine. Returns the metrics.
     """
     folder = params.model_folder(system, "finetune")
-    recogniser = load_for_reading(params, system)
-    lines = chosen_lines(params)
+    recogniser = load_finetuned(params, system)
+    lines = load_eval_subset(params)
     lines = lines[lines["level"].isin(recogniser.levels)].reset_index(drop=True)
-    variants = variants_of(recogniser)
+    variants = _variants(recogniser)
     predictions = _predict(params, system, recogniser, variants, lines)
-    main = main_variant(list(variants))
-    looped = getattr(recogniser, "looped", ends_in_loop)
-    figures = {
-        variant: summaries(
+    main = _main_variant(list(variants))
+    is_loop = getattr(recogniser, "looped", ends_in_loop)
+    summaries = {
+        variant: summarise_predictions(
             predictions[predictions["variant"] == variant],
             params.evaluate.datasets,
             params.evaluate.resamples,
             params.seed,
-            looped,
+            is_loop,
             details=variant == main,
         )
         for variant in variants
@@ -61,47 +61,46 @@ def evaluate(params: Params, system: str, out: Path) -> dict[str, Any]:
         "parameters": count_parameters(recogniser),
         "training": read_card(folder)["training"],
         "main": main,
-        **figures[main],
-        "variants": {name: found for name, found in figures.items() if name != main},
+        **summaries[main],
+        "variants": {name: summary for name, summary in summaries.items() if name != main},
     }
     out.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(out / "predictions.parquet", index=False)
-    write_figures(metrics, out / "metrics.json")
+    write_metrics(metrics, out / "metrics.json")
     return metrics
 
 
-def measure(params: Params, system: str, out: Path) -> dict[str, Any]:
-    """Time the finetuned `system` on its first test lines; write `speed.json` to `out`.
+def time_system(params: Params, system: str, out: Path) -> dict[str, Any]:
+    """Time the fine-tuned `system` on its first test lines; write `speed.json` to `out`.
 
-    These numbers differ from run to run, so they live apart from the metrics.
+    These numbers differ from run to run, so they are not in `metrics.json`. Returns them.
     """
-    recogniser = load_for_reading(params, system)
-    lines = chosen_lines(params)
-    whole_lines = lines[lines["level"] == "line"]
-    speed = measure_speed(recogniser, whole_lines, params.evaluate.latency_lines)
+    recogniser = load_finetuned(params, system)
+    lines = load_eval_subset(params)
+    lines = lines[lines["level"] == "line"]
+    speed = measure_speed(recogniser, lines, params.evaluate.latency_lines)
     speed["isa"] = params.compute.isa
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_json(speed, out)
     return speed
 
 
-def load_for_reading(params: Params, system: str) -> Recogniser:
-    """The finetuned recogniser of a system, on the profile's device."""
+def load_finetuned(params: Params, system: str) -> Recogniser:
+    """Load the fine-tuned recogniser of a system onto the profile's device."""
     recogniser = load_model(params.model_folder(system, "finetune"))
-    wanted = params.trainer.accelerator
-    cuda = wanted in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    accelerator = params.trainer.accelerator
+    cuda = accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
     recogniser.to("cuda" if cuda else "cpu")
     return recogniser
 
 
-def variants_of(recogniser: Recogniser) -> dict[str, Transcribe]:
-    """The ways a recogniser reads; most have one, a language model has guards to switch off."""
+def _variants(recogniser: Recogniser) -> dict[str, Transcribe]:
+    """Return the ways a recogniser reads by name; a vision-language model has several."""
     variants = getattr(recogniser, "variants", None)
-    return dict(variants()) if variants else {MAIN: recogniser.transcribe}
+    return dict(variants()) if variants else {MAIN_VARIANT: recogniser.transcribe}
 
 
-def main_variant(names: list[str]) -> str:
-    """The variant that stands in the leaderboard."""
+def _main_variant(names: list[str]) -> str:
+    """Return the variant that stands in the leaderboard."""
     return "guarded" if "guarded" in names else names[0]
 
 
@@ -112,7 +111,7 @@ def _predict(
     variants: dict[str, Transcribe],
     lines: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row for each line and variant, by variant, dataset and id."""
+    """Read every line with every variant; rows are sorted by variant, dataset and id."""
     known = lines.drop(columns="image")
     parts = []
     with Progress() as progress:
@@ -133,22 +132,23 @@ def _predict(
                 )
             )
     predictions = pd.concat(parts, ignore_index=True)
-    return predictions.sort_values(["variant", "dataset", "id"], ignore_index=True)[COLUMNS]
+    predictions = predictions.sort_values(["variant", "dataset", "id"], ignore_index=True)
+    return predictions[PREDICTION_COLUMNS]
 
 
 def size_mb(folder: Path) -> float:
-    """Megabytes (10^6 bytes) of the weight files in a model folder."""
+    """Return the size of the weight files in a model folder, in megabytes (10^6 bytes)."""
     return round(sum(p.stat().st_size for p in weight_files(folder)) / 1e6, 3)
 
 
 def memory_mb(network: nn.Module) -> float:
-    """Megabytes (10^6 bytes) of the loaded weights and buffers; activations come on top."""
-    held = [*network.parameters(), *network.buffers()]
-    return round(sum(tensor.numel() * tensor.element_size() for tensor in held) / 1e6, 3)
+    """Return the memory of weights and buffers in megabytes (10^6 bytes), without activations."""
+    tensors = [*network.parameters(), *network.buffers()]
+    return round(sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6, 3)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of weights; a 4-bit one counts as the weights it packs, not as its bytes."""
+    """Return the number of parameters; a packed 4-bit tensor counts with its unpacked shape."""
     total = 0
     for parameter in network.parameters():
         packed = getattr(parameter, "quant_state", None)

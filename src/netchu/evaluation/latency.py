@@ -1,4 +1,4 @@
-"""What reading a line costs, from encoded bytes to text: time on one core, by width, and on all."""
+"""Speed of a recogniser from encoded image to text: latency on one core, throughput on all."""
 
 from __future__ import annotations
 
@@ -23,50 +23,53 @@ from netchu.data.batches import frame_batches
 from netchu.imaging.images import Grey, decode, encode
 from netchu.models.base import Recogniser
 
-WARM_UP = 3
+WARM_UP_LINES = 3
 
-HEIGHT, WIDTHS = 64, (400, 800, 1600)
-"""Pixels of the pictures that are timed by width, before a system's own preprocessing."""
+SAMPLE_HEIGHT, SAMPLE_WIDTHS = 64, (400, 800, 1600)
+"""Pixels of the latency samples, before a system's own preprocessing."""
 
 REPEATS = 10
-"""Times that each of them is read."""
+"""Number of times each latency sample is read."""
 
-BATCH, BATCHES = 16, 3
-"""Lines of the middle width read at once for the throughput, and how often."""
+BATCH_SIZE, BATCHES = 16, 3
+"""Throughput is measured on batches of the sample of middle width."""
 
 
 def measure_speed(recogniser: Recogniser, lines: pd.DataFrame, number: int) -> dict[str, Any]:
-    """Time `number` of `lines` one by one with one thread, after a warm-up
-    (OpenCV has no threads of its own since `loader`).
+    """Time the first `number` of `lines` one by one on one thread, after a warm-up.
 
-    Decoding and preparing the image is part of the time. Returns milliseconds per line
-    (latency_p50_ms, latency_p95_ms), how many lines were timed, the same with the multiply-adds
-    for lines of equal height by width, lines per second in batches on all threads, and the machine.
+    The time includes decoding and preprocessing the image.
+
+    Returns:
+        The content of `speed.json`: milliseconds per line (latency_p50_ms, latency_p95_ms) and
+        timed_lines; by_width, the same with multiply-adds for the latency samples; throughput on
+        all threads; device, machine and version of torch.
     """
-    chosen = lines.iloc[:number]
-    rulers = [ruler(chosen, width) for width in WIDTHS]
+    timed = lines.iloc[:number]
+    samples = [latency_sample(timed, width) for width in SAMPLE_WIDTHS]
     with _one_thread():
-        for place in range(min(WARM_UP, len(chosen))):
-            _read(recogniser, chosen.iloc[[place]])
-        times = [_read(recogniser, chosen.iloc[[place]]) for place in range(len(chosen))]
-        by_width = [_at_width(recogniser, line) for line in rulers]
-    batch = pd.concat([rulers[len(WIDTHS) // 2]] * BATCH, ignore_index=True)
-    _read(recogniser, batch)
-    batch_ms = float(np.median([_read(recogniser, batch) for _ in range(BATCHES)]))
+        for index in range(min(WARM_UP_LINES, len(timed))):
+            _time_reading(recogniser, timed.iloc[[index]])
+        times = [_time_reading(recogniser, timed.iloc[[index]]) for index in range(len(timed))]
+        by_width = [_measure_sample(recogniser, sample) for sample in samples]
+    batch = pd.concat([samples[len(SAMPLE_WIDTHS) // 2]] * BATCH_SIZE, ignore_index=True)
+    _time_reading(recogniser, batch)
+    batch_ms = float(np.median([_time_reading(recogniser, batch) for _ in range(BATCHES)]))
     return {
-        **latency(times),
+        **latency_quantiles(times),
         "threads": 1,
         "by_width": by_width,
-        "throughput_lines_per_s": round(1000 * BATCH / batch_ms, 1),
+        "throughput_lines_per_s": round(1000 * BATCH_SIZE / batch_ms, 1),
         "throughput_threads": torch.get_num_threads(),
         "device": str(recogniser.device),
-        "machine": machine(),
+        "machine": describe_machine(),
         "torch": torch.__version__,
     }
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    # OpenCV runs on one thread already, see `netchu.data.loader`.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -75,8 +78,8 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def latency(times: Sequence[float]) -> dict[str, float | int]:
-    """Median and 95 % quantile of milliseconds, and how many there are."""
+def latency_quantiles(times: Sequence[float]) -> dict[str, float | int]:
+    """Return the median and the 95 % quantile of times in milliseconds, and their number."""
     return {
         "latency_p50_ms": round(float(np.quantile(times, 0.5)), 2),
         "latency_p95_ms": round(float(np.quantile(times, 0.95)), 2),
@@ -84,18 +87,18 @@ def latency(times: Sequence[float]) -> dict[str, float | int]:
     }
 
 
-def _at_width(recogniser: Recogniser, line: pd.DataFrame) -> dict[str, Any]:
-    _read(recogniser, line)
+def _measure_sample(recogniser: Recogniser, sample: pd.DataFrame) -> dict[str, Any]:
+    _time_reading(recogniser, sample)
     return {
-        "height": HEIGHT,
-        "width": int(line["width"].iloc[0]),
-        **latency([_read(recogniser, line) for _ in range(REPEATS)]),
-        "multiply_adds": count_multiply_adds(recogniser, line),
+        "height": SAMPLE_HEIGHT,
+        "width": int(sample["width"].iloc[0]),
+        **latency_quantiles([_time_reading(recogniser, sample) for _ in range(REPEATS)]),
+        "multiply_adds": count_multiply_adds(recogniser, sample),
     }
 
 
-def _read(recogniser: Recogniser, lines: pd.DataFrame) -> float:
-    """Milliseconds to read lines of one width together."""
+def _time_reading(recogniser: Recogniser, lines: pd.DataFrame) -> float:
+    """Return the milliseconds it takes to read lines of one width as one batch."""
     begin = time.perf_counter()
     for batch in frame_batches(lines, recogniser.preprocessing, len(lines)):
         recogniser.transcribe(batch.to(recogniser.device))
@@ -103,34 +106,34 @@ def _read(recogniser: Recogniser, lines: pd.DataFrame) -> float:
 
 
 def count_multiply_adds(recogniser: Recogniser, line: pd.DataFrame) -> int:
-    """Multiply-adds of convolutions and matrix products while `line` is read.
+    """Count the multiply-adds of convolutions and matrix products while `line` is read.
 
-    A decoder that writes letter by letter costs as many as its reading is long.
+    For an autoregressive decoder the number depends on the length of its reading.
     """
     counter = FlopCounterMode(display=False)
-    # Fused kernels for recurrent layers and attention would not be counted.
-    kernels = mkldnn.flags(enabled=False, allow_tf32=None)  # None: left as it is
+    # The counter does not see fused kernels of recurrent layers and attention.
+    kernels = mkldnn.flags(enabled=False, allow_tf32=None)  # None leaves TF32 as it is
     with kernels, sdpa_kernel(SDPBackend.MATH), counter:
-        _read(recogniser, line)
+        _time_reading(recogniser, line)
     return int(counter.get_total_flops()) // 2
 
 
-def ruler(lines: pd.DataFrame, width: int) -> pd.DataFrame:
-    """One line of HEIGHT × `width` pixels, of the ink of `lines` put side by side."""
-    pieces: list[Grey] = []
+def latency_sample(lines: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Return one line of SAMPLE_HEIGHT × `width` pixels, made of `lines` joined side by side."""
+    images: list[Grey] = []
     for name, encoded in cycle(zip(lines["id"], lines["image"], strict=True)):
         image = decode(encoded, f"line {name}")
-        breadth = max(1, round(image.shape[1] * HEIGHT / image.shape[0]))
-        resized = cv2.resize(image, (breadth, HEIGHT), interpolation=cv2.INTER_AREA)
-        pieces.append(np.asarray(resized, np.uint8))
-        if sum(piece.shape[1] for piece in pieces) >= width:
+        scaled_width = max(1, round(image.shape[1] * SAMPLE_HEIGHT / image.shape[0]))
+        resized = cv2.resize(image, (scaled_width, SAMPLE_HEIGHT), interpolation=cv2.INTER_AREA)
+        images.append(np.asarray(resized, np.uint8))
+        if sum(image.shape[1] for image in images) >= width:
             break
-    picture = encode(np.hstack(pieces)[:, :width])
-    return lines.iloc[[0]].assign(image=[picture], width=width, height=HEIGHT)
+    joined = encode(np.hstack(images)[:, :width])
+    return lines.iloc[[0]].assign(image=[joined], width=width, height=SAMPLE_HEIGHT)
 
 
-def machine() -> str:
-    """Processor, cores, memory and system, as the machine tells them."""
+def describe_machine() -> str:
+    """Return processor, number of cores, memory and operating system in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     cores = len(os.sched_getaffinity(0))
     return f"{_processor()}, {cores} cores, {memory:.0f} GB, {platform.system()}"

@@ -1,35 +1,30 @@
-"""Whether a rebuilt report holds the figures of a committed one.
-
-`python -m netchu.evaluation.reproduction COMMITTED REBUILT --tolerance 0.02` prints a table; exit
-code 1 where a figure is not reproduced.
-"""
+"""Check that a rebuilt report reproduces the metrics of a committed one."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from netchu.core.errors import NetchuError
+from netchu.evaluation.metrics import registry
+from netchu.evaluation.metrics.registry import COUNTS
+from netchu.evaluation.metrics_io import read_metrics
 
-from netchu.core.errors import NetchuError, one_line_errors
-from netchu.evaluation.metrics_io import read_figures
-
-RATES = ("cer", "wer", "ser")
-"""Compared within the tolerance, at every place where they stand."""
-
-EXACT = (
-    "size_mb", "memory_mb", "parameters", "lines", "characters", "words", "lines_hash", "main"
-)  # fmt: skip
-"""Compared for equality."""
+EXACT = ("size_mb", "memory_mb", "parameters", *COUNTS, "lines_hash", "main")
+"""Keys of `metrics.json` whose values must be equal; compared metrics have a tolerance."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One figure of the committed report and what became of it (None: it is gone)."""
+class ReproducedValue:
+    """One value of the committed report and of the rebuilt one (None where it is missing).
+
+    Attributes:
+        place: path of keys in `metrics.json`, e.g. systems/crnn_vgg/overall/cer.
+        committed, rebuilt: the values.
+        holds: whether the value is reproduced.
+    """
 
     place: str
     committed: Any
@@ -37,31 +32,26 @@ class Comparison:
     holds: bool
 
 
-def compare(committed: Path, rebuilt: Path, tolerance: float) -> list[Comparison]:
-    """Every compared figure of two `metrics.json` files (or folders that hold one), in order.
+def check_reproduction(committed: Path, rebuilt: Path, tolerance: float) -> list[ReproducedValue]:
+    """Compare the values of two `metrics.json` files (or folders that hold one), in order.
 
-    `tolerance` is the greatest absolute difference of a rate; rates are ratios, so 0.02 is two
-    percentage points.
+    Args:
+        committed: the report whose values are to be reproduced.
+        rebuilt: the same report built again; it may hold more.
+        tolerance: largest absolute difference of a compared metric; metrics are ratios, so 0.02 is
+            two percentage points.
 
     Raises:
-        NetchuError: a file is missing, is no JSON, or the committed one holds no figure.
+        NetchuError: a file is missing or is not JSON, or the committed one holds no value.
     """
-    old, new = (dict(_figures(read_figures(path))) for path in (committed, rebuilt))
+    old, new = (dict(_values(read_metrics(path))) for path in (committed, rebuilt))
     if not old:
-        raise NetchuError(f"{committed} holds no figure to reproduce; commit a report that does")
+        raise NetchuError(f"{committed} holds no value to reproduce; commit a report that does")
     return [
-        Comparison(place, value, new.get(place), _holds(place, value, new.get(place), tolerance))
+        ReproducedValue(
+            place, value, new.get(place), _holds(place, value, new.get(place), tolerance)
+        )
         for place, value in old.items()
-    ]
-
-
-def verify(committed: Path, rebuilt: Path, tolerance: float) -> list[str]:
-    """One line for each figure of `committed` that `rebuilt` does not reproduce; empty is good."""
-    return [
-        f"{c.place}: {c.committed} was reported, "
-        + ("nothing was rebuilt" if c.rebuilt is None else f"{c.rebuilt} was rebuilt")
-        for c in compare(committed, rebuilt, tolerance)
-        if not c.holds
     ]
 
 
@@ -73,36 +63,12 @@ def _holds(place: str, committed: Any, rebuilt: Any, tolerance: float) -> bool:
     return abs(float(committed) - float(rebuilt)) <= tolerance + 1e-9
 
 
-def _figures(content: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
-    """Compared figures by their place, e.g. systems/crnn_vgg/overall/cer."""
+def _values(content: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values that are compared, with their paths of keys."""
+    compared = {metric.name for metric in registry.compared_metrics()} | set(EXACT)
     for key, value in content.items():
-        here = f"{place}/{key}" if place else key
+        path = f"{place}/{key}" if place else key
         if isinstance(value, dict) and key != "sums":
-            yield from _figures(value, here)
-        elif key in RATES or key in EXACT:
-            yield here, value
-
-
-def main() -> None:
-    """Compare two reports on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("committed", type=Path, help="a report's folder or its metrics.json")
-    parser.add_argument("rebuilt", type=Path, help="the same, made anew")
-    parser.add_argument("--tolerance", type=float, default=0.02, help="of a rate; 0.02 is 2 points")
-    arguments = parser.parse_args()
-    with one_line_errors():
-        compared = compare(arguments.committed, arguments.rebuilt, arguments.tolerance)
-    table = Table(title=f"reported and rebuilt (tolerance {arguments.tolerance})")
-    for column in ("figure", "reported", "rebuilt", ""):
-        table.add_column(column)
-    for c in compared:
-        verdict = "" if c.committed == c.rebuilt else "within" if c.holds else "FAILS"
-        table.add_row(c.place, str(c.committed), str(c.rebuilt), verdict)
-    Console().print(table)
-    failures = [c for c in compared if not c.holds]
-    print(f"{len(compared) - len(failures)} of {len(compared)} figures reproduced")
-    raise SystemExit(1 if failures else 0)
-
-
-if __name__ == "__main__":
-    main()
+            yield from _values(value, path)
+        elif key in compared:
+            yield path, value

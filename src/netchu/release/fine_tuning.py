@@ -35,7 +35,7 @@ from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.evaluation.metrics.rates import summarise
-from netchu.imaging.images import prepared_width
+from netchu.imaging.preparation import prepared_width
 from netchu.inference.exported_model import SCALES, SHIPPED
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
@@ -43,7 +43,7 @@ from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.transcription import read_lines
 from netchu.release.confidences import calibrated
 from netchu.release.export import export, rounded
-from netchu.training.loop import PhaseResult, fit, validation_lines
+from netchu.training.loop import PhaseResult, fit_phase, validation_lines
 
 Rates = dict[str, float | int]
 """What `metrics.summarise` gives."""
@@ -275,7 +275,7 @@ def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: P
     with scratch as folder, redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return fit(recogniser, lines, phase, params, Path(folder), SEED)
+            return fit_phase(recogniser, lines, phase, params, Path(folder), SEED)
         except SystemExit as left:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from left
 

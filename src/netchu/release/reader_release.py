@@ -16,11 +16,11 @@ from netchu.core.files import write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.evaluation.eval_subset import chosen_lines
-from netchu.evaluation.latency import WARM_UP, machine
+from netchu.evaluation.eval_subset import load_eval_subset
+from netchu.evaluation.latency import WARM_UP_LINES, describe_machine
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
 from netchu.evaluation.metrics.confidence import reject_curve
-from netchu.evaluation.metrics.edits import score
+from netchu.evaluation.metrics.edits import score_lines
 from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
 from netchu.inference.reader import Reader
@@ -77,7 +77,7 @@ def release(params: Params, system: str, home: Path) -> dict[str, Any]:
 
 def whole_lines(params: Params, split: Literal["val", "test"]) -> pd.DataFrame:
     """The whole lines of a split: `val` calibrates and judges an export, `test` is told of it."""
-    chosen = chosen_lines(replace(params, evaluate=replace(params.evaluate, split=split)))
+    chosen = load_eval_subset(replace(params, evaluate=replace(params.evaluate, split=split)))
     return chosen[chosen["level"] == "line"].reset_index(drop=True)
 
 
@@ -104,7 +104,7 @@ def _validation(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
     same = _agreement(folder, lines)
     truths = same["text"].tolist()
     before = [reading.text for reading in read_lines(recogniser, lines, 8)]
-    full = score(lines["text"].tolist(), before)
+    full = score_lines(lines["text"].tolist(), before)
     found: dict[str, Any] = {
         "lines": len(same),
         "apart": float(f"{same['apart'].max():.1e}"),
@@ -117,7 +117,7 @@ def _validation(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
 
 
 def _rates(truths: list[str], readings: pd.Series, confidences: pd.Series) -> dict[str, Any]:
-    scored = score(truths, readings.tolist())
+    scored = score_lines(truths, readings.tolist())
     edits, characters = scored["edits"].to_numpy(), scored["characters"].to_numpy()
     return {
         "cer": round(edits.sum() / characters.sum(), DIGITS),
@@ -134,7 +134,7 @@ def _test(params: Params, folder: Path) -> dict[str, Any]:
     for dataset, part in whole_lines(params, "test").groupby("dataset", sort=False):
         same = _agreement(folder, part)
         lines = part.set_index("id").loc[same["id"]].reset_index()
-        scored = score(same["text"].tolist(), same["decoded"].tolist())
+        scored = score_lines(same["text"].tolist(), same["decoded"].tolist())
         resamples = params.evaluate.resamples
         rates[str(dataset)] = summarise(scored, bootstrap_groups(lines), resamples, params.seed)
     return rates
@@ -149,7 +149,7 @@ def time_reading(params: Params, folder: Path, out: Path) -> dict[str, Any]:
     photos = [bytes(image) for image in lines]
     usual = encode(np.asarray(cv2.resize(decode(photos[0], "line"), USUAL), np.uint8))
     reader = Reader(folder, threads=1)
-    for photo in photos[:WARM_UP]:
+    for photo in photos[:WARM_UP_LINES]:
         reader.read(photo, line=True)
     times = [_milliseconds(reader, photo) for photo in photos]
     usual_times = [_milliseconds(reader, usual) for _ in photos]
@@ -160,7 +160,7 @@ def time_reading(params: Params, folder: Path, out: Path) -> dict[str, Any]:
         "timed_lines": len(times),
         "threads": 1,
         "device": "cpu",
-        "machine": machine(),
+        "machine": describe_machine(),
     }
     write_json(speed, out)
     return speed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from netchu.core.params import Params
-from netchu.evaluation.metrics_io import write_figures
+from netchu.evaluation.metrics_io import write_metrics
 from netchu.report.charts import charts
 from netchu.report.gather import gather
 from netchu.report.html_page import render
@@ -33,9 +33,9 @@ def build_report(params: Params, evaluations: Path, out: Path) -> None:
         "local.html": render(findings.showing_all(), drawn),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_figures(figures(findings), out / "metrics.json")
-    write_figures(speeds(findings), out / "speed.json")
-    write_figures(as_json(findings), out / "leaderboard.json")
+    write_metrics(figures(findings), out / "metrics.json")
+    write_metrics(speeds(findings), out / "speed.json")
+    write_metrics(as_json(findings), out / "leaderboard.json")
     (out / "leaderboard.md").write_text(markdown(findings), encoding="utf-8")
     for name, page in pages.items():
         (out / name).write_text(page, encoding="utf-8")

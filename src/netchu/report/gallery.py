@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from netchu.data.line_table import read_table
-from netchu.evaluation.metrics.edits import score
+from netchu.evaluation.metrics.edits import score_lines
 from netchu.imaging.images import decode
 from netchu.report.gather import Findings, SystemResult
 
@@ -89,7 +89,7 @@ def _scored(findings: Findings, result: SystemResult) -> pd.DataFrame:
     frame = result.predictions[result.predictions["dataset"].isin(findings.shown)]
     if frame.empty:
         return frame
-    scored = score(frame["text"].tolist(), frame["reading"].tolist())
+    scored = score_lines(frame["text"].tolist(), frame["reading"].tolist())
     cer = (scored["edits"] / scored["characters"]).to_numpy()
     return frame.assign(cer=cer).set_index(["dataset", "id"]).sort_index()
 

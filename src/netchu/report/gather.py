@@ -12,7 +12,7 @@ import pandas as pd
 
 from netchu.core.params import Params
 from netchu.data.line_table import Skipped, read_skipped
-from netchu.evaluation.metrics_io import read_figures
+from netchu.evaluation.metrics_io import read_metrics
 
 STAGES = ("pretrain", "finetune")
 
@@ -134,16 +134,16 @@ def by_cer(results: list[SystemResult]) -> list[SystemResult]:
 
 
 def _baseline(folder: Path) -> SystemResult:
-    metrics = read_figures(folder)
+    metrics = read_metrics(folder)
     speed = folder / "speed.json"
     seconds = {entry["stage"]: float(entry["seconds"]) for entry in metrics["training"]}
     nothing = pd.DataFrame()
-    read = read_figures(speed) if speed.is_file() else {}
+    read = read_metrics(speed) if speed.is_file() else {}
     return SystemResult(metrics["system"], metrics, read, seconds, nothing, nothing, [])
 
 
 def _result(folder: Path, system: str) -> SystemResult:
-    metrics = read_figures(folder / "evaluation" / "metrics.json")
+    metrics = read_metrics(folder / "evaluation" / "metrics.json")
     predictions = pd.read_parquet(folder / "evaluation" / "predictions.parquet")
     speed, costs = folder / "speed.json", [folder / f"{stage}.cost.json" for stage in STAGES]
     histories = [folder / stage / "history.csv" for stage in STAGES]
@@ -151,9 +151,9 @@ def _result(folder: Path, system: str) -> SystemResult:
     return SystemResult(
         system,
         metrics,
-        read_figures(speed) if speed.is_file() else {},
+        read_metrics(speed) if speed.is_file() else {},
         {
-            s: float(read_figures(c)["seconds"])
+            s: float(read_metrics(c)["seconds"])
             for s, c in zip(STAGES, costs, strict=True)
             if c.is_file()
         },

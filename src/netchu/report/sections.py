@@ -10,7 +10,7 @@ import numpy as np
 
 from netchu.core import formatting
 from netchu.data.line_table import LEVELS
-from netchu.evaluation.metrics.bootstrap import draw, paired
+from netchu.evaluation.metrics.bootstrap import paired_difference, resample_weights
 from netchu.report.gather import Findings, SystemResult
 from netchu.report.published import PUBLISHED
 from netchu.report.tables import Cell, Table, words
@@ -61,8 +61,8 @@ def differences(findings: Findings) -> Table:
             for sums in (first["sums"]["edits"], second["sums"]["edits"],
                          first["sums"]["characters"])
         )  # fmt: skip
-        weights = draw(len(units), findings.params.evaluate.resamples, findings.params.seed)
-        found = paired(before, edits, units, weights)
+        weights = resample_weights(len(units), findings.params.evaluate.resamples, findings.params.seed)
+        found = paired_difference(before, edits, units, weights)
         span = f"{formatting.percentage_points(found.low)} to {formatting.percentage_points(found.high)}"
         change = Cell(formatting.percentage_points(found.change), found.change)
         probability = Cell(formatting.three_decimals(found.probability), found.probability)

@@ -43,4 +43,4 @@ def _named(wish: str) -> tuple[str, str]:
 def _fetched(uri: str) -> Path:
     with needs_extra("train", f"--model {uri}"):
         from netchu.tracking import store
-    return store.model_folder(uri)
+    return store.download_model(uri)

@@ -1,1 +1,1 @@
-"""MLflow, the window on what the stages did. Only `store` imports it."""
+"""MLflow: training, evaluation and report runs, and the model registry. Only `store` imports it."""

@@ -1,4 +1,4 @@
-"""What a baseline's row shows in MLflow: a run beside the systems that have read the same lines."""
+"""The MLflow run of a baseline, comparable with the evaluation runs of systems."""
 
 from __future__ import annotations
 
@@ -6,50 +6,51 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from netchu.core.files import read_json
 from netchu.core.params import Params
 from netchu.tracking import store
 from netchu.tracking.evaluation_run import (
-    by_place,
-    cost_line,
-    costs,
-    places_table,
-    rates,
-    readings_table,
+    cost_metrics,
+    cost_summary,
+    metric_values,
+    metrics_by_slice,
+    metrics_table,
+    sample_readings,
 )
-from netchu.tracking.runs import Run, finite, read_json, source
+from netchu.tracking.runs import REPRODUCE, Run, finite_numbers, source_tags
 from netchu.tracking.views import systems_view
 
 
 def track_baseline(params: Params, baseline: str, seconds: float) -> None:
-    """Record a baseline's row, which took `seconds`, from the files that it left."""
-    store.track(params, baseline_run(params, baseline, seconds), systems_view())
+    """Record the measurement of a baseline, which took `seconds`, from its files."""
+    store.track_run(params, baseline_run(params, baseline, seconds), systems_view())
 
 
 def baseline_run(params: Params, baseline: str, seconds: float) -> Run:
-    """The row's figures as an evaluation's, as far as there are any, or why there are none.
+    """Return the run of a baseline: metrics as far as it has any, or why it has none.
 
     Raises:
-        NetchuError: the baseline has no row, or a file of it is damaged.
+        NetchuError: the baseline is not measured, or one of its files is damaged.
     """
-    home = params.models / "baselines" / baseline
-    metrics = read_json(home / "metrics.json")
-    files = [home / name for name in ("metrics.json", "speed.json", "predictions.parquet")]
-    timed, read = (file.is_file() for file in files[1:])
+    folder = params.models / "baselines" / baseline
+    metrics = read_json(folder / "metrics.json", REPRODUCE)
+    files = [folder / name for name in ("metrics.json", "speed.json", "predictions.parquet")]
+    has_speed, has_predictions = (file.is_file() for file in files[1:])
     remarks = [remark for remark in (metrics["why"], metrics["note"]) if remark]
-    times = [done["seconds"] for done in metrics["training"]]
-    numbers = {"train_seconds": sum(times) if times else None}
+    times = [stage["seconds"] for stage in metrics["training"]]
+    values = {"train_seconds": sum(times) if times else None}
     tags = {"version": metrics["version"]}
-    blocks, table = {}, None
-    if read:
-        blocks = by_place(metrics)
-        table = readings_table(pd.read_parquet(files[2]), metrics["main"])
-        numbers |= rates(metrics, blocks)
-        remarks.append(places_table(metrics, blocks))
-    if timed:
-        speed = read_json(files[1])
-        numbers |= costs(metrics, speed)
+    by_slice, readings = {}, None
+    if has_predictions:
+        by_slice = metrics_by_slice(metrics)
+        readings = sample_readings(pd.read_parquet(files[2]), metrics["main"])
+        values |= metric_values(metrics, by_slice)
+        remarks.append(metrics_table(metrics, by_slice))
+    if has_speed:
+        speed = read_json(files[1], REPRODUCE)
+        values |= cost_metrics(metrics, speed)
         tags["machine"] = speed["machine"]
-        remarks.append(cost_line(metrics, speed))
+        remarks.append(cost_summary(metrics, speed))
     return Run(
         name=baseline,
         tags=tags
@@ -59,16 +60,16 @@ def baseline_run(params: Params, baseline: str, seconds: float) -> Run:
             "stage": "evaluate",
             "profile": params.profile,
             "trained_on": ", ".join(sorted(set(params.baselines[baseline].get("datasets", ())))),
-            "data": ", ".join(blocks),
+            "data": ", ".join(by_slice),
             "split": params.evaluate.split,
         }
-        | source("baselines"),
-        settings={"baseline": params.baselines[baseline], "evaluate": asdict(params.evaluate)},
-        numbers=finite(numbers),
+        | source_tags("baselines"),
+        params={"baseline": params.baselines[baseline], "evaluate": asdict(params.evaluate)},
+        metrics=finite_numbers(values),
         files=[file for file in files if file.is_file()],
         note="\n\n".join(remarks),
-        data={name: block["lines_hash"] for name, block in blocks.items()},
+        datasets={name: found["lines_hash"] for name, found in by_slice.items()},
         split=params.evaluate.split,
-        table=table,
+        readings=readings,
         seconds=seconds,
     )

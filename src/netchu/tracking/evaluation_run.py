@@ -1,7 +1,7 @@
-"""What an evaluation shows in MLflow: few columns by which systems are compared, and a page each.
+"""The MLflow run of an evaluation: metrics that compare systems, and a page with the details.
 
-What stands before the slash in a metric's name is a group of MLflow's charts: `cer/kalapa line`
-stands beside `cer/vnondb line`. A name without one is about all lines, or the system itself.
+MLflow groups charts by the part of a metric's name before the slash: `cer/kalapa line` stands
+beside `cer/vnondb line`. A name without a slash is about all lines, or about the system itself.
 """
 
 from __future__ import annotations
@@ -13,111 +13,131 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds, percent
+from netchu.core.files import read_json
+from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds
 from netchu.core.params import Params
 from netchu.core.paths import CARD
-from netchu.evaluation.metrics.edits import CLASSES
+from netchu.evaluation.metrics import registry
 from netchu.tracking import store
-from netchu.tracking.runs import Run, finite, read_json, stage_seconds, tags
+from netchu.tracking.runs import REPRODUCE, Run, finite_numbers, stage_seconds, system_tags
 from netchu.tracking.views import systems_view
 
-RATES = ("cer", "wer", "ser")
-ENDS = ("low", "high")
-PLAIN = ("cer_folded", "kalapa_score", "loop_rate", "ece", "lines", "characters")
-KINDS = {kind: f"{kind}_errors" for kind in CLASSES} | {"missing": "missing", "extra": "extra"}
-"""What the edits were, as shown -> as measured."""
+SPEED_METRICS = ("latency_p50_ms", "latency_p95_ms", "throughput_lines_per_s")
+SIZE_METRICS = ("size_mb", "memory_mb", "parameters")
 
-COSTS = ("latency_p50_ms", "latency_p95_ms", "throughput_lines_per_s")
-ROWS = 200
-"""Readings in a run's table."""
+MAX_READINGS = 200
+"""Rows of a run's table of readings."""
 
 
 def track_evaluation(params: Params, system: str, seconds: float) -> None:
-    """Record the evaluation of a system, which took `seconds`, from the files that it left."""
-    store.track(params, evaluation_run(params, system, seconds), systems_view())
+    """Record the evaluation of a system, which took `seconds`, from its files."""
+    store.track_run(params, evaluation_run(params, system, seconds), systems_view())
 
 
 def evaluation_run(params: Params, system: str, seconds: float) -> Run:
-    """Rates overall and by dataset and level, size, speed, time, and some of the readings.
+    """Return the run of an evaluation: metrics, size, speed, times, and a sample of the readings.
 
     Raises:
-        NetchuError: the system is not evaluated, or a file of it is damaged.
+        NetchuError: the system is not evaluated, or one of its files is damaged.
     """
-    home = params.models / system
-    metrics = read_json(home / "evaluation" / "metrics.json")
-    speed = read_json(home / "speed.json")
-    card = read_json(params.model_folder(system, "finetune") / CARD)
-    blocks = by_place(metrics)
+    folder = params.models / system
+    metrics = read_json(folder / "evaluation" / "metrics.json", REPRODUCE)
+    speed = read_json(folder / "speed.json", REPRODUCE)
+    card = read_json(params.model_folder(system, "finetune") / CARD, REPRODUCE)
+    by_slice = metrics_by_slice(metrics)
     stages = (params.model_folder(system, stage) for stage in ("pretrain", "finetune"))
     known = [taken for taken in map(stage_seconds, stages) if taken is not None]
     times = {"train_seconds": sum(known) if known else None, "evaluate_seconds": seconds}
-    files = [home / "evaluation" / name for name in ("metrics.json", "predictions.parquet")]
+    files = [folder / "evaluation" / name for name in ("metrics.json", "predictions.parquet")]
     return Run(
         name=system,
-        tags=tags(params, system, "evaluate", card)
-        | {"data": ", ".join(blocks), "split": params.evaluate.split, "machine": speed["machine"]},
-        settings={"model": params.system(system).model, "evaluate": asdict(params.evaluate)},
-        numbers=finite(rates(metrics, blocks) | costs(metrics, speed) | times),
+        tags=system_tags(params, system, "evaluate", card)
+        | {
+            "data": ", ".join(by_slice),
+            "split": params.evaluate.split,
+            "machine": speed["machine"],
+        },
+        params={"model": params.system(system).model, "evaluate": asdict(params.evaluate)},
+        metrics=finite_numbers(
+            metric_values(metrics, by_slice) | cost_metrics(metrics, speed) | times
+        ),
         files=files,
-        note=_note(metrics, blocks, speed),
-        data={name: block["lines_hash"] for name, block in blocks.items()},
+        note=_note(metrics, by_slice, speed),
+        datasets={name: found["lines_hash"] for name, found in by_slice.items()},
         split=params.evaluate.split,
-        table=readings_table(pd.read_parquet(files[1]), metrics["main"]),
+        readings=sample_readings(pd.read_parquet(files[1]), metrics["main"]),
         seconds=seconds,
     )
 
 
-def by_place(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of each dataset and level, by both names."""
+def metrics_by_slice(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of each level of each dataset, by 'dataset level'."""
     return {
-        f"{dataset} {level}": block
+        f"{dataset} {level}": values
         for dataset, levels in metrics["datasets"].items()
-        for level, block in levels.items()
+        for level, values in levels.items()
     }
 
 
-def rates(metrics: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, float]:
-    """Every rate that is charted, with its interval, overall and by place."""
+def metric_values(metrics: Mapping[str, Any], by_slice: Mapping[str, Any]) -> dict[str, float]:
+    """Return what MLflow shows of an evaluation: metrics and intervals, overall and by slice."""
     overall = metrics["overall"]
-    found = {name: overall[name] for name in (*RATES, *PLAIN)}
-    found |= {f"errors/{name}": overall[column] for name, column in KINDS.items()}
-    found |= {f"interval/{rate} {end}": overall[f"{rate}_{end}"] for rate in RATES for end in ENDS}
-    for place, block in blocks.items():
-        found |= {f"{rate}/{place}": block[rate] for rate in RATES}
-        found |= {f"interval/cer {place} {end}": block[f"cer_{end}"] for end in ENDS}
-    for variant, summary in metrics["variants"].items():
-        found |= {f"variant/{variant} {rate}": summary["overall"][rate] for rate in RATES}
-    return found
+    compared = [metric.name for metric in registry.compared_metrics()]
+    decides = registry.deciding_metric().name
+    shown = [metric.name for metric in registry.shown_metrics()]
+    values = {name: overall[name] for name in (*shown, "ece", "lines", "characters")}
+    for breakdown in ("class", "operation"):
+        for metric in registry.breakdown_metrics(breakdown):
+            values[f"errors/{metric.numerator}"] = overall[metric.name]
+    for end in ("low", "high"):
+        for name in compared:
+            values[f"interval/{name} {end}"] = overall[f"{name}_{end}"]
+        for part, found in by_slice.items():
+            values[f"interval/{decides} {part} {end}"] = found[f"{decides}_{end}"]
+    for name in compared:
+        for part, found in by_slice.items():
+            values[f"{name}/{part}"] = found[name]
+        for variant, summary in metrics["variants"].items():
+            values[f"variant/{variant} {name}"] = summary["overall"][name]
+    return values
 
 
-def costs(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> dict[str, float]:
-    """Size, and time by width."""
-    found = {name: speed[name] for name in COSTS}
-    found |= {name: metrics[name] for name in ("size_mb", "memory_mb", "parameters")}
+def cost_metrics(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> dict[str, float]:
+    """Return size, speed, and latency and multiply-adds of each latency sample."""
+    values = {name: speed[name] for name in SPEED_METRICS}
+    values |= {name: metrics[name] for name in SIZE_METRICS}
     for row in speed["by_width"]:
         size = f"{row['height']}x{row['width']}"
-        found[f"latency_p50_ms/{size}"] = row["latency_p50_ms"]
-        found[f"multiply_adds/{size}"] = row["multiply_adds"]
-    return found
+        values[f"latency_p50_ms/{size}"] = row["latency_p50_ms"]
+        values[f"multiply_adds/{size}"] = row["multiply_adds"]
+    return values
 
 
-def _note(metrics: Mapping[str, Any], blocks: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
-    """The run's page in Markdown."""
+def _note(metrics: Mapping[str, Any], by_slice: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
+    """Return the run's description in Markdown."""
     remarks = [remark for remark in (metrics["note"], metrics["hub_note"]) if remark]
-    return "\n\n".join([*remarks, places_table(metrics, blocks), cost_line(metrics, speed)])
+    return "\n\n".join([*remarks, metrics_table(metrics, by_slice), cost_summary(metrics, speed)])
 
 
-def places_table(metrics: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
-    """Rates overall and by place, in Markdown."""
-    rows = {"all lines": metrics["overall"]} | dict(blocks)
-    head = (
-        "| lines of | lines | CER | 95 % interval | WER | SER |\n|---|---:|---:|---:|---:|---:|\n"
-    )
-    return head + "\n".join(_row(place, block) for place, block in rows.items())
+def metrics_table(metrics: Mapping[str, Any], by_slice: Mapping[str, Any]) -> str:
+    """Return the compared metrics overall and by slice as a Markdown table."""
+    decides, *others = registry.compared_metrics()
+    titles = [decides.title, "95 % interval", *(metric.title for metric in others)]
+    lines = [f"| lines of | lines | {' | '.join(titles)} |", "|---|---:|" + "---:|" * len(titles)]
+    for name, values in ({"all lines": metrics["overall"]} | dict(by_slice)).items():
+        cells = [
+            name,
+            str(values["lines"]),
+            decides.format(values[decides.name]),
+            confidence_interval(values, decides.name),
+            *(metric.format(values[metric.name]) for metric in others),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def cost_line(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
-    """Size and speed in one sentence."""
+def cost_summary(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
+    """Return size and speed in one sentence."""
     return (
         f"{megabytes(metrics['size_mb'])} MB, {magnitude(metrics['parameters'])} parameters; "
         f"{milliseconds(speed['latency_p50_ms'])} ms a line "
@@ -126,29 +146,22 @@ def cost_line(metrics: Mapping[str, Any], speed: Mapping[str, Any]) -> str:
     )
 
 
-def _row(place: str, block: Mapping[str, Any]) -> str:
-    cer, *others = [percent(block[rate]) for rate in RATES]
-    cells = [place, str(block["lines"]), cer, confidence_interval(block), *others]
-    return f"| {' | '.join(cells)} |"
+def sample_readings(predictions: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Return at most MAX_READINGS readings, of the same lines for every system.
 
-
-def readings_table(predictions: pd.DataFrame, variant: str) -> pd.DataFrame:
-    """At most `ROWS` readings, the same lines of every system, so that they can be compared.
-
-    Columns: text, reading, confidence, right, dataset, level, line; the first two are what MLflow's
-    page shows beside one another.
+    Columns: text, reading, confidence, right, dataset, level, line. MLflow's page compares the
+    first two side by side.
     """
-    chosen = predictions[predictions["variant"] == variant]
-    parts = list(_by_lot(chosen))
-    each = max(1, ROWS // max(1, len(parts)))
-    table = pd.concat([part.head(each) for part in parts], ignore_index=True).head(ROWS)
+    parts = list(_shuffled_slices(predictions[predictions["variant"] == variant]))
+    rows = max(1, MAX_READINGS // max(1, len(parts)))
+    table = pd.concat([part.head(rows) for part in parts], ignore_index=True).head(MAX_READINGS)
     table["right"] = table["text"] == table["reading"]
     columns = ["text", "reading", "confidence", "right", "dataset", "level", "line"]
     return table.rename(columns={"id": "line"})[columns]
 
 
-def _by_lot(predictions: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The readings of each dataset and level, in an order that depends on the lines' names only."""
+def _shuffled_slices(predictions: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each dataset and level, in the order of a hash of the lines' ids."""
     for _, part in predictions.groupby(["dataset", "level"], sort=True):
-        lot = part["id"].map(lambda line: hashlib.sha256(str(line).encode()).hexdigest())
-        yield part.assign(lot=lot).sort_values("lot")
+        order = part["id"].map(lambda line: hashlib.sha256(str(line).encode()).hexdigest())
+        yield part.assign(order=order).sort_values("order")

@@ -1,4 +1,7 @@
-"""The exported reader as MLflow loads and serves it: encoded images in, text out. No torch."""
+"""The exported reader as an MLflow model: encoded images in, text out. Needs no torch.
+
+Registered models refer to this module by its path.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +16,34 @@ if TYPE_CHECKING:
 
 
 class ImageReader:
-    """What MLflow serves."""
+    """The model that MLflow serves."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Read the column `image` (the bytes of a photo file), one photo a row.
+        """Read one photo a row.
 
-        Returns the columns text (lines joined by line breaks) and confidence, in the order and
-        with the index of `frame`. MLflow's server turns base64 into bytes before it calls this.
-        `params` may say that each photo is one `line`.
+        Args:
+            frame: column `image` with the bytes of photo files; MLflow's server decodes base64.
+            params: `line` (bool): each photo is a single line.
+
+        Returns:
+            Columns text (lines joined by line breaks) and confidence, with the index of `frame`.
 
         Raises:
-            NetchuError: there is no column `image`, or one of them is no photo.
+            NetchuError: there is no column `image`, or a photo cannot be decoded.
         """
         if "image" not in frame:
             raise NetchuError("no column 'image'; give the bytes of each photo in it")
-        # A name would be opened as a file of the server's.
-        if odd := [n for n, image in enumerate(frame["image"]) if not isinstance(image, bytes)]:
-            raise NetchuError(f"image {odd[0]} is not bytes; give the content of its file")
+        # The reader would open a string as a file of the server.
+        if bad := [n for n, image in enumerate(frame["image"]) if not isinstance(image, bytes)]:
+            raise NetchuError(f"image {bad[0]} is not bytes; give the content of its file")
         readings = []
         line = bool((params or {}).get("line", False))
-        for place, reading in enumerate(self.reader.read_many(frame["image"], line=line)):
+        for index, reading in enumerate(self.reader.read_many(frame["image"], line=line)):
             if isinstance(reading, NetchuError):
-                raise NetchuError(f"image {place}: {reading}")
+                raise NetchuError(f"image {index}: {reading}")
             readings.append(reading)
         columns = {
             "text": [reading.text for reading in readings],
@@ -47,5 +53,5 @@ class ImageReader:
 
 
 def _load_pyfunc(path: str) -> ImageReader:
-    """Called by MLflow with the logged folder."""
+    """Load the logged folder; the name of the function is MLflow's."""
     return ImageReader(Reader(Path(path)))

@@ -1,51 +1,58 @@
-"""The registered model of a profile: exported readers by version, and which of them is trusted.
+"""The registered model of a profile: versions of exported readers, and the champion among them.
 
-`python -m netchu.tracking.registry register` makes the best exported system a version, alias
-`challenger`; `promote` makes the challenger the `champion` if it reads better than the present one
-beyond what chance explains, and refuses otherwise.
+`netchu register` makes the best exported system a version with the alias `challenger`; `netchu
+promote` makes the challenger the `champion` if it reads significantly better than the present one,
+and refuses otherwise.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from dataclasses import replace
 
-from netchu.core.errors import NetchuError, one_line_errors
-from netchu.core.params import Params, load_params
+from netchu.core.errors import NetchuError
+from netchu.core.files import read_json
+from netchu.core.params import Params
 from netchu.core.paths import CARD
-from netchu.evaluation.comparison import DECIDES, OVERALL, Row, System, compare, systems, worse
+from netchu.evaluation.comparison import (
+    OVERALL,
+    ComparisonRow,
+    EvaluatedSystem,
+    compare_systems,
+    load_systems,
+    regressions,
+)
+from netchu.evaluation.metrics.registry import deciding_metric, find_metric
 from netchu.tracking import store
 from netchu.tracking.evaluation_run import evaluation_run
-from netchu.tracking.runs import read_json
+from netchu.tracking.runs import REPRODUCE
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def register(params: Params, system: str) -> str:
-    """Make the exported `system` a version, alias challenger; return the version's number.
+    """Make the exported `system` a version with the alias challenger; return its number.
 
-    It belongs to the newest evaluation run of the same weights, which is recorded now if the
-    server has none. The same weights with the same evaluation are the same version.
+    The version belongs to the newest evaluation run of the same weights, which is recorded now if
+    the server has none. The same weights with the same evaluation are not registered twice.
 
     Raises:
         NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
-    trained = read_json(params.model_folder(system, "finetune") / CARD)
+    trained = read_json(params.model_folder(system, "finetune") / CARD, REPRODUCE)
     folder = params.models / system / "export"
-    exported = read_json(folder / CARD)
+    exported = read_json(folder / CARD, REPRODUCE)
     if any(exported.get(key) != trained.get(key) for key in ("provenance", "training")):
         raise NetchuError(
-            f"{folder} was not made of the present weights; run 'dvc repro export@{system}'"
+            f"{folder} was not exported from the present weights; run 'dvc repro export@{system}'"
         )
     name = store.experiment_name(params)
-    with store.connected(f"register {system}") as client:
-        run_id = _evaluation(client, params, system, str(trained["weights"]))
-        version = _version(client, name, run_id, exported["weights"])
+    with store.connect(f"register {system}") as client:
+        run_id = _evaluation_run_id(client, params, system, str(trained["weights"]))
+        version = _find_version(client, name, run_id, exported["weights"])
         if version is None:
             version = store.log_reader(run_id, folder, name)
-            told = {"system": system, "weights": str(exported["weights"])}
-            for key, value in told.items():
+            for key, value in {"system": system, "weights": str(exported["weights"])}.items():
                 client.set_model_version_tag(name, version, key, value)
             note = evaluation_run(params, system, 0).note
             client.update_model_version(name, version, f"{system}, exported.\n\n{note}")
@@ -53,129 +60,106 @@ def register(params: Params, system: str) -> str:
     return version
 
 
-def _evaluation(client: store.Client, params: Params, system: str, weights: str) -> str:
-    """Id of the newest run that evaluated these weights."""
+def _evaluation_run_id(client: store.Client, params: Params, system: str, weights: str) -> str:
+    """Return the newest run that evaluated these weights; record one if there is none."""
     experiment = client.get_experiment_by_name(store.experiment_name(params))
-    wanted = f"tags.stage = 'evaluate' and tags.weights = '{weights}'"
-    found = client.search_runs([experiment.experiment_id], wanted) if experiment else []
-    if found:
-        return str(found[0].info.run_id)
-    return store.record(params, evaluation_run(params, system, 0))
+    query = f"tags.stage = 'evaluate' and tags.weights = '{weights}'"
+    runs = client.search_runs([experiment.experiment_id], query) if experiment else []
+    if runs:
+        return str(runs[0].info.run_id)
+    return store.record_run(params, evaluation_run(params, system, 0))
 
 
-def _version(client: store.Client, name: str, run_id: str, weights: str) -> str | None:
-    """The version that holds these weights and belongs to this evaluation."""
-    for found in client.search_model_versions(f"name = '{name}'"):
-        if found.run_id == run_id and found.tags.get("weights") == weights:
-            return str(found.version)
+def _find_version(client: store.Client, name: str, run_id: str, weights: str) -> str | None:
+    """Return the version that has these weights and belongs to this evaluation run."""
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.run_id == run_id and version.tags.get("weights") == weights:
+            return str(version.version)
     return None
 
 
 def best_system(params: Params) -> str:
-    """The exported and evaluated system of the lowest overall CER."""
-    home = params.models
-    cer = {
-        system: read_json(path)["overall"]["cer"]
+    """Return the exported and evaluated system that is best in the deciding metric, CER."""
+    metric = deciding_metric()
+    keys = {
+        system: metric.sort_key(read_json(path, REPRODUCE)["overall"][metric.name])
         for system in params.exports
-        if (path := home / system / "evaluation" / "metrics.json").is_file()
+        if (path := params.models / system / "evaluation" / "metrics.json").is_file()
     }
-    if not cer:
+    if not keys:
         raise NetchuError(
             f"no system of profile {params.profile} is both exported and evaluated; name one under "
             "exports and run 'dvc repro'"
         )
-    return min(cer, key=lambda system: (cer[system], system))
+    return min(keys, key=lambda system: (keys[system], system))
 
 
 def promote(params: Params) -> str:
-    """Make the challenger the champion; return one line that says why.
+    """Make the challenger the champion; return one line that gives the reason.
 
-    The first challenger needs no test. Every other must have the lower CER over all lines beyond
-    noise (`comparing`), and must be worse nowhere.
+    The first challenger needs no test. Every other one has to be significantly better over all
+    lines (see `comparison`) and must not be significantly worse on any slice.
 
     Raises:
         NetchuError: there is no challenger, it is the champion already or does not read better, the
-            two have read other lines, or the server cannot be reached.
+            two have read different lines, or the server cannot be reached.
     """
     name = store.experiment_name(params)
-    with store.connected(f"promote a version of {name}") as client:
-        aliases = _aliases(client, name)
+    with store.connect(f"promote a version of {name}") as client:
+        aliases = _versions_by_alias(client, name)
         if CHALLENGER not in aliases:
-            raise NetchuError(
-                f"{name} has no challenger; run 'python -m netchu.tracking.registry register'"
-            )
+            raise NetchuError(f"{name} has no challenger; run 'netchu register'")
         challenger, champion = aliases[CHALLENGER], aliases.get(CHAMPION)
         if challenger == champion:
             raise NetchuError(f"version {champion} of {name} is champion already; register another")
-        why = "the first champion"
+        reason = "the first champion"
         if champion is not None:
-            why = _better(_evaluated(client, name, champion), _evaluated(client, name, challenger))
+            reason = _compare(
+                _evaluated_version(client, name, champion),
+                _evaluated_version(client, name, challenger),
+            )
         client.set_registered_model_alias(name, CHAMPION, challenger)
         client.delete_registered_model_alias(name, CHALLENGER)
-    return f"version {challenger} of {name} is champion: {why}"
+    return f"version {challenger} of {name} is champion: {reason}"
 
 
-def _aliases(client: store.Client, name: str) -> dict[str, str]:
-    """Version by alias."""
-    found = client.search_registered_models(f"name = '{name}'")
-    if not found:
-        raise NetchuError(f"no model {name} is registered; run 'make register'")
-    return {alias: str(version) for alias, version in found[0].aliases.items()}
+def _versions_by_alias(client: store.Client, name: str) -> dict[str, str]:
+    models = client.search_registered_models(f"name = '{name}'")
+    if not models:
+        raise NetchuError(f"no model {name} is registered; run 'netchu register'")
+    return {alias: str(version) for alias, version in models[0].aliases.items()}
 
 
-def _evaluated(client: store.Client, name: str, version: str) -> System:
-    """What the system behind a version read, as its evaluation run tells."""
+def _evaluated_version(client: store.Client, name: str, version: str) -> EvaluatedSystem:
+    """Load the metrics of a version from its evaluation run."""
     run_id = client.get_model_version(name, version).run_id
     with tempfile.TemporaryDirectory() as folder:
         path = client.download_artifacts(run_id, "metrics.json", folder)
-        (system,) = systems(path).values()
+        (system,) = load_systems(path).values()
     return replace(system, name=f"version {version}")
 
 
-def _better(champion: System, challenger: System) -> str:
-    """In what the challenger is better.
+def _compare(champion: EvaluatedSystem, challenger: EvaluatedSystem) -> str:
+    """Return in what the challenger is better.
 
     Raises:
-        NetchuError: it is not, or not surely, or somewhere it is worse.
+        NetchuError: it is not significantly better overall, or it is worse on a slice.
     """
-    rows = compare(champion, challenger)
-    (overall,) = (row for row in rows if (row.place, row.rate) == (OVERALL, DECIDES))
-    lost = worse(rows)
-    if lost or overall.verdict != "better":
-        told = "; ".join(f"{row.place}: {_told(row)}" for row in lost or [overall])
+    rows = compare_systems(champion, challenger)
+    decides = deciding_metric().name
+    (overall,) = (row for row in rows if (row.place, row.rate) == (OVERALL, decides))
+    worse = regressions(rows)
+    if worse or overall.verdict != "better":
+        reasons = "; ".join(f"{row.place}: {_describe(row)}" for row in worse or [overall])
         raise NetchuError(
-            f"{challenger.name} does not read better than the champion, {champion.name} ({told}); "
-            "the champion stays"
+            f"{challenger.name} does not read better than the champion, {champion.name} "
+            f"({reasons}); the champion stays"
         )
-    return _told(overall)
+    return _describe(overall)
 
 
-def _told(row: Row) -> str:
+def _describe(row: ComparisonRow) -> str:
     return (
-        f"CER {100 * row.after:.2f} % against {100 * row.before:.2f} %, better with probability "
-        f"{100 * row.probability:.1f} %"
+        f"{find_metric(row.rate).title} {100 * row.after:.2f} % against {100 * row.before:.2f} %, "
+        f"better with probability {100 * row.probability:.1f} %"
     )
-
-
-def main() -> None:
-    """Register or promote, for the profile in params.yaml."""
-    parser = argparse.ArgumentParser(prog="python -m netchu.tracking.registry", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    adding = commands.add_parser("register", help="make an exported system the challenger")
-    adding.add_argument("system", nargs="?", help="the one of the lowest CER, if none is named")
-    commands.add_parser("promote", help="make the challenger the champion, if it reads better")
-    asked = parser.parse_args()
-    with one_line_errors():
-        params = load_params()
-        if asked.command == "promote":
-            print(promote(params))
-        else:
-            system = asked.system or best_system(params)
-            params.system(system)
-            version = register(params, system)
-            name = store.experiment_name(params)
-            print(f"{system} is version {version} of {name}, alias {CHALLENGER}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What the stages have to show in MLflow, gathered from their files; imports no MLflow itself."""
+"""What MLflow shows of a stage, collected from the stage's files. Does not import MLflow."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.core.errors import NetchuError
+from netchu.core.files import read_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
+"""Columns of history.csv that are logged step by step."""
+
+REPRODUCE = "run 'dvc repro'"
+"""Remedy for a missing or damaged file of a stage."""
+
 _WEIGHTS = (".safetensors", ".onnx")
 
 
@@ -25,103 +30,112 @@ _WEIGHTS = (".safetensors", ".onnx")
 class Run:
     """One execution of a stage.
 
-    settings: nested parameters. numbers: by name. curves: (name, step, value). note: Markdown that
-    stands above the run. data: line tables and a hash of each; `split` says what they served for.
-    table: readings to look at. seconds: what the stage took, the run's duration.
+    Attributes:
+        name: of the run.
+        tags: by which runs are searched and grouped.
+        params: nested parameters.
+        metrics: final values by name.
+        curves: values (name, step, value).
+        files: artifacts.
+        note: description of the run in Markdown.
+        datasets: hash of each dataset by its name.
+        split: split of the datasets that was used.
+        readings: table of readings.
+        seconds: duration of the stage.
     """
 
     name: str
     tags: Mapping[str, str]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     curves: Sequence[tuple[str, int, float]] = ()
     files: Sequence[Path] = ()
     note: str = ""
-    data: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
     split: str = ""
-    table: pd.DataFrame | None = None
+    readings: pd.DataFrame | None = None
     seconds: float = 0.0
 
 
 def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
-    """A training stage, from its model directory and the cost beside it.
+    """Return the run of a training stage from its model folder and the cost file beside it.
 
-    A stage without a phase is a run too: a checkpoint may be fine-tuned only.
+    A stage without phases, as the pretraining of a checkpoint that is only fine-tuned, is a run,
+    too.
     """
     settings = params.system(system)
     phases = settings.pretrain if stage == "pretrain" else settings.finetune
-    card = read_json(folder / CARD)
+    card = read_json(folder / CARD, REPRODUCE)
     seconds = stage_seconds(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
     trained = card["training"][-len(phases) :] if phases else []
-    shown = sum(phase["images_seen_at_most"] for phase in trained)
-    # Validation takes its part of the seconds.
-    rate = shown / seconds if seconds else None
+    images = sum(phase["images_seen_at_most"] for phase in trained)
+    # The seconds include validation.
+    rate = images / seconds if seconds else None
     costs = {"size_mb": size, "train_seconds": seconds, "lines_per_second": rate}
-    data = dict(card.get("provenance", {}).get("data", {}))
+    datasets = dict(card.get("provenance", {}).get("data", {}))
     return Run(
         name=f"{system} {stage}",
-        tags=tags(params, system, stage, card) | {"data": ", ".join(sorted(data))},
-        settings={
+        tags=system_tags(params, system, stage, card) | {"data": ", ".join(sorted(datasets))},
+        params={
             "model": settings.model,
             "phase": {str(number): asdict(phase) for number, phase in enumerate(phases)},
         },
-        numbers=finite((card["training"] or [{}])[-1] | costs),
+        metrics=finite_numbers((card["training"] or [{}])[-1] | costs),
         curves=_curves(pd.read_csv(folder / "history.csv")),
         files=[p for p in sorted(folder.glob("*")) if p.is_file() and p.suffix not in _WEIGHTS],
         note=settings.note,
-        data=data,
+        datasets=datasets,
         split="train",
         seconds=seconds or 0.0,
     )
 
 
 def report_run(params: Params, folder: Path) -> Run:
-    """The report in `folder`; its note is the table of all systems."""
-    table = folder / "leaderboard.md"
+    """Return the run of the report in `folder`; its note is the leaderboard."""
+    leaderboard = folder / "leaderboard.md"
     return Run(
         name="report",
-        tags={"stage": "report", "profile": params.profile} | source("report"),
-        files=[folder / "report.html", table],
-        note=table.read_text(encoding="utf-8"),
+        tags={"stage": "report", "profile": params.profile} | source_tags("report"),
+        files=[folder / "report.html", leaderboard],
+        note=leaderboard.read_text(encoding="utf-8"),
     )
 
 
-def tags(params: Params, system: str, stage: str, card: Mapping[str, Any]) -> dict[str, str]:
-    """By what a run of a system is found; `card` is that of its weights."""
+def system_tags(params: Params, system: str, stage: str, card: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a run of a system; `card` describes its weights."""
     data = json.dumps(card.get("provenance", {}).get("data", ""), sort_keys=True)
     return {
         "system": system,
         "network": params.network(system),
-        "family": params.system(system).family,
         "stage": stage,
         "profile": params.profile,
         "device": params.trainer.accelerator,
-        "trained_on": ", ".join(_trained_on(card)),
+        "trained_on": ", ".join(_training_datasets(card)),
         "data_hash": hashlib.sha256(data.encode()).hexdigest(),
         "weights": str(card["weights"]),
-    } | source(stage)
+    } | source_tags(stage)
 
 
-def _trained_on(card: Mapping[str, Any]) -> list[str]:
-    """Datasets of all phases that led to the weights."""
+def _training_datasets(card: Mapping[str, Any]) -> list[str]:
+    """Return the datasets of all phases that led to the weights."""
     phases = [done.get("phase", {}) for done in card.get("training", [])]
     return sorted({name for phase in phases for name in phase.get("datasets", ())})
 
 
-def source(stage: str) -> dict[str, str]:
-    """A stage's doorway, and the commit if that tells all: where no code has changed since."""
-    found = {"mlflow.source.name": f"stages/{stage}.py", "mlflow.source.type": "LOCAL"}
+def source_tags(stage: str) -> dict[str, str]:
+    """Return tags with the stage script and the git commit, if the code is committed."""
+    tags = {"mlflow.source.name": f"stages/{stage}.py", "mlflow.source.type": "LOCAL"}
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "src", "stages")
     if commit is None or changes is None:
-        return found | {"git_commit": "unknown"}
+        return tags | {"git_commit": "unknown"}
     if changes:
-        return found | {"git_commit": f"{commit} and changes"}
-    return found | {"git_commit": commit, "mlflow.source.git.commit": commit}
+        return tags | {"git_commit": f"{commit} and changes"}
+    return tags | {"git_commit": commit, "mlflow.source.git.commit": commit}
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says; None where there is no git, or no working tree of it."""
+    """Return the output of git; None without git or outside a working tree."""
     command = ["git", *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -130,25 +144,13 @@ def _git(*arguments: str) -> str | None:
 
 
 def stage_seconds(folder: Path) -> float | None:
-    """What the training stage that left `folder` took; None where it is not known."""
+    """Return the duration of the training stage that wrote `folder`; None if it is unknown."""
     cost = folder.with_name(folder.name + ".cost.json")
-    return float(read_json(cost)["seconds"]) if cost.is_file() else None
+    return float(read_json(cost, REPRODUCE)["seconds"]) if cost.is_file() else None
 
 
-def read_json(path: Path) -> Any:
-    """The content of a stage's file.
-
-    Raises:
-        NetchuError: the file is missing or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise NetchuError(f"{path} is missing or damaged; run 'dvc repro'") from None
-
-
-def finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers among `values`."""
+def finite_numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the entries of `values` that are finite numbers; MLflow takes no others."""
     return {
         key: float(value)
         for key, value in values.items()
@@ -157,8 +159,8 @@ def finite(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _curves(history: pd.DataFrame) -> list[tuple[str, int, float]]:
-    """Curves over optimiser steps counted through all phases; holes are left out."""
-    # A phase starts counting anew; what came before it is added.
+    """Return the curves over optimiser steps of all phases together, without missing values."""
+    # Each phase counts its steps from the start; those of the phases before are added.
     before = history["step"].shift(fill_value=0)
     steps = history["step"] + before.where(history["step"] < before, 0).cumsum()
     return [

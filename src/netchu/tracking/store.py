@@ -1,9 +1,9 @@
-"""MLflow, the window on what the stages did; the only module that imports it.
+"""Recording of runs in MLflow; the only module that imports it.
 
-Files are the truth: a tracking server that is down costs a warning, never a stage. Runs go to
-sqlite:///mlflow.db in the working directory unless MLFLOW_TRACKING_URI says otherwise. Every
-execution of a stage is one flat run in the experiment of its profile; a training run and the
-evaluation of what it made carry the same `weights` tag. Imports no torch.
+Stage outputs never depend on MLflow: a tracking server that is down causes a warning, and no stage
+fails. Runs go to sqlite:///mlflow.db in the working directory unless MLFLOW_TRACKING_URI is set.
+Every execution of a stage is one run in the experiment of its profile; a training run and the
+evaluation of its model have the same `weights` tag. Does not import torch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-# Set before mlflow loads: short waits for a server that is down, and nothing sent home.
+# Set before mlflow is imported: short timeouts for a server that is down, and no telemetry.
 for _name, _value in {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }.items():
     os.environ.setdefault(_name, _value)
-# Left over from a calling run, it would turn every stage into that run.
+# Inherited from a calling run, it would make every stage write into that run.
 os.environ.pop("MLFLOW_RUN_ID", None)
 
 import mlflow  # noqa: E402
@@ -41,99 +41,99 @@ from netchu.core.runtime import is_main_process  # noqa: E402
 from netchu.tracking.runs import Run, report_run, training_run  # noqa: E402
 
 Client = MlflowClient
-"""What `connected` gives; for the annotations of others."""
+"""The client that `connect` yields, for annotations in other modules."""
 
 STORE = "sqlite:///mlflow.db"
 ARTIFACTS = Path("mlartifacts")
-TABLE = "readings.json"
+READINGS_FILE = "readings.json"
 _NOTE = "mlflow.note.content"
-_NOTHING: Mapping[str, str] = {}
-# What MLflow takes at once.
-_MOST_METRICS, _MOST_PARAMS, _LONGEST_NOTE, _LONGEST_DIGEST = 1000, 100, 8000, 36
+# Limits of MLflow for one request, a note and a digest.
+_MAX_METRICS, _MAX_PARAMS, _MAX_NOTE, _MAX_DIGEST = 1000, 100, 8000, 36
 
 
 def track_training(params: Params, system: str, stage: str, folder: Path) -> None:
-    """Record a training stage from its model directory; of several processes the first does."""
+    """Record a training stage from its model folder; only the main process of several does."""
     if is_main_process():
-        track(params, training_run(params, system, stage, folder))
+        track_run(params, training_run(params, system, stage, folder))
 
 
 def track_report(params: Params, folder: Path) -> None:
-    """Keep the report in `folder`; its table becomes the description of the experiment."""
+    """Record the report in `folder`; the leaderboard becomes the experiment's description."""
     run = report_run(params, folder)
-    track(params, run, {_NOTE: _cut(run.note)})
+    track_run(params, run, {_NOTE: _truncate(run.note)})
 
 
-def track(params: Params, run: Run, about: Mapping[str, str] = _NOTHING) -> None:
-    """Record a run, and tags `about` its experiment. A failure is one line on stderr."""
+def track_run(params: Params, run: Run, experiment_tags: Mapping[str, str] | None = None) -> None:
+    """Record a run like `record_run`, but a failure only prints one line to stderr."""
     try:
-        record(params, run, about)
+        record_run(params, run, experiment_tags)
     except Exception as error:
-        # Whatever the tracker has against it, the stage's files are already written.
-        print(f"netchu: not tracked, {shown(address())}: {_reason(error)}", file=sys.stderr)
+        # Whatever fails here, the stage's files are already written.
+        uri = without_credentials(tracking_uri())
+        print(f"netchu: not tracked, {uri}: {_reason(error)}", file=sys.stderr)
 
 
-def record(params: Params, run: Run, about: Mapping[str, str] = _NOTHING) -> str:
-    """Write one finished run, and tags `about` its experiment; return the run's id."""
+def record_run(params: Params, run: Run, experiment_tags: Mapping[str, str] | None = None) -> str:
+    """Write a finished run and set tags of its experiment; return the run's id."""
     with _quiet():
-        client = MlflowClient(address())
+        client = MlflowClient(tracking_uri())
         experiment = _experiment(client, params)
-        for key, value in about.items():
+        for key, value in (experiment_tags or {}).items():
             client.set_experiment_tag(experiment, key, value)
         begin = int((time.time() - run.seconds) * 1000)
         run_id = str(client.create_run(experiment, begin, run_name=run.name).info.run_id)
         status = "FAILED"
         try:
-            _fill(client, run_id, params, run)
+            _log(client, run_id, params, run)
             status = "FINISHED"
         finally:
             client.set_terminated(run_id, status)
     return run_id
 
 
-def _fill(client: MlflowClient, run_id: str, params: Params, run: Run) -> None:
-    kept = {key: value for key, value in run.tags.items() if value}
-    kept |= {_NOTE: _cut(run.note)} if run.note else {}
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in kept.items()])
-    settings = dict(run.settings) | {"seed": params.seed, "compute": asdict(params.compute)}
-    flat = pd.json_normalize(settings, sep=".").iloc[0]
+def _log(client: MlflowClient, run_id: str, params: Params, run: Run) -> None:
+    tags = {key: value for key, value in run.tags.items() if value}
+    tags |= {_NOTE: _truncate(run.note)} if run.note else {}
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    nested = dict(run.params) | {"seed": params.seed, "compute": asdict(params.compute)}
+    flat = pd.json_normalize(nested, sep=".").iloc[0]
     logged = [Param(str(key), str(value)) for key, value in flat.items()]
-    for start in range(0, len(logged), _MOST_PARAMS):
-        client.log_batch(run_id, params=logged[start : start + _MOST_PARAMS])
-    points = [*run.curves, *((name, 0, value) for name, value in run.numbers.items())]
+    for start in range(0, len(logged), _MAX_PARAMS):
+        client.log_batch(run_id, params=logged[start : start + _MAX_PARAMS])
+    points = [*run.curves, *((name, 0, value) for name, value in run.metrics.items())]
     now = int(time.time() * 1000)
     metrics = [Metric(name, value, now, step) for name, step, value in points]
-    for start in range(0, len(metrics), _MOST_METRICS):
-        client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
-    if run.data:
+    for start in range(0, len(metrics), _MAX_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + _MAX_METRICS])
+    if run.datasets:
         client.log_inputs(run_id, datasets=_inputs(params, run))
     for file in run.files:
         client.log_artifact(run_id, str(file))
-    if run.table is not None:
-        client.log_table(run_id, run.table, TABLE)
+    if run.readings is not None:
+        client.log_table(run_id, run.readings, READINGS_FILE)
 
 
 def _inputs(params: Params, run: Run) -> list[DatasetInput]:
-    """The line tables as MLflow shows them beside a run."""
-    served = [InputTag("mlflow.data.context", run.split)]
+    """Return the datasets of a run as MLflow shows them."""
+    context = [InputTag("mlflow.data.context", run.split)]
     return [
         DatasetInput(
-            Dataset(name, digest[:_LONGEST_DIGEST], "local", str(params.lines / name)), served
+            Dataset(name, digest[:_MAX_DIGEST], "local", str(params.lines / name)), context
         )
-        for name, digest in run.data.items()
+        for name, digest in run.datasets.items()
     ]
 
 
 def log_reader(run_id: str, folder: Path, name: str) -> str:
     """Log the exported model in `folder` to a run and register it as `name`; return its version.
 
-    MLflow loads it through `netchu.tracking.pyfunc`, so no pickle is written.
+    MLflow loads it through `netchu.tracking.pyfunc`, without pickle.
     """
-    # Slow to import, and no stage needs it.
+    # Slow to import, and no stage needs them.
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    mlflow.set_tracking_uri(address())
+    mlflow.set_tracking_uri(tracking_uri())
     signature = ModelSignature(
         Schema([ColSpec("binary", "image")]),
         Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
@@ -151,70 +151,78 @@ def log_reader(run_id: str, folder: Path, name: str) -> str:
     return str(logged.registered_model_version)
 
 
-def model_folder(uri: str) -> Path:
-    """The exported model of an MLflow URI (models:/NAME@ALIAS, models:/NAME/3, runs:/…), fetched.
+def download_model(uri: str) -> Path:
+    """Download an exported model and return its folder.
+
+    Args:
+        uri: of MLflow: models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID/PATH.
 
     Raises:
-        NetchuError: the server cannot be reached, or has no such model, or it is no exported one.
+        NetchuError: the server cannot be reached, has no such model, or the model is not exported.
     """
-    with connected(f"give {uri}"):
-        mlflow.set_tracking_uri(address())
+    with connect(f"download {uri}"):
+        mlflow.set_tracking_uri(tracking_uri())
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-    found = sorted(path.parent for path in folder.rglob("model.onnx"))
-    if not found:
-        raise NetchuError(f"{uri} holds no exported model; name one that 'make register' made")
-    return found[0]
+    folders = sorted(path.parent for path in folder.rglob("model.onnx"))
+    if not folders:
+        raise NetchuError(f"{uri} holds no exported model; name one that 'netchu register' made")
+    return folders[0]
 
 
 @contextmanager
-def connected(doing: str) -> Iterator[MlflowClient]:
-    """A client of the tracking server, quiet; `doing` says in its errors what it was to do.
+def connect(task: str) -> Iterator[MlflowClient]:
+    """Yield a client of the tracking server and turn its errors into NetchuError.
+
+    Args:
+        task: what the client is used for, for the error message.
 
     Raises:
-        NetchuError: the server cannot be reached, is of another version, or refuses.
+        NetchuError: the server cannot be reached, has an incompatible version, or refuses.
     """
     try:
         with _quiet():
-            yield MlflowClient(address())
+            yield MlflowClient(tracking_uri())
     except NetchuError:
         raise
     except Exception as error:
         raise NetchuError(
-            f"{shown(address())} did not {doing}: {_reason(error)}; start the server, or "
-            "name another by MLFLOW_TRACKING_URI"
+            f"cannot {task} at {without_credentials(tracking_uri())}: {_reason(error)}; start the "
+            "server, or set MLFLOW_TRACKING_URI to another one"
         ) from None
 
 
 def experiment_name(params: Params) -> str:
-    """The experiment of a profile."""
+    """Return the name of a profile's experiment and registered model."""
     return f"netchu-{params.profile}"
 
 
-def experiments() -> dict[str, str]:
-    """Ids of the profiles' experiments by name, as the present store has them.
+def experiment_ids() -> dict[str, str]:
+    """Return the ids of all profiles' experiments by name.
 
     Raises:
         NetchuError: the server cannot be reached.
     """
-    with connected("list its experiments") as client:
-        found = client.search_experiments(filter_string="name LIKE 'netchu-%'", order_by=["name"])
-        return {experiment.name: str(experiment.experiment_id) for experiment in found}
+    with connect("list the experiments") as client:
+        experiments = client.search_experiments(
+            filter_string="name LIKE 'netchu-%'", order_by=["name"]
+        )
+        return {experiment.name: str(experiment.experiment_id) for experiment in experiments}
 
 
 def _experiment(client: MlflowClient, params: Params) -> str:
-    """Id of the profile's experiment; with the default store its artifacts lie beside it."""
+    """Return the id of the profile's experiment, which is created on first use."""
     name = experiment_name(params)
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
-    beside = ARTIFACTS.resolve().as_uri() if address().startswith("sqlite:") else None
-    # What an experiment is for; MLflow 3.17 opens on its pages for chat models all the same (`ui`).
+    if experiment := client.get_experiment_by_name(name):
+        return str(experiment.experiment_id)
+    location = ARTIFACTS.resolve().as_uri() if tracking_uri().startswith("sqlite:") else None
+    # MLflow 3.17 opens on its pages for chat models nevertheless, see `netchu ui`.
     kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=beside, tags=kind))
+    return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow's and its migrations' remarks off the progress bars."""
+    """Silence the log messages and warnings of MLflow and of its database migrations."""
     loggers = [logging.getLogger(name) for name in ("alembic", "mlflow", "urllib3")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -227,43 +235,43 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def address() -> str:
-    """Where runs go: a server, or a database in the working directory."""
+def tracking_uri() -> str:
+    """Return where runs go: a server, or a database in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or STORE
 
 
 def is_server() -> bool:
-    """Whether the address is that of a server, and not of a database that we open ourselves."""
-    return address().startswith(("http://", "https://"))
+    """Return whether runs go to a server, and not to a database of this machine."""
+    return tracking_uri().startswith(("http://", "https://"))
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong in one line; if the server's version is another one, that first."""
+    """Return an error in one line, after the server's version if that differs from this one."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = shown(lines[0])[:200]
+    message = without_credentials(lines[0])[:200]
     version = _server_version()
     if version and version != mlflow.__version__:
-        return f"it runs MLflow {version}, and this is {mlflow.__version__} ({told})"
-    return told
+        return f"it runs MLflow {version}, and this is {mlflow.__version__} ({message})"
+    return message
 
 
 def _server_version() -> str:
-    """MLflow's version at the other end; "" where no server answers."""
+    """Return the version of MLflow on the server; "" if no server answers."""
     if not is_server():
         return ""
     try:
-        with urllib.request.urlopen(f"{address().rstrip('/')}/version", timeout=5) as answer:
+        with urllib.request.urlopen(f"{tracking_uri().rstrip('/')}/version", timeout=5) as answer:
             version = answer.read(100).decode("ascii", "replace").strip()
     except (OSError, ValueError):
         return ""
     return version if re.fullmatch(r"\d[\w.]*", version) else ""
 
 
-def shown(text: str) -> str:
-    """Text that may name the server, without the name and password that its address may hold."""
+def without_credentials(text: str) -> str:
+    """Return a text without the user names and passwords of its URLs."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def _cut(text: str) -> str:
-    """Whole lines of a text, as many as a note takes."""
-    return text if len(text) <= _LONGEST_NOTE else text[:_LONGEST_NOTE].rpartition("\n")[0]
+def _truncate(text: str) -> str:
+    """Return as many whole lines of a text as a note can hold."""
+    return text if len(text) <= _MAX_NOTE else text[:_MAX_NOTE].rpartition("\n")[0]

@@ -1,6 +1,7 @@
-"""Views of an experiment that MLflow's own page offers under "Views": columns, filter and order.
+"""Saved views of an experiment that MLflow's page offers under "Views".
 
-They are tags in the form in which that page saves them; another version of it may not know them.
+A view has columns, a filter, an order and charts. It is a tag of the experiment in the format of
+MLflow's page, which is not documented; other versions of MLflow may ignore it.
 """
 
 from __future__ import annotations
@@ -9,37 +10,29 @@ import json
 import time
 from typing import Any
 
-COLUMNS = (
-    "attributes.`Dataset`",
-    "metrics.`cer`",
-    "metrics.`size_mb`",
-    "metrics.`latency_p50_ms`",
-    "metrics.`parameters`",
-    "metrics.`interval/cer low`",
-    "metrics.`interval/cer high`",
-    "metrics.`wer`",
-    "metrics.`ser`",
-    "metrics.`train_seconds`",
-    "tags.`trained_on`",
-)
+from netchu.evaluation.metrics.registry import compared_metrics, deciding_metric
 
-CHARTS = {
-    "CER against size": ("size_mb", "cer"),
-    "CER against latency": ("latency_p50_ms", "cer"),
-}
-KEY = "systems"
-SECTION = "CER against size and speed"  # capitals come first
+VIEW = "systems"
+SECTION = "CER against size and speed"
+"""Title of the charts; a capital letter sorts it before MLflow's own sections."""
+
+CHARTS = {"size": "size_mb", "latency": "latency_p50_ms"}
+"""What the deciding metric is drawn against."""
 
 
 def systems_view() -> dict[str, str]:
-    """The evaluated systems, best first: how good, how large, how fast, on which data."""
+    """Return the tag of the view of evaluated systems: accuracy, size, speed and data."""
+    metric = deciding_metric()
     state: dict[str, Any] = {
         "searchFilter": "tags.stage = 'evaluate'",
-        "orderByKey": "metrics.`cer`",
-        "orderByAsc": True,
-        "selectedColumns": COLUMNS,
-        "columnOrder": COLUMNS,
-        "compareRunCharts": [_scatter(name, *axes) for name, axes in CHARTS.items()],
+        "orderByKey": f"metrics.`{metric.name}`",
+        "orderByAsc": metric.lower_is_better,
+        "selectedColumns": _columns(),
+        "columnOrder": _columns(),
+        "compareRunCharts": [
+            _scatter(f"{metric.title} against {cost}", column, metric.name)
+            for cost, column in CHARTS.items()
+        ],
         "compareRunSections": [
             {
                 "uuid": SECTION,
@@ -52,12 +45,25 @@ def systems_view() -> dict[str, str]:
         ],
         "isAccordionReordered": True,
     }
-    return _saved(KEY, "Systems: error, size, speed", state)
+    return _saved_view(VIEW, "Systems: error, size, speed", state)
+
+
+def _columns() -> list[str]:
+    decides, *others = (metric.name for metric in compared_metrics())
+    metrics = [
+        decides, "size_mb", "latency_p50_ms", "parameters", f"interval/{decides} low",
+        f"interval/{decides} high", *others, "train_seconds",
+    ]  # fmt: skip
+    return [
+        "attributes.`Dataset`",
+        *(f"metrics.`{name}`" for name in metrics),
+        "tags.`trained_on`",
+    ]
 
 
 def systems_link(server: str, experiment: str) -> str:
-    """Address of that view of an experiment (its id), which needs no click."""
-    return f"{server}/#/experiments/{experiment}/runs?viewStateShareKey={KEY}"
+    """Return the address of this view of an experiment, given by its id."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW}"
 
 
 def _scatter(name: str, x: str, y: str) -> dict[str, Any]:
@@ -73,7 +79,7 @@ def _scatter(name: str, x: str, y: str) -> dict[str, Any]:
     }
 
 
-def _saved(key: str, name: str, state: dict[str, Any]) -> dict[str, str]:
+def _saved_view(key: str, name: str, state: dict[str, Any]) -> dict[str, str]:
     now = int(time.time() * 1000)
     envelope = {"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)}
     return {f"mlflow.sharedViewState.{key}": json.dumps(envelope)}

@@ -19,35 +19,39 @@ def answer(folder, monkeypatch, read, images):
     for name, content in images.items():
         (lines / name).write_bytes(content)
     out = folder / "answer.json"
-    monkeypatch.setattr(sys, "argv", ["worker", str(lines), str(out), "told"])
-    told = []
-    base.serve(lambda argument: told.append(argument) or base.Loaded(read, "v 1", 1.5, 7))
-    assert told == ["told"]
+    monkeypatch.setattr(sys, "argv", ["worker", str(lines), str(out), "its argument"])
+    arguments = []
+    base.run_worker(
+        lambda argument: arguments.append(argument) or base.LoadedBaseline(read, "v 1", 1.5, 7)
+    )
+    assert arguments == ["its argument"]
     return json.loads(out.read_text(encoding="utf-8"))
 
 
-def test_lines_are_answered_by_name_with_text_confidence_and_time(tmp_path, monkeypatch):
+def test_lines_are_answered_in_order_of_names_with_text_confidence_and_time(tmp_path, monkeypatch):
     images = {"000002.png": b"c", "000000.png": b"a", "000001.png": b"b"}
-    told = answer(tmp_path, monkeypatch, lambda image: (image.decode() + "ế", [0.5, 0.5]), images)
-    assert [text for text, *_ in told["lines"]] == ["aế", "bế", "cế"]
-    assert [confidence for _, confidence, *_ in told["lines"]] == [0.25] * 3
-    assert all(milliseconds >= 0 for _, _, milliseconds, _ in told["lines"])
-    assert (told["version"], told["size_mb"], told["parameters"]) == ("v 1", 1.5, 7)
-    assert [failure for *_, failure in told["lines"]] == [""] * 3
+    answered = answer(
+        tmp_path, monkeypatch, lambda image: (image.decode() + "ế", [0.5, 0.5]), images
+    )
+    assert [text for text, *_ in answered["lines"]] == ["aế", "bế", "cế"]
+    assert [confidence for _, confidence, *_ in answered["lines"]] == [0.25] * 3
+    assert all(milliseconds >= 0 for _, _, milliseconds, _ in answered["lines"])
+    assert (answered["version"], answered["size_mb"], answered["parameters"]) == ("v 1", 1.5, 7)
+    assert [failure for *_, failure in answered["lines"]] == [""] * 3
 
 
-def test_a_line_on_which_a_baseline_fails_is_read_empty_and_told(tmp_path, monkeypatch):
+def test_a_line_on_which_a_baseline_fails_has_an_empty_text_and_the_failure(tmp_path, monkeypatch):
     def read(image):
         if image == b"bad":
             raise RuntimeError("Image too small")
         return "x", [1.0]
 
-    told = answer(tmp_path, monkeypatch, read, {"0.png": b"bad", "1.png": b"good"})
-    assert [line[:2] for line in told["lines"]] == [["", 0.0], ["x", 1.0]]
-    assert [line[3] for line in told["lines"]] == ["RuntimeError: Image too small", ""]
+    answered = answer(tmp_path, monkeypatch, read, {"0.png": b"bad", "1.png": b"good"})
+    assert [line[:2] for line in answered["lines"]] == [["", 0.0], ["x", 1.0]]
+    assert [line[3] for line in answered["lines"]] == ["RuntimeError: Image too small", ""]
 
 
-def test_the_first_lines_are_read_once_more_before_the_clock_counts(tmp_path, monkeypatch):
+def test_the_first_lines_are_read_once_before_they_are_timed(tmp_path, monkeypatch):
     seen = []
     images = {f"{number}.png": bytes([number]) for number in range(5)}
     answer(tmp_path, monkeypatch, lambda image: (str(seen.append(image[0])), []), images)
@@ -55,30 +59,30 @@ def test_the_first_lines_are_read_once_more_before_the_clock_counts(tmp_path, mo
 
 
 @given(st.lists(st.floats(-1, 2), max_size=5))
-def test_confidence_is_a_probability(numbers):
-    _, confidence, _, failure = base._timed(lambda image: ("x", numbers), b"")
+def test_confidence_lies_in_0_to_1(numbers):
+    _, confidence, _, failure = base._read_timed(lambda image: ("x", numbers), b"")
     assert 0 <= confidence <= 1
     assert failure == ""
 
 
-def test_nothing_read_is_not_trusted():
-    assert base._timed(lambda image: (" \n", [1.0]), b"")[1] == 0.0
+def test_an_empty_reading_has_confidence_0():
+    assert base._read_timed(lambda image: (" \n", [1.0]), b"")[1] == 0.0
 
 
 @pytest.mark.parametrize(("lines", "share"), [(7, 1.0), (2000, 1.0), (30_000, 0.0667)])
-def test_a_learner_validates_every_so_many_lines(tmp_path, lines, share):
+def test_validation_interval(tmp_path, lines, share):
     (tmp_path / "train.txt").write_text("line\n" * lines)
-    assert base.epochs_between_checks(tmp_path, 2000) == share
+    assert base.validation_interval(tmp_path, 2000) == share
 
 
-def test_a_network_is_weighed_with_its_buffers():
+def test_the_size_of_a_network_includes_its_buffers():
     network = torch.nn.BatchNorm1d(1000)  # a counter of 8 bytes besides
-    assert base.weigh(network) == (round((4 * 4000 + 8) / 1e6, 3), 2000)
+    assert base.size_and_parameters(network) == (round((4 * 4000 + 8) / 1e6, 3), 2000)
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_a_worker_needs_nothing_of_netchu_that_its_environment_lacks(name):
-    """At its head it imports the standard library, text and this folder only."""
+def test_a_worker_imports_only_the_standard_library_and_this_folder(name):
+    """Imports inside functions are exempt: the baseline's own packages."""
     files = import_closure([PACKAGE / "evaluation" / "baselines" / f"{name}.py"])
     kept = {"__init__.py", "base.py", "errors.py", "text.py", f"{name}.py"}
     assert {path.name for path in files} <= kept

@@ -11,7 +11,7 @@ WANTED = Environment("fake", "3.11", ("fake==1.0", "other<2"))
 
 @pytest.fixture
 def commands(project_folder, monkeypatch):
-    """What uv is asked to do; nothing of it is done, but that the folder is made."""
+    """The commands for uv, which are not run; only the folder is created."""
     asked = []
 
     def run(command, log, seconds, environ):
@@ -19,47 +19,47 @@ def commands(project_folder, monkeypatch):
         if "venv" in command:
             Path(command[-1]).mkdir(parents=True)
 
-    monkeypatch.setattr(environments, "run", run)
+    monkeypatch.setattr(environments, "run_program", run)
     return asked
 
 
-def test_an_environment_is_made_once(commands):
-    first = environments.programs(WANTED)
+def test_an_environment_is_created_once(commands):
+    first = environments.environment_bin(WANTED)
     assert [command[:2] for command in commands] == [["uv", "venv"], ["uv", "pip"]]
     assert "3.11" in commands[0]
     assert commands[1][-2:] == ["fake==1.0", "other<2"]
-    assert environments.programs(WANTED) == first
+    assert environments.environment_bin(WANTED) == first
     assert len(commands) == 2
     assert first == Path(".baselines/fake/environment/bin").resolve()
 
 
-def test_other_packages_make_it_anew(commands):
-    environments.programs(WANTED)
-    environments.programs(Environment("fake", "3.11", ("fake==2.0",)))
+def test_other_packages_create_the_environment_again(commands):
+    environments.environment_bin(WANTED)
+    environments.environment_bin(Environment("fake", "3.11", ("fake==2.0",)))
     assert len(commands) == 4
 
 
-def test_a_baseline_without_packages_of_its_own_runs_here(commands):
-    assert environments.programs(None) == Path(sys.executable).parent
+def test_no_environment_is_that_of_netchu(commands):
+    assert environments.environment_bin(None) == Path(sys.executable).parent
     assert commands == []
 
 
-def test_what_cannot_be_installed_says_why_and_leaves_nothing(project_folder, monkeypatch):
+def test_a_failed_installation_gives_the_reason_and_leaves_nothing(project_folder, monkeypatch):
     def run(command, log, seconds, environ):
         Path(".baselines/fake/environment").mkdir(parents=True, exist_ok=True)
         if "pip" in command:
             raise UnavailableError("No solution found")
 
-    monkeypatch.setattr(environments, "run", run)
-    with pytest.raises(UnavailableError) as told:
-        environments.programs(WANTED)
-    assert str(told.value) == (
+    monkeypatch.setattr(environments, "run_program", run)
+    with pytest.raises(UnavailableError) as raised:
+        environments.environment_bin(WANTED)
+    assert str(raised.value) == (
         "fake==1.0 other<2 on Python 3.11 cannot be installed: No solution found"
     )
     assert not Path(".baselines/fake/environment").exists()
 
 
-def test_without_uv_the_way_out_is_named(project_folder, monkeypatch):
+def test_without_uv_the_error_says_how_to_install_it(project_folder, monkeypatch):
     monkeypatch.setattr(environments.shutil, "which", lambda *_, **__: None)
     with pytest.raises(UnavailableError, match="pip install uv"):
-        environments.programs(WANTED)
+        environments.environment_bin(WANTED)

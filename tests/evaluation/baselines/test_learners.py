@@ -1,4 +1,4 @@
-"""kraken and PyLaia from outside: what they are told, and which checkpoint is taken."""
+"""Training commands of kraken and PyLaia, and which checkpoint is loaded."""
 
 from itertools import pairwise
 
@@ -19,8 +19,8 @@ def lines(tmp_path):
     return folder
 
 
-def test_kraken_learns_from_the_lists_with_the_threads_given(lines, tmp_path):
-    (command,) = kraken.commands(lines, tmp_path / "model", tmp_path / "bin", 2)
+def test_kraken_trains_on_the_listed_lines_with_the_given_threads(lines, tmp_path):
+    (command,) = kraken.training_commands(lines, tmp_path / "model", tmp_path / "bin", 2)
     given = dict(pairwise(command))
     assert command[0] == str(tmp_path / "bin" / "ketos")
     assert given["--threads"] == "2"
@@ -30,25 +30,25 @@ def test_kraken_learns_from_the_lists_with_the_threads_given(lines, tmp_path):
     assert command.index("--threads") < command.index("train") < command.index("--quit")
 
 
-def test_krakens_best_checkpoint_is_the_one_whose_name_says_so(tmp_path):
+def test_the_best_checkpoint_of_kraken_is_found_by_its_name(tmp_path):
     for name in ("checkpoint_00-0.0512", "checkpoint_01-0.4100", "checkpoint_10-0.1000",
                  "checkpoint_abort"):  # fmt: skip
         (tmp_path / f"{name}.ckpt").touch()
-    assert kraken.best(tmp_path).name == "checkpoint_01-0.4100.ckpt"
+    assert kraken.best_checkpoint(tmp_path).name == "checkpoint_01-0.4100.ckpt"
 
 
-def test_without_a_validation_the_last_weights_are_taken(tmp_path):
+def test_without_a_validation_the_last_checkpoint_is_loaded(tmp_path):
     (tmp_path / "checkpoint_abort.ckpt").touch()
-    assert kraken.best(tmp_path).name == "checkpoint_abort.ckpt"
+    assert kraken.best_checkpoint(tmp_path).name == "checkpoint_abort.ckpt"
 
 
-def test_kraken_without_a_checkpoint_asks_for_more_time(tmp_path):
+def test_without_a_checkpoint_the_error_asks_for_more_minutes(tmp_path):
     with pytest.raises(SystemExit, match=r"baselines\.kraken\.minutes"):
-        kraken.best(tmp_path)
+        kraken.best_checkpoint(tmp_path)
 
 
-def test_pylaias_tables_spell_every_line_in_symbols_it_knows(lines, tmp_path):
-    create, train = pylaia.commands(lines, tmp_path, tmp_path / "bin", 2)
+def test_tables_of_pylaia_contain_only_its_symbols(lines, tmp_path):
+    create, train = pylaia.training_commands(lines, tmp_path, tmp_path / "bin", 2)
     rows = (lines / "train.tbl").read_text(encoding="utf-8").splitlines()
     assert rows == ["train-0 h o à <space> b ì n h", "train-1 # 1 , <space> H à"]
     table = (tmp_path / "symbols.txt").read_text(encoding="utf-8").splitlines()

@@ -7,35 +7,35 @@ import pytest
 
 from netchu.evaluation.baselines import processes
 from netchu.evaluation.baselines.base import UnavailableError
-from netchu.evaluation.baselines.processes import last_words, run
+from netchu.evaluation.baselines.processes import last_log_line, run_program
 
 
 def python(code):
     return [sys.executable, "-c", code]
 
 
-def test_a_command_gets_its_variables_and_place_and_leaves_a_log(tmp_path):
+def test_a_command_has_its_variables_and_folder_and_writes_a_log(tmp_path):
     code = "import os; print(os.environ['BASELINE'], os.getcwd())"
-    run(python(code), tmp_path / "log", 20, {"BASELINE": "chữ"}, place=tmp_path)
+    run_program(python(code), tmp_path / "log", 20, {"BASELINE": "chữ"}, cwd=tmp_path)
     assert (tmp_path / "log").read_text(encoding="utf-8") == f"chữ {tmp_path}\n"
 
 
-def test_a_failure_is_told_in_its_last_words(tmp_path):
+def test_the_reason_of_a_failure_is_the_last_line_of_the_log(tmp_path):
     with pytest.raises(UnavailableError, match=r"^ValueError: no such letter$"):
-        run(python("raise ValueError('no such letter')"), tmp_path / "log", 20, {})
+        run_program(python("raise ValueError('no such letter')"), tmp_path / "log", 20, {})
 
 
-def test_silent_failure_and_missing_program_are_named(tmp_path):
-    with pytest.raises(UnavailableError, match=r"python.* failed and said nothing"):
-        run(python("raise SystemExit(3)"), tmp_path / "log", 20, {})
+def test_a_failure_without_output_and_a_missing_program_are_named(tmp_path):
+    with pytest.raises(UnavailableError, match=r"python.* failed without output"):
+        run_program(python("raise SystemExit(3)"), tmp_path / "log", 20, {})
     with pytest.raises(UnavailableError, match="ketos does not start: No such file"):
-        run([str(tmp_path / "ketos")], tmp_path / "log", 20, {})
+        run_program([str(tmp_path / "ketos")], tmp_path / "log", 20, {})
 
 
-def test_what_should_end_and_does_not_is_an_error(tmp_path):
+def test_exceeding_the_time_limit_is_an_error(tmp_path):
     begin = time.monotonic()
     with pytest.raises(UnavailableError, match="took longer than 0 minutes"):
-        run(python("import time; time.sleep(60)"), tmp_path / "log", 0.3, {})
+        run_program(python("import time; time.sleep(60)"), tmp_path / "log", 0.3, {})
     assert time.monotonic() - begin < 20
 
 
@@ -50,8 +50,10 @@ time.sleep(60)
 """
 
 
-def test_what_has_no_end_may_save_before_it_is_stopped(tmp_path):
-    run([*python(SAVING), str(tmp_path / "out")], tmp_path / "log", 3, {}, endless=True)
+def test_a_command_that_runs_until_stopped_may_save_its_work(tmp_path):
+    run_program(
+        [*python(SAVING), str(tmp_path / "out")], tmp_path / "log", 3, {}, until_stopped=True
+    )
     assert (tmp_path / "out").read_text() == "saved"
 
 
@@ -64,9 +66,11 @@ time.sleep(60)
 """
 
 
-def test_who_does_not_listen_is_ended_with_all_children(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "GRACE", 0.2)
-    run([*python(PARENT), str(tmp_path / "pid")], tmp_path / "log", 3, {}, endless=True)
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+    run_program(
+        [*python(PARENT), str(tmp_path / "pid")], tmp_path / "log", 3, {}, until_stopped=True
+    )
     child = int((tmp_path / "pid").read_text())
     for _ in range(50):
         if not alive(child):
@@ -84,7 +88,7 @@ def alive(pid):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("content", "reason"),
     [
         ("Error: no file /home/one/model.pt here\n", "Error: no file … here"),
         ("failed to fetch https://registry.example.com/simple/x/: 404\n", "failed to fetch … 404"),
@@ -94,7 +98,7 @@ def alive(pid):
         ("x" * 500, "x" * 199 + "…"),
     ],
 )
-def test_last_words_name_no_place_of_this_machine(tmp_path, said, told):
+def test_the_last_log_line_has_no_urls_and_paths(tmp_path, content, reason):
     log = tmp_path / "log"
-    log.write_text(said, encoding="utf-8")
-    assert last_words(log) == told
+    log.write_text(content, encoding="utf-8")
+    assert last_log_line(log) == reason

@@ -17,8 +17,8 @@ def installed():
     return any(Path("/usr/share/tesseract-ocr").glob("*/tessdata/vie.traineddata"))
 
 
-@pytest.mark.skipif(not installed(), reason="tesseract with its Vietnamese model is not here")
-def test_tesseract_reads_print_with_its_words_probabilities():
+@pytest.mark.skipif(not installed(), reason="tesseract with its Vietnamese model is not installed")
+def test_tesseract_reads_printed_text_with_the_words_probabilities():
     loaded = tesseract.load("")
     picture = np.full((64, 420), 255, np.uint8)
     cv2.putText(picture, "hoa binh 12", (12, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 0, 2)
@@ -30,13 +30,13 @@ def test_tesseract_reads_print_with_its_words_probabilities():
     assert loaded.size_mb > 0.1
 
 
-def test_without_the_library_the_packages_are_named(monkeypatch):
+def test_without_the_library_the_error_names_the_packages(monkeypatch):
     def missing(name):
         raise OSError(name)
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    with pytest.raises(SystemExit) as told:
+    with pytest.raises(SystemExit) as raised:
         tesseract.load("")
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "tesseract is not installed: apt-get install tesseract-ocr tesseract-ocr-vie"
     )

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.evaluation.metrics.bootstrap import bootstrap_groups, draw, interval, paired
+from netchu.evaluation.metrics.bootstrap import (
+    bootstrap_groups,
+    paired_difference,
+    quantile_interval,
+    resample_weights,
+)
 
 counts = st.lists(
     st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 40)), min_size=1, max_size=30
@@ -15,29 +20,29 @@ def columns(rows):
     return tuple(np.array(column, np.float64) for column in zip(*rows, strict=True))
 
 
-def test_writers_are_drawn_where_known_else_lines():
+def test_groups_are_writers_where_known_and_lines_otherwise():
     lines = pd.DataFrame({"id": ["1", "2", "3"], "source": "s", "writer": ["An", "An", ""]})
     groups = bootstrap_groups(lines)
     assert groups[0] == groups[1] != groups[2]
     assert len(set(bootstrap_groups(lines.assign(writer="An")))) == 3
 
 
-def test_a_draw_takes_as_many_groups_as_there_are():
-    weights_RG = draw(7, 500, 1)
+def test_a_resample_has_as_many_groups_as_the_data():
+    weights_RG = resample_weights(7, 500, 1)
     assert weights_RG.shape == (500, 7)
     assert (weights_RG.sum(1) == 7).all()
     assert weights_RG.mean() == 1
-    assert (weights_RG == draw(7, 500, 1)).all()
-    assert (weights_RG != draw(7, 500, 2)).any()
+    assert (weights_RG == resample_weights(7, 500, 1)).all()
+    assert (weights_RG != resample_weights(7, 500, 2)).any()
 
 
 @settings(deadline=None, max_examples=50)
 @given(counts)
-def test_exchanging_the_systems_turns_everything_round(rows):
+def test_swapping_the_systems_negates_the_difference(rows):
     before_G, after_G, units_G = columns(rows)
-    weights_RG = draw(len(rows), 200, 1)
-    there = paired(before_G, after_G, units_G, weights_RG)
-    back = paired(after_G, before_G, units_G, weights_RG)
+    weights_RG = resample_weights(len(rows), 200, 1)
+    there = paired_difference(before_G, after_G, units_G, weights_RG)
+    back = paired_difference(after_G, before_G, units_G, weights_RG)
     assert (there.before, there.after) == (back.after, back.before)
     assert there.change == -back.change
     assert there.probability == pytest.approx(1 - back.probability)
@@ -50,39 +55,46 @@ def test_exchanging_the_systems_turns_everything_round(rows):
 @given(counts)
 def test_a_system_does_not_differ_from_itself(rows):
     edits_G, _, units_G = columns(rows)
-    found = paired(edits_G, edits_G, units_G, draw(len(rows), 100, 1))
+    found = paired_difference(edits_G, edits_G, units_G, resample_weights(len(rows), 100, 1))
     assert (found.change, found.low, found.high, found.probability) == (0, 0, 0, 0.5)
 
 
 @settings(deadline=None, max_examples=30)
 @given(counts)
-def test_one_that_is_better_everywhere_is_better_in_every_draw(rows):
+def test_a_system_better_in_every_group_is_better_in_every_resample(rows):
     _, before_G, units_G = columns(rows)
-    found = paired(before_G + 1, before_G, units_G, draw(len(rows), 100, 1))
+    found = paired_difference(before_G + 1, before_G, units_G, resample_weights(len(rows), 100, 1))
     assert found.probability == 1
     assert found.high < 0
 
 
-def test_the_interval_is_that_of_drawing_lines_by_hand():
-    # The plain way, line by line with random.choice, as an independent computation.
+def test_the_interval_agrees_with_a_plain_bootstrap():
+    # An independent computation, group by group with random.choice.
     rng = np.random.default_rng(3)
     before_G, after_G = rng.integers(0, 6, 40).astype(float), rng.integers(0, 6, 40).astype(float)
     units_G = rng.integers(5, 30, 40).astype(float)
-    found = paired(before_G, after_G, units_G, draw(40, 8000, 1))
+    found = paired_difference(before_G, after_G, units_G, resample_weights(40, 8000, 1))
     changes = []
     for _ in range(8000):
-        chosen = rng.choice(40, 40)
-        changes.append((after_G[chosen] - before_G[chosen]).sum() / units_G[chosen].sum())
-    low, high = interval(np.array(changes))
+        sample = rng.choice(40, 40)
+        changes.append((after_G[sample] - before_G[sample]).sum() / units_G[sample].sum())
+    low, high = quantile_interval(np.array(changes))
     spread = np.std(changes)
     assert (found.low, found.high) == pytest.approx((low, high), abs=spread / 8)
     assert found.probability == pytest.approx(np.mean(np.array(changes) < 0), abs=0.03)
     assert found.change == pytest.approx((after_G - before_G).sum() / units_G.sum())
 
 
-def test_what_is_hard_for_both_cancels_out():
+def test_difficulty_common_to_both_systems_cancels_out():
     hard_G = np.array([1.0, 30, 2, 40, 1, 35, 3, 28])
     units_G = np.full(8, 50.0)
-    found = paired(hard_G, hard_G - 1, units_G, draw(8, 1000, 1))
+    found = paired_difference(hard_G, hard_G - 1, units_G, resample_weights(8, 1000, 1))
     assert found.probability == 1
     assert found.high - found.low < 1e-12
+
+
+def test_probability_of_a_score_is_that_of_a_higher_value():
+    before_G, units_G = np.array([1.0, 2, 3]), np.full(3, 5.0)
+    weights_RG = resample_weights(3, 100, 1)
+    higher = paired_difference(before_G, before_G + 1, units_G, weights_RG, lower_is_better=False)
+    assert higher.probability == 1

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from netchu.core.errors import NetchuError
-from netchu.evaluation.metrics.summary import lines_hash, summaries
+from netchu.evaluation.metrics.summary import lines_hash, summarise_predictions
 
 
 def predictions() -> pd.DataFrame:
@@ -16,8 +16,8 @@ def predictions() -> pd.DataFrame:
     return frame.assign(source="s", confidence=np.linspace(0, 1, len(rows)))
 
 
-def test_overall_is_of_whole_lines_and_what_is_not_read_is_absent():
-    found = summaries(predictions(), ["one", "two", "three"], 20, 1)
+def test_overall_is_of_lines_and_a_level_without_predictions_is_absent():
+    found = summarise_predictions(predictions(), ["one", "two", "three"], 20, 1)
     assert found["overall"]["lines"] == 12
     assert {dataset: set(levels) for dataset, levels in found["datasets"].items()} == {
         "one": {"line"}, "two": {"word", "line"}, "three": set()
@@ -27,14 +27,14 @@ def test_overall_is_of_whole_lines_and_what_is_not_read_is_absent():
     assert found["tables"]["by_source"][0]["lines"] == 12
 
 
-def test_without_details_there_are_neither_sums_nor_tables():
-    found = summaries(predictions(), ["one", "two"], 20, 1, details=False)
+def test_without_details_there_are_no_sums_and_no_tables():
+    found = summarise_predictions(predictions(), ["one", "two"], 20, 1, details=False)
     assert "tables" not in found
     assert "sums" not in found["overall"]
     assert "sums" not in found["datasets"]["one"]["line"]
 
 
-def test_the_hash_tells_lines_apart_and_not_their_order_or_reading():
+def test_the_hash_depends_on_the_lines_and_not_on_their_order_or_reading():
     frame = predictions()
     same = frame.sample(frac=1, random_state=1).assign(reading="x")
     assert lines_hash(frame) == lines_hash(same)
@@ -42,12 +42,14 @@ def test_the_hash_tells_lines_apart_and_not_their_order_or_reading():
     assert lines_hash(frame) != lines_hash(frame.assign(text="Tổ 4"))
 
 
-def test_holes_and_missing_lines_are_named():
+def test_missing_readings_confidences_and_lines_are_errors():
     frame = predictions()
     with pytest.raises(NetchuError, match="reading 3 is missing"):
-        summaries(frame.assign(reading=frame["reading"].where(frame.index != 3)), ["one"], 20, 1)
+        summarise_predictions(
+            frame.assign(reading=frame["reading"].where(frame.index != 3)), ["one"], 20, 1
+        )
     with pytest.raises(NetchuError, match="confidence 2 is nan"):
         frame.loc[2, "confidence"] = np.nan
-        summaries(frame, ["one"], 20, 1)
+        summarise_predictions(frame, ["one"], 20, 1)
     with pytest.raises(NetchuError, match="no line"):
-        summaries(predictions().assign(level="word"), ["one"], 20, 1)
+        summarise_predictions(predictions().assign(level="word"), ["one"], 20, 1)

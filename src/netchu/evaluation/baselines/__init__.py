@@ -1,5 +1,5 @@
-"""Baselines: what a user would pick instead of netchu, reading the same test lines.
+"""Baselines: other people's recognisers, measured on the same test lines.
 
-A baseline is one file here. It runs in an environment of its own, as a process that imports nothing of
-netchu but this folder; `measuring` makes a row of the table of what it answers.
+Each baseline is one file. It runs as a process in an environment of its own and imports nothing of
+netchu but this folder and `netchu.core.text`; `measuring` turns its answers into metrics.
 """

@@ -1,5 +1,8 @@
-"""What a baseline is, and how the process that reads with it answers. Standard library only, and of
-Python 3.10, for baselines bring environments of their own."""
+"""What a baseline declares, and the worker process that reads lines with it.
+
+Uses the standard library only and runs on Python 3.10, because baselines bring environments of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WARM_UP = 3
-"""Lines that are read before the clock counts."""
+_WARM_UP_LINES = 3
 
-Read = Callable[[bytes], tuple[str, Sequence[float]]]
+ReadLine = Callable[[bytes], tuple[str, Sequence[float]]]
 """Encoded image -> its text, and the probabilities whose product is the line's confidence."""
 
 
 class UnavailableError(Exception):
-    """Why a baseline gave no figure, in one line; its row says so instead."""
+    """A baseline could not be measured; the message, one line, stands in its row of the table."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Packages that a baseline needs and netchu's own environment cannot hold."""
+    """Packages that a baseline needs and that conflict with netchu's own environment.
+
+    Attributes:
+        name: folder of the environment.
+        python: version of Python.
+        packages: requirements for `uv pip install`.
+    """
 
     name: str
     python: str
@@ -33,69 +41,76 @@ class Environment:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a user would pick instead.
+    """A recogniser to compare with.
 
-    worker: the module that reads (`serve`). argument: what it is told besides. environment: where
-    it runs; None is netchu's own. commands: of its training, from the folder of exported lines, the
-    folder for its model, the environment's programs and the number of threads; None learns nothing.
-    height: pixels of the lines it learns from and reads; 0 takes them as they are. unread: why its
-    readings mean nothing, so that only its speed is told.
+    Attributes:
+        worker: module that reads lines when it is run, see `run_worker`.
+        argument: for the worker's `load`; a trained baseline gets its model folder instead.
+        environment: where the worker runs; None is netchu's own environment.
+        training_commands: returns the commands that train it, given the folder of exported lines,
+            the folder for its model, the environment's bin folder and the number of threads. The
+            last command runs until it is stopped. None if the baseline is not trained here.
+        height: pixels of the lines it trains on and reads; 0 keeps each line's own height.
+        unusable_reason: why its readings are meaningless, so that only its speed is measured.
     """
 
     worker: str
     argument: str = ""
     environment: Environment | None = None
-    commands: Callable[[Path, Path, Path, int], list[list[str]]] | None = None
+    training_commands: Callable[[Path, Path, Path, int], list[list[str]]] | None = None
     height: int = 0
-    unread: str = ""
+    unusable_reason: str = ""
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A baseline that is ready to read. size_mb: of its weights, 10^6 bytes."""
+class LoadedBaseline:
+    """A baseline that is ready to read; size_mb: of its weights, in 10^6 bytes."""
 
-    read: Read
+    read: ReadLine
     version: str
     size_mb: float
     parameters: int | None
 
 
-def epochs_between_checks(lines: Path, checked: int) -> float:
-    """The share of an epoch after which to validate, where `train.txt` lists the lines.
+def validation_interval(lines: Path, checked: int) -> float:
+    """Return the fraction of an epoch between two validations.
 
-    checked: training lines between two validations, each of which leaves a checkpoint.
+    Args:
+        lines: folder of the exported lines; `train.txt` lists those for training.
+        checked: training lines between two validations, each of which saves a checkpoint.
     """
-    listed = (lines / "train.txt").read_text(encoding="utf-8").count("\n")
-    return round(min(1.0, checked / listed), 4)
+    training_lines = (lines / "train.txt").read_text(encoding="utf-8").count("\n")
+    return round(min(1.0, checked / training_lines), 4)
 
 
-def serve(load: Callable[[str], Loaded]) -> None:
-    """Read the images of a folder one by one, by name; answer in a JSON file.
+def run_worker(load: Callable[[str], LoadedBaseline]) -> None:
+    """Read the images of a folder one by one, sorted by name, and write the answers as JSON.
 
-    Arguments of the process: the folder, the file, and what `load` is told. Each line's answer is
-    [text, confidence, milliseconds, failure]; where the baseline fails on a line, its text is empty.
+    Command-line arguments of the process: the folder, the JSON file, and the argument of `load`.
+    The answer for a line is [text, confidence, milliseconds, failure]; the text is empty if the
+    baseline fails on the line.
     """
     folder, out, argument = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     loaded = load(argument)
     images = [path.read_bytes() for path in sorted(folder.glob("*.png"))]
-    for image in images[:WARM_UP]:
-        _timed(loaded.read, image)
-    told = {
+    for image in images[:_WARM_UP_LINES]:
+        _read_timed(loaded.read, image)
+    answer = {
         "version": loaded.version,
         "size_mb": loaded.size_mb,
         "parameters": loaded.parameters,
-        "lines": [_timed(loaded.read, image) for image in images],
+        "lines": [_read_timed(loaded.read, image) for image in images],
     }
-    out.write_text(json.dumps(told), encoding="utf-8")
+    out.write_text(json.dumps(answer), encoding="utf-8")
 
 
-def _timed(read: Read, image: bytes) -> tuple[str, float, float, str]:
+def _read_timed(read: ReadLine, image: bytes) -> tuple[str, float, float, str]:
     begin = time.perf_counter()
     text, probabilities, failure = "", [0.0], ""
     try:
         text, found = read(image)
         probabilities = [float(p) for p in found]
-    except Exception as error:  # a foreign program may fail in any way, and one line is one line
+    except Exception as error:  # a third-party recogniser may raise anything on a single line
         failure = f"{type(error).__name__}: {error}"
     milliseconds = 1000 * (time.perf_counter() - begin)
     confidence = 1.0 if text.strip() else 0.0
@@ -104,8 +119,11 @@ def _timed(read: Read, image: bytes) -> tuple[str, float, float, str]:
     return text, confidence, milliseconds, failure
 
 
-def weigh(network: Any) -> tuple[float, int]:
-    """Megabytes (10^6 bytes) of a torch network's weights and buffers, and its weights' number."""
-    held = [*network.parameters(), *network.buffers()]
-    megabytes = sum(tensor.numel() * tensor.element_size() for tensor in held) / 1e6
+def size_and_parameters(network: Any) -> tuple[float, int]:
+    """Return the size of a torch network in megabytes (10^6 bytes), and its number of parameters.
+
+    Buffers count for the size.
+    """
+    tensors = [*network.parameters(), *network.buffers()]
+    megabytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
     return round(megabytes, 3), sum(weight.numel() for weight in network.parameters())

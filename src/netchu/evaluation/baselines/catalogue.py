@@ -1,4 +1,4 @@
-"""The baselines by the names that params.yaml calls them."""
+"""All baselines, by their names in params.yaml."""
 
 from __future__ import annotations
 

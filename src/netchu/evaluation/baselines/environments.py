@@ -1,4 +1,4 @@
-"""Environments of the baselines' own, made by uv when they are first wanted."""
+"""Python environments of baselines, created by uv on first use."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ import sys
 from pathlib import Path
 
 from netchu.evaluation.baselines.base import Environment, UnavailableError
-from netchu.evaluation.baselines.processes import run
+from netchu.evaluation.baselines.processes import run_program
 
 HOME = Path(".baselines")
-"""Where environments, logs and scratch folders lie; nothing in it is kept by git or DVC."""
+"""Folder of environments, logs and scratch folders, ignored by git and DVC."""
 
-MINUTES = 30
-"""To download and install a baseline."""
+INSTALL_MINUTES = 30
+"""Time limit for downloading and installing a baseline."""
 
 
-def programs(environment: Environment | None) -> Path:
-    """The folder of an environment's programs (python, for one); netchu's own where it is None.
+def environment_bin(environment: Environment | None) -> Path:
+    """Return the folder of an environment's executables; of netchu's own if it is None.
 
-    An environment that was made before of the same packages is taken as it is.
+    Creates the environment unless it exists with the same packages.
 
     Raises:
-        UnavailableError: it cannot be installed here; the reason in one line.
+        UnavailableError: the packages cannot be installed.
     """
     if environment is None:
         return Path(sys.executable).parent
     folder = (HOME / environment.name / "environment").resolve()
     wanted = f"{environment.python}\n" + "\n".join(environment.packages)
-    made = folder / "made.txt"
-    if not made.is_file() or made.read_text(encoding="utf-8") != wanted:
+    installed = folder / "made.txt"
+    if not installed.is_file() or installed.read_text(encoding="utf-8") != wanted:
         _install(environment, folder)
-        made.write_text(wanted, encoding="utf-8")
+        installed.write_text(wanted, encoding="utf-8")
     return folder / "bin"
 
 
 def _install(environment: Environment, folder: Path) -> None:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
-        raise UnavailableError("uv, which installs it, is not here: pip install uv")
+        raise UnavailableError("installing it needs uv: pip install uv")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.with_name("install.log")
@@ -49,7 +49,7 @@ def _install(environment: Environment, folder: Path) -> None:
     )  # fmt: skip
     try:
         for command in commands:
-            run(command, log, 60 * MINUTES, {})
+            run_program(command, log, 60 * INSTALL_MINUTES, {})
     except UnavailableError as error:
         shutil.rmtree(folder, ignore_errors=True)
         wanted = f"{' '.join(environment.packages)} on Python {environment.python}"

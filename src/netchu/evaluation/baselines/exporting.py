@@ -1,4 +1,4 @@
-"""Line tables as the baselines read them: a folder of PNG images, with `.gt.txt` where they learn."""
+"""Export of line tables for baselines: PNG images, with a `.gt.txt` each for training lines."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from netchu.core.params import Params, Strict
 from netchu.data.line_table import read_table
 from netchu.imaging.images import decode, encode
 
-VALIDATION = 200
-"""Validation lines, so that a baseline spends its minutes on learning."""
+VALIDATION_LINES = 200
+"""At most so many, so that a baseline spends its time on training."""
 
 
 @dataclass(frozen=True)
 class BaselineParams(Strict):
-    """What params.yaml says of a baseline; one that learns nothing is given nothing.
+    """Parameters of a baseline in params.yaml; one that is not trained has none.
 
-    datasets: whose training lines it sees; one that is named twice is shown twice as often.
-    levels: of these lines. minutes: of its training, start-up included, on the threads that every
-    stage has; to be set to what the system beside it took.
+    Attributes:
+        datasets: training data; a dataset that is named twice is shown twice as often.
+        levels: of the training lines.
+        minutes: training time with start-up, on the threads that every stage has; set it to the
+            training time of the system it is compared with.
     """
 
     datasets: tuple[str, ...] = ()
@@ -34,48 +36,51 @@ class BaselineParams(Strict):
 
 
 def write_images(lines: pd.DataFrame, folder: Path, height: int, prefix: str = "") -> list[Path]:
-    """Write each line's image, numbered in order; `height` in pixels, 0 as it is."""
+    """Write each line's image as a numbered PNG; `height` in pixels, 0 keeps the line's own."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{prefix}{number:06d}.png" for number in range(len(lines))]
     for path, name, encoded in zip(paths, lines["id"], lines["image"], strict=True):
-        path.write_bytes(_at_height(encoded, height, f"line {name}"))
+        path.write_bytes(_scale_to_height(encoded, height, f"line {name}"))
     return paths
 
 
-def _at_height(encoded: bytes, height: int, where: str) -> bytes:
+def _scale_to_height(encoded: bytes, height: int, where: str) -> bytes:
     image = decode(encoded, where)
     if height and image.shape[0] != height:
         width = max(1, round(image.shape[1] * height / image.shape[0]))
         shrinks = image.shape[0] > height
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (width, height), interpolation=interpolation)
+        image = np.asarray(resized, np.uint8)
     return encode(image)
 
 
-def write_training_lines(params: Params, wanted: BaselineParams, folder: Path, height: int) -> int:
-    """Write what a baseline learns from: images, texts, and the lists train.txt and val.txt.
+def write_training_lines(
+    params: Params, settings: BaselineParams, folder: Path, height: int
+) -> int:
+    """Write images and texts of training and validation lines, and the lists train.txt and val.txt.
 
     Returns the number of training lines.
 
     Raises:
-        NetchuError: an unknown dataset, or no line to learn from or to validate on.
+        NetchuError: a dataset is unknown, or there is no training or no validation line.
     """
-    for name in wanted.datasets:
+    for name in settings.datasets:
         params.dataset(name)
-    tables = [read_table(params.lines / name) for name in wanted.datasets]
+    tables = [read_table(params.lines / name) for name in settings.datasets]
     lines = pd.concat(tables, ignore_index=True)
-    lines = lines[lines["level"].isin(wanted.levels)]
+    lines = lines[lines["level"].isin(settings.levels)]
     training = lines[lines["split"] == "train"]
     validation = lines[lines["split"] == "val"].drop_duplicates(["source", "id"])
     if training.empty or validation.empty:
         raise NetchuError(
-            f"{', '.join(wanted.datasets)}: no training or no validation line of level "
-            f"{' or '.join(wanted.levels)}; name other datasets or levels for the baseline"
+            f"{', '.join(settings.datasets)}: no training or no validation line of level "
+            f"{' or '.join(settings.levels)}; name other datasets or levels for the baseline"
         )
-    validation = validation.sample(min(VALIDATION, len(validation)), random_state=params.seed)
-    for split, chosen in (("train", training), ("val", validation)):
-        paths = write_images(chosen, folder, height, f"{split}-")
-        _write_texts(paths, chosen["text"])
+    validation = validation.sample(min(VALIDATION_LINES, len(validation)), random_state=params.seed)
+    for split, selected in (("train", training), ("val", validation)):
+        paths = write_images(selected, folder, height, f"{split}-")
+        _write_texts(paths, selected["text"])
         listed = "".join(f"{path.resolve()}\n" for path in paths)
         (folder / f"{split}.txt").write_text(listed, encoding="utf-8")
     return len(training)

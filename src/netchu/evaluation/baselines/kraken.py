@@ -1,4 +1,4 @@
-"""kraken: trained by `ketos train` as it comes, for as long as it is given."""
+"""kraken (https://kraken.re), trained by `ketos train` with its defaults for a given time."""
 
 from __future__ import annotations
 
@@ -9,52 +9,51 @@ from pathlib import Path
 from netchu.evaluation.baselines.base import (
     Baseline,
     Environment,
-    Loaded,
-    epochs_between_checks,
-    serve,
-    weigh,
+    LoadedBaseline,
+    run_worker,
+    size_and_parameters,
+    validation_interval,
 )
 
-CHECKED = 2000
-"""Training lines between two validations; when it is stopped it leaves a checkpoint too."""
+VALIDATE_EVERY = 2000
+"""Training lines between two validations; kraken also saves a checkpoint when it is stopped."""
 
 
-def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[list[str]]:
-    """Train without an end: who starts it stops it."""
+def training_commands(lines: Path, model: Path, bin_folder: Path, threads: int) -> list[list[str]]:
+    """Return the command that trains until it is stopped."""
     return [
         [
-            str(programs / "ketos"), "--threads", str(threads), "--workers", "1",
+            str(bin_folder / "ketos"), "--threads", str(threads), "--workers", "1",
             "--device", "cpu", "train",
             "--format-type", "path", "--normalization", "NFC",
             "--training-data", str(lines / "train.txt"),
             "--evaluation-data", str(lines / "val.txt"),
             "--quit", "fixed", "--epochs", "100000",
-            "--freq", str(epochs_between_checks(lines, CHECKED)),
+            "--freq", str(validation_interval(lines, VALIDATE_EVERY)),
             "--output", str(model),
         ]
     ]  # fmt: skip
 
 
 BASELINE = Baseline(
-    "netchu.evaluation.baselines.kraken", environment=Environment("kraken", "3.11", ("kraken==7.1",)),
-    commands=commands,
-)  # fmt: skip
+    "netchu.evaluation.baselines.kraken",
+    environment=Environment("kraken", "3.11", ("kraken==7.1",)),
+    training_commands=training_commands,
+)
 
 
-def best(model: Path) -> Path:
-    """The checkpoint that validated best (its name tells), or the one left when it was stopped."""
-    checked = {float(p.stem.rsplit("-", 1)[1]): p for p in model.glob("checkpoint_*-*.ckpt")}
-    if checked:
-        return checked[max(checked)]
-    left = model / "checkpoint_abort.ckpt"
-    if not left.is_file():
-        raise SystemExit(
-            "kraken left no checkpoint in its time; give baselines.kraken.minutes more"
-        )
-    return left
+def best_checkpoint(model: Path) -> Path:
+    """Return the checkpoint of the best validation, which is in its name, or the last one."""
+    validated = {float(p.stem.rsplit("-", 1)[1]): p for p in model.glob("checkpoint_*-*.ckpt")}
+    if validated:
+        return validated[max(validated)]
+    last = model / "checkpoint_abort.ckpt"
+    if not last.is_file():
+        raise SystemExit("kraken saved no checkpoint in its time; raise baselines.kraken.minutes")
+    return last
 
 
-def load(argument: str) -> Loaded:
+def load(argument: str) -> LoadedBaseline:
     """Load the best checkpoint of the folder `argument`."""
     from importlib.metadata import version
 
@@ -66,7 +65,7 @@ def load(argument: str) -> Loaded:
     from PIL import Image
 
     torch.set_num_threads(1)
-    checkpoint = best(Path(argument))
+    checkpoint = best_checkpoint(Path(argument))
     weights = convert_models([checkpoint], checkpoint.with_name("best.safetensors"))
     model = RecognitionTaskModel.load_model(weights)
     settings = RecognitionInferenceConfig(accelerator="cpu", device=1, num_line_workers=0)
@@ -78,8 +77,8 @@ def load(argument: str) -> Loaded:
         found = next(iter(model.predict(picture, whole, settings)))
         return found.prediction, found.confidences
 
-    return Loaded(read, f"kraken {version('kraken')}", *weigh(model.net))
+    return LoadedBaseline(read, f"kraken {version('kraken')}", *size_and_parameters(model.net))
 
 
 if __name__ == "__main__":
-    serve(load)
+    run_worker(load)

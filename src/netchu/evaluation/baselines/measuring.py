@@ -1,4 +1,4 @@
-"""A baseline's row of the table: what it reads on the lines that every system reads, and how fast."""
+"""Measurement of a baseline: train it if it is to be trained, then read and time the test lines."""
 
 from __future__ import annotations
 
@@ -13,96 +13,97 @@ from typing import Any
 import pandas as pd
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_folder
 from netchu.core.params import Params, parse_config
 from netchu.core.text import normalise
 from netchu.evaluation.baselines.base import Baseline, UnavailableError
 from netchu.evaluation.baselines.catalogue import BASELINES
-from netchu.evaluation.baselines.environments import HOME, programs
+from netchu.evaluation.baselines.environments import HOME, environment_bin
 from netchu.evaluation.baselines.exporting import BaselineParams, write_images, write_training_lines
-from netchu.evaluation.baselines.processes import run
-from netchu.evaluation.eval_subset import COLUMNS, MAIN, chosen_lines
-from netchu.evaluation.latency import HEIGHT, REPEATS, WIDTHS, latency, machine, ruler
+from netchu.evaluation.baselines.processes import run_program
+from netchu.evaluation.eval_subset import MAIN_VARIANT, PREDICTION_COLUMNS, load_eval_subset
+from netchu.evaluation.latency import (
+    REPEATS,
+    SAMPLE_HEIGHT,
+    SAMPLE_WIDTHS,
+    describe_machine,
+    latency_quantiles,
+    latency_sample,
+)
 from netchu.evaluation.metrics.rates import DIGITS
-from netchu.evaluation.metrics.summary import summaries
-from netchu.evaluation.metrics_io import write_figures
+from netchu.evaluation.metrics.summary import summarise_predictions
+from netchu.evaluation.metrics_io import write_metrics
 
 LEVELS = ("word", "line")
-"""What a baseline is given to read; paragraphs are for those that find lines."""
+"""Levels that baselines read; paragraphs would need one that finds lines."""
 
-STARTING, PER_LINE = 600, 20
-"""Seconds: for a network to be made or loaded, and what a line may take on average."""
+START_SECONDS, SECONDS_PER_LINE = 600, 20
+"""Time limits for creating or loading a network, and for a line on average."""
 
 SOURCE = Path(__file__).resolve().parents[3]
+"""Folder from which a worker imports its side of `netchu.evaluation.baselines`."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """One baseline, what params.yaml wants of it, and a scratch folder."""
-
+class _Job:
     params: Params
     name: str
     baseline: Baseline
-    wanted: BaselineParams
+    settings: BaselineParams
     scratch: Path
 
     @property
-    def learns(self) -> bool:
-        """Whether the baseline is trained here."""
-        return self.baseline.commands is not None
+    def is_trained(self) -> bool:
+        return self.baseline.training_commands is not None
 
 
 def measure_baseline(params: Params, name: str, out: Path) -> dict[str, Any]:
-    """Let the baseline `name` read the test lines; write its row into a fresh folder `out`.
+    """Measure the baseline `name` on the test lines; write the results into the folder `out`.
 
-    metrics.json has the shape of an evaluation's and `why`, which is '' or tells why there are no
-    rates; predictions.parquet and speed.json are there if there is something in them. Returns the
-    metrics.
+    `metrics.json` has the keys of a system's evaluation and `why`, the reason for missing metrics
+    or ''. `predictions.parquet` and `speed.json` are written as far as they could be measured.
+    Returns the metrics.
 
     Raises:
-        NetchuError: params.yaml names no such baseline, or not what it learns from.
+        NetchuError: params.yaml does not name the baseline, or lacks its training data.
     """
     job = _job(params, name)
-    partial = out.with_name(out.name + ".part")
-    for place in (partial, job.scratch):
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+    shutil.rmtree(job.scratch, ignore_errors=True)
+    job.scratch.mkdir(parents=True)
     try:
-        try:
-            metrics = _empty(job) | _measure(job, partial)
-        except UnavailableError as error:
-            metrics = _empty(job) | {"why": str(error)}
-        write_figures(metrics, partial / "metrics.json")
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
+        with new_folder(out) as folder:
+            try:
+                metrics = _empty_metrics(job) | _measure(job, folder)
+            except UnavailableError as error:
+                metrics = _empty_metrics(job) | {"why": str(error)}
+            write_metrics(metrics, folder / "metrics.json")
     finally:
-        for place in (partial, job.scratch):
-            shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(job.scratch, ignore_errors=True)
     return metrics
 
 
-def _job(params: Params, name: str) -> Job:
+def _job(params: Params, name: str) -> _Job:
     if name not in BASELINES:
         raise NetchuError(f"unknown baseline {name!r}; there are: {', '.join(BASELINES)}")
     if name not in params.baselines:
-        raise NetchuError(f"params.yaml wants no baseline {name!r}; put it under baselines")
-    wanted = parse_config(BaselineParams, params.baselines[name], f"params.yaml baselines.{name}")
-    job = Job(params, name, BASELINES[name], wanted, (HOME / name / "scratch").resolve())
-    given = bool(job.wanted.datasets and job.wanted.minutes > 0)
-    if job.learns and not given:
-        raise NetchuError(f"baselines.{name} learns: give it datasets and minutes in params.yaml")
-    if not job.learns and job.wanted != BaselineParams():
-        raise NetchuError(f"baselines.{name} learns nothing: write '{name}: {{}}' in params.yaml")
+        raise NetchuError(f"params.yaml has no baseline {name!r}; add it under baselines")
+    settings = parse_config(BaselineParams, params.baselines[name], f"params.yaml baselines.{name}")
+    job = _Job(params, name, BASELINES[name], settings, (HOME / name / "scratch").resolve())
+    if job.is_trained and not (settings.datasets and settings.minutes > 0):
+        raise NetchuError(f"baselines.{name} is trained: set datasets and minutes in params.yaml")
+    if not job.is_trained and settings != BaselineParams():
+        raise NetchuError(f"baselines.{name} is not trained: write '{name}: {{}}' in params.yaml")
     return job
 
 
-def _empty(job: Job) -> dict[str, Any]:
-    """The row of a baseline of which nothing is known."""
+def _empty_metrics(job: _Job) -> dict[str, Any]:
+    """Return the metrics of a baseline before anything is measured."""
     return {
         "baseline": True,
         "system": job.name,
         "profile": job.params.profile,
         "seed": job.params.seed,
-        "main": MAIN,
+        "main": MAIN_VARIANT,
         "variants": {},
         "training": [],
         **dict.fromkeys(("version", "why", "note", "hub_note"), ""),
@@ -110,60 +111,62 @@ def _empty(job: Job) -> dict[str, Any]:
     }
 
 
-def _measure(job: Job, out: Path) -> dict[str, Any]:
-    """All of a row; writes what goes with it into `out`."""
-    lines = chosen_lines(job.params)
-    bin_folder = programs(job.baseline.environment)
-    training = [_train(job, bin_folder)] if job.learns else []
-    whole = lines[lines["level"] == "line"].iloc[: job.params.evaluate.latency_lines]
-    wanted = whole if job.baseline.unread else lines[lines["level"].isin(LEVELS)]
-    rulers = [ruler(whole, width) for width in WIDTHS for _ in range(REPEATS)]
-    told = _read(job, bin_folder, pd.concat([wanted, *rulers], ignore_index=True))
-    read = wanted.assign(answer=told["lines"][: len(wanted)])
-    speed = _speed(read.loc[whole.index, "answer"], told["lines"][len(wanted) :])
-    write_figures(speed | {"isa": job.params.compute.isa}, out / "speed.json")
-    row = {"training": training, "note": _note(training, read["answer"])} | {
-        key: told[key] for key in ("version", "size_mb", "parameters")
+def _measure(job: _Job, folder: Path) -> dict[str, Any]:
+    """Return what was measured; write predictions and speed into `folder`."""
+    lines = load_eval_subset(job.params)
+    bin_folder = environment_bin(job.baseline.environment)
+    training = [_train(job, bin_folder)] if job.is_trained else []
+    timed = lines[lines["level"] == "line"].iloc[: job.params.evaluate.latency_lines]
+    lines = timed if job.baseline.unusable_reason else lines[lines["level"].isin(LEVELS)]
+    samples = [latency_sample(timed, width) for width in SAMPLE_WIDTHS for _ in range(REPEATS)]
+    answer = _read(job, bin_folder, pd.concat([lines, *samples], ignore_index=True))
+    lines = lines.assign(answer=answer["lines"][: len(lines)])
+    speed = _speed(lines.loc[timed.index, "answer"], answer["lines"][len(lines) :])
+    write_metrics(speed | {"isa": job.params.compute.isa}, folder / "speed.json")
+    metrics = {"training": training, "note": _note(training, lines["answer"])} | {
+        key: answer[key] for key in ("version", "size_mb", "parameters")
     }
-    if job.baseline.unread:
-        return row | {"why": job.baseline.unread}
-    predictions = _predictions(read)
-    predictions.to_parquet(out / "predictions.parquet", index=False)
-    chosen = job.params.evaluate
-    return row | summaries(predictions, chosen.datasets, chosen.resamples, job.params.seed)
+    if job.baseline.unusable_reason:
+        return metrics | {"why": job.baseline.unusable_reason}
+    predictions = _predictions(lines)
+    predictions.to_parquet(folder / "predictions.parquet", index=False)
+    evaluate = job.params.evaluate
+    return metrics | summarise_predictions(
+        predictions, evaluate.datasets, evaluate.resamples, job.params.seed
+    )
 
 
-def _train(job: Job, bin_folder: Path) -> dict[str, Any]:
-    """Let a baseline learn for its minutes; the checkpoints lie in the scratch folder's `model`."""
-    assert job.baseline.commands is not None
+def _train(job: _Job, bin_folder: Path) -> dict[str, Any]:
+    """Train a baseline for its minutes; its checkpoints are in the scratch folder's `model`."""
+    assert job.baseline.training_commands is not None
     lines, model = job.scratch / "lines", job.scratch / "model"
     model.mkdir()
-    count = write_training_lines(job.params, job.wanted, lines, job.baseline.height)
+    count = write_training_lines(job.params, job.settings, lines, job.baseline.height)
     threads = job.params.compute.threads
     log = HOME / job.name / "training.log"
-    *first, last = job.baseline.commands(lines, model, bin_folder, threads)
-    for command in first:
-        run(command, log, STARTING, _environ(threads), place=model)
-    seconds = round(60 * job.wanted.minutes, 1)
-    run(last, log, seconds, _environ(threads), place=model, endless=True)
+    *setup, train = job.baseline.training_commands(lines, model, bin_folder, threads)
+    for command in setup:
+        run_program(command, log, START_SECONDS, _environ(threads), cwd=model)
+    seconds = round(60 * job.settings.minutes, 1)
+    run_program(train, log, seconds, _environ(threads), cwd=model, until_stopped=True)
     return {"stage": "train", "seconds": seconds, "lines": count, "threads": threads}
 
 
-def _read(job: Job, bin_folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
-    """What the baseline's process answers for the images of `lines`, in their order."""
-    images, answer = job.scratch / "images", job.scratch / "answer.json"
+def _read(job: _Job, bin_folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
+    """Return the answer of the baseline's worker for the images of `lines`, in their order."""
+    images, out = job.scratch / "images", job.scratch / "answer.json"
     write_images(lines, images, job.baseline.height)
-    argument = str(job.scratch / "model") if job.learns else job.baseline.argument
-    command = [str(bin_folder / "python"), "-m", job.baseline.worker, str(images), str(answer)]
-    log = images.parent.with_name("reading.log")
-    seconds = STARTING + PER_LINE * len(lines)
-    run([*command, argument], log, seconds, _environ(1), place=job.scratch)
-    told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
-    return told
+    argument = str(job.scratch / "model") if job.is_trained else job.baseline.argument
+    command = [str(bin_folder / "python"), "-m", job.baseline.worker, str(images), str(out)]
+    log = job.scratch / "reading.log"
+    seconds = START_SECONDS + SECONDS_PER_LINE * len(lines)
+    run_program([*command, argument], log, seconds, _environ(1), cwd=job.scratch)
+    answer: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return answer
 
 
 def _environ(threads: int) -> dict[str, str]:
-    """Variables of a baseline's process: its threads, and where its side of `base` is imported from."""
+    """Return the variables of a baseline's process: its threads and where it imports netchu."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
     return {
         **dict.fromkeys(names, str(threads)),
@@ -174,31 +177,31 @@ def _environ(threads: int) -> dict[str, str]:
     }
 
 
-def _predictions(read: pd.DataFrame) -> pd.DataFrame:
-    """Rows as an evaluation's; the readings pass the same door as every text."""
-    rows = read.assign(
-        variant=MAIN,
-        reading=[normalise(text) for text, *_ in read["answer"]],
-        confidence=[round(confidence, DIGITS) for _, confidence, *_ in read["answer"]],
+def _predictions(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return rows as a system's predictions.parquet has them, with normalised readings."""
+    rows = lines.assign(
+        variant=MAIN_VARIANT,
+        reading=[normalise(text) for text, *_ in lines["answer"]],
+        confidence=[round(confidence, DIGITS) for _, confidence, *_ in lines["answer"]],
     )
-    return rows.sort_values(["dataset", "id"], ignore_index=True)[COLUMNS]
+    return rows.sort_values(["dataset", "id"], ignore_index=True)[PREDICTION_COLUMNS]
 
 
-def _speed(of_lines: Sequence[Any], of_rulers: Sequence[Any]) -> dict[str, Any]:
-    """Times on one thread; what else an evaluation measures is not known of a baseline."""
+def _speed(of_lines: Sequence[Any], of_samples: Sequence[Any]) -> dict[str, Any]:
+    """Return times on one thread; the other values of a system's `speed.json` are not known."""
     by_width = []
-    for place, width in enumerate(WIDTHS):
-        answers = of_rulers[place * REPEATS : (place + 1) * REPEATS]
-        times = latency([milliseconds for _, _, milliseconds, _ in answers])
-        by_width.append({"height": HEIGHT, "width": width, **times, "multiply_adds": None})
+    for number, width in enumerate(SAMPLE_WIDTHS):
+        answers = of_samples[number * REPEATS : (number + 1) * REPEATS]
+        times = latency_quantiles([milliseconds for _, _, milliseconds, _ in answers])
+        by_width.append({"height": SAMPLE_HEIGHT, "width": width, **times, "multiply_adds": None})
     return {
-        **latency([milliseconds for _, _, milliseconds, _ in of_lines]),
+        **latency_quantiles([milliseconds for _, _, milliseconds, _ in of_lines]),
         "threads": 1,
         "by_width": by_width,
         "throughput_lines_per_s": None,
         "throughput_threads": None,
         "device": "cpu",
-        "machine": machine(),
+        "machine": describe_machine(),
     }
 
 

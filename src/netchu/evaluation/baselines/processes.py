@@ -1,4 +1,4 @@
-"""Running other people's programs: in bounds of time, with their last words kept."""
+"""Run third-party programs with a time limit; a failure is reported by the last line of the log."""
 
 from __future__ import annotations
 
@@ -12,35 +12,41 @@ from pathlib import Path
 
 from netchu.evaluation.baselines.base import UnavailableError
 
-GRACE = 60.0
-"""Seconds a process has to save its work when its time is over."""
+GRACE_SECONDS = 60.0
+"""Time between SIGTERM and SIGKILL, in which a process may save its work."""
 
-LONGEST = 200
-"""Letters of a reason."""
+MAX_REASON = 200
+"""Characters of the reason of a failure."""
 
 
-def run(
+def run_program(
     command: Sequence[str],
     log: Path,
     seconds: float,
     environ: Mapping[str, str],
     *,
-    place: Path | None = None,
-    endless: bool = False,
+    cwd: Path | None = None,
+    until_stopped: bool = False,
 ) -> None:
-    """Run a command to its end, in the folder `place`, its output going to `log`.
+    """Run a command and write its output to `log`.
 
-    endless: it is stopped when its seconds are over, and that is no error.
+    Args:
+        command: program and arguments.
+        log: file for stdout and stderr.
+        seconds: time limit.
+        environ: variables that are added to the environment.
+        cwd: working directory.
+        until_stopped: the command has no end of its own; reaching the time limit is no error.
 
     Raises:
-        UnavailableError: it is not there, failed, or (not endless) outlasted its seconds.
+        UnavailableError: the program does not start, fails, or exceeds the time limit.
     """
     name = Path(command[0]).name
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-                cwd=place,
+                cwd=cwd,
                 env={**os.environ, **environ}, start_new_session=True,
             )  # fmt: skip
     except OSError as error:
@@ -48,32 +54,29 @@ def run(
     try:
         failed = process.wait(seconds) != 0
     except subprocess.TimeoutExpired:
-        if not endless:
+        if not until_stopped:
             raise UnavailableError(f"{name} took longer than {seconds / 60:.0f} minutes") from None
         failed = False
     finally:
         _stop(process)
     if failed:
-        raise UnavailableError(last_words(log) or f"{name} failed and said nothing")
+        raise UnavailableError(last_log_line(log) or f"{name} failed without output")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, then end it with all that it started."""
+    """Terminate a process, then kill its whole process group."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
+        process.wait(GRACE_SECONDS)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def last_words(log: Path) -> str:
-    """The last line of a log, with addresses and places of this machine left out.
-
-    It may stand in a report that is published.
-    """
+def last_log_line(log: Path) -> str:
+    """Return the last line of a log, without URLs and paths, because reports are published."""
     text = log.read_text(encoding="utf-8", errors="replace")
     text = re.sub(r"\x1b\[[\d;]*m", "", text)
     rows = [row for part in re.split(r"[\r\n]+", text) if (row := part.strip(" ╭╮╰╯│─"))]
-    words = re.sub(r"(\w+:/)?/[^\s'\"`,;)]*", "…", rows[-1]) if rows else ""
-    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
+    line = re.sub(r"(\w+:/)?/[^\s'\"`,;)]*", "…", rows[-1]) if rows else ""
+    return line if len(line) <= MAX_REASON else line[: MAX_REASON - 1] + "…"

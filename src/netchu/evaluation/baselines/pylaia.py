@@ -1,4 +1,4 @@
-"""PyLaia: its own network as it comes, trained for as long as it is given."""
+"""PyLaia (https://github.com/jpuigcerver/PyLaia), its default network trained for a given time."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pathlib import Path
 from netchu.evaluation.baselines.base import (
     Baseline,
     Environment,
-    Loaded,
-    epochs_between_checks,
-    serve,
-    weigh,
+    LoadedBaseline,
+    run_worker,
+    size_and_parameters,
+    validation_interval,
 )
 
 HEIGHT = 128
 SPACE = "<space>"
 
-CHECKED = 500
-"""Training lines between two validations; when it is stopped it leaves nothing else."""
+VALIDATE_EVERY = 500
+"""Training lines between two validations; PyLaia saves no checkpoint when it is stopped."""
 
 
-def commands(lines: Path, model: Path, programs: Path, threads: int) -> list[list[str]]:
-    """Write its tables; make a network, then train without an end: who starts it stops it."""
+def training_commands(lines: Path, model: Path, bin_folder: Path, threads: int) -> list[list[str]]:
+    """Write its tables; return the commands that create a network and train until stopped."""
     symbols = write_tables(lines, model)
     train_path = f"--common.train_path={model}"
     return [
         [
-            str(programs / "pylaia-htr-create-model"), str(symbols), train_path,
+            str(bin_folder / "pylaia-htr-create-model"), str(symbols), train_path,
             f"--fixed_input_height={HEIGHT}",
         ],
         [
-            str(programs / "pylaia-htr-train-ctc"), str(symbols), f"[{lines}]",
+            str(bin_folder / "pylaia-htr-train-ctc"), str(symbols), f"[{lines}]",
             str(lines / "train.tbl"), str(lines / "val.tbl"), train_path,
             "--data.num_workers=1", "--trainer.max_epochs=100000",
-            f"--trainer.val_check_interval={epochs_between_checks(lines, CHECKED)}",
+            f"--trainer.val_check_interval={validation_interval(lines, VALIDATE_EVERY)}",
             "--trainer.progress_bar_refresh_rate=0", "--train.early_stopping_patience=100000",
         ],
     ]  # fmt: skip
 
 
 def write_tables(lines: Path, model: Path) -> Path:
-    """Write train.tbl and val.tbl (image, then its letters), and the symbols beside the model."""
+    """Write train.tbl and val.tbl (image, then its characters), and the symbols into `model`."""
     letters: set[str] = set()
     for split in ("train", "val"):
         rows = []
@@ -61,15 +61,15 @@ def write_tables(lines: Path, model: Path) -> Path:
 
 BASELINE = Baseline(
     "netchu.evaluation.baselines.pylaia",
-    # It asks pip what is installed, and its pytorch-lightning asks setuptools for pkg_resources.
+    # PyLaia runs pip, and its pytorch-lightning imports pkg_resources of setuptools.
     environment=Environment("pylaia", "3.10", ("pylaia==1.1.2", "pip", "setuptools<81")),
-    commands=commands,
+    training_commands=training_commands,
     height=HEIGHT,
 )
 
 
-def load(argument: str) -> Loaded:
-    """Load the best checkpoint of the folder `argument`, beside which lie its symbols."""
+def load(argument: str) -> LoadedBaseline:
+    """Load the best checkpoint and the symbols in the folder `argument`."""
     from importlib.metadata import version
 
     import torch
@@ -84,9 +84,7 @@ def load(argument: str) -> Loaded:
     loader = ModelLoader(argument, filename="model", device="cpu")
     checkpoint = loader.find_best(str(Path(argument) / "experiment"), "va_cer")
     if checkpoint is None:
-        raise SystemExit(
-            "PyLaia left no checkpoint in its time; give baselines.pylaia.minutes more"
-        )
+        raise SystemExit("PyLaia saved no checkpoint in its time; raise baselines.pylaia.minutes")
     model = loader.load_by(checkpoint).eval()
     prepare, decode = ToImageTensor(mode="L", invert=True), CTCGreedyDecoder()
 
@@ -96,8 +94,8 @@ def load(argument: str) -> Loaded:
         letters = [symbols[number] for number in found["hyp"][0]]
         return "".join(" " if c == SPACE else c for c in letters), found["prob-htr-char"][0]
 
-    return Loaded(read, f"PyLaia {version('pylaia')}", *weigh(model))
+    return LoadedBaseline(read, f"PyLaia {version('pylaia')}", *size_and_parameters(model))
 
 
 if __name__ == "__main__":
-    serve(load)
+    run_worker(load)

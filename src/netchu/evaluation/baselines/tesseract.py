@@ -1,4 +1,4 @@
-"""Tesseract with its Vietnamese model, as Debian brings it, by its C interface."""
+"""Tesseract 5 with Debian's Vietnamese model, called through its C API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netchu.evaluation.baselines.base import Baseline, Loaded, serve
+from netchu.evaluation.baselines.base import Baseline, LoadedBaseline, run_worker
 
 BASELINE = Baseline("netchu.evaluation.baselines.tesseract")
 
@@ -19,8 +19,8 @@ SINGLE_LINE = 7
 _INSTALL = "apt-get install tesseract-ocr tesseract-ocr-vie"
 
 
-def load(argument: str) -> Loaded:
-    """Open the library and the model."""
+def load(argument: str) -> LoadedBaseline:
+    """Load the library and the model; `argument` is not used."""
     library, images = _library("libtesseract.so.5"), _library("liblept.so.5")
     for name in ("TessBaseAPICreate", "TessBaseAPIGetUTF8Text", "TessBaseAPIAllWordConfidences"):
         getattr(library, name).restype = ctypes.c_void_p
@@ -46,11 +46,11 @@ def load(argument: str) -> Loaded:
         library.TessDeleteText(text)
         return found
 
-    return Loaded(read, version, round(model.stat().st_size / 1e6, 3), None)
+    return LoadedBaseline(read, version, round(model.stat().st_size / 1e6, 3), None)
 
 
 def _confidences(library: Any, handle: ctypes.c_void_p) -> list[float]:
-    """The words' probabilities; the library gives whole per cents and ends them with -1."""
+    """Return the words' probabilities; the library gives integer percentages, terminated by -1."""
     address = library.TessBaseAPIAllWordConfidences(handle)
     numbers = ctypes.cast(address, ctypes.POINTER(ctypes.c_int))
     found: list[int] = []
@@ -68,4 +68,4 @@ def _library(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    serve(load)
+    run_worker(load)

@@ -1,4 +1,4 @@
-"""VietOCR's two published configurations, for their speed: random weights in the same networks."""
+"""VietOCR's two published networks with random weights, to measure their speed only."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu.core.text import ALPHABET
-from netchu.evaluation.baselines.base import Baseline, Environment, Loaded, serve, weigh
+from netchu.evaluation.baselines.base import (
+    Baseline,
+    Environment,
+    LoadedBaseline,
+    run_worker,
+    size_and_parameters,
+)
 
 ENVIRONMENT = Environment(
     "vietocr", "3.11", ("vietocr==0.3.13", "torch==2.13.0", "torchvision==0.28.0")
 )
-UNREAD = "its weights lie behind a dead link; speed of the same network with random weights"
+UNUSABLE_REASON = (
+    "its weights lie behind a dead link; speed of the same network with random weights"
+)
 
 TRANSFORMER = Baseline(
-    "netchu.evaluation.baselines.vietocr", "vgg_transformer", ENVIRONMENT, unread=UNREAD
+    "netchu.evaluation.baselines.vietocr",
+    "vgg_transformer",
+    ENVIRONMENT,
+    unusable_reason=UNUSABLE_REASON,
 )
-SEQ2SEQ = Baseline("netchu.evaluation.baselines.vietocr", "vgg_seq2seq", ENVIRONMENT, unread=UNREAD)
+SEQ2SEQ = Baseline(
+    "netchu.evaluation.baselines.vietocr",
+    "vgg_seq2seq",
+    ENVIRONMENT,
+    unusable_reason=UNUSABLE_REASON,
+)
 
-HEIGHT, NARROWEST, WIDEST = 32, 32, 512
-"""Pixels; VietOCR squeezes what is wider."""
+HEIGHT, MIN_WIDTH, MAX_WIDTH = 32, 32, 512
+"""Pixels; VietOCR scales wider lines down to the maximum."""
 
-LETTERS = 2.5
-"""Letters on a piece of line as wide as it is high, for random weights never say that it ends."""
+CHARACTERS_PER_HEIGHT = 2.5
+"""Characters that are decoded per line height of width; random weights never emit the end token."""
 
 _POOLS = [[2, 2], [2, 2], [2, 1], [2, 1], [1, 1]]
 _DECODERS: dict[str, dict[str, Any]] = {
@@ -38,7 +54,7 @@ _DECODERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def load(argument: str) -> Loaded:
+def load(argument: str) -> LoadedBaseline:
     """Build the configuration called `argument`."""
     from importlib.metadata import version
 
@@ -61,13 +77,15 @@ def load(argument: str) -> Loaded:
 
     def read(image: bytes) -> tuple[str, Sequence[float]]:
         picture = Image.open(io.BytesIO(image))
-        letters = max(1, round(LETTERS * picture.width / picture.height))
-        prepared = process_input(picture, HEIGHT, NARROWEST, WIDEST)
-        translate(prepared, model, max_seq_length=letters, eos_token=-1)
+        characters = max(1, round(CHARACTERS_PER_HEIGHT * picture.width / picture.height))
+        prepared = process_input(picture, HEIGHT, MIN_WIDTH, MAX_WIDTH)
+        translate(prepared, model, max_seq_length=characters, eos_token=-1)
         return "", ()
 
-    return Loaded(read, f"vietocr {version('vietocr')}, {argument}", *weigh(model))
+    return LoadedBaseline(
+        read, f"vietocr {version('vietocr')}, {argument}", *size_and_parameters(model)
+    )
 
 
 if __name__ == "__main__":
-    serve(load)
+    run_worker(load)

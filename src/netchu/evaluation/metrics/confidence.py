@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from netchu.core.errors import NetchuError
-from netchu.evaluation.metrics.bootstrap import draw, interval
-from netchu.evaluation.metrics.rates import rounded, with_interval
+from netchu.evaluation.metrics.bootstrap import quantile_interval, resample_weights
+from netchu.evaluation.metrics.rates import round_metric, with_interval
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -44,10 +44,10 @@ def ece_with_interval(
     for number, bin_lines in enumerate(confidence_bins(confidence_L)):
         gaps = confidence_L[bin_lines] - right_L[bin_lines]
         gaps_GB[:, number] = np.bincount(codes_L[bin_lines], gaps, len(names))
-    weights_RG = draw(len(names), resamples, seed)
+    weights_RG = resample_weights(len(names), resamples, seed)
     errors_R = np.abs(weights_RG @ gaps_GB).sum(1) / (weights_RG @ np.bincount(codes_L))
     return with_interval(
-        "ece", error, interval(np.maximum(errors_R - np.median(errors_R) + error, 0))
+        "ece", error, quantile_interval(np.maximum(errors_R - np.median(errors_R) + error, 0))
     )
 
 
@@ -84,8 +84,8 @@ def reliability(confidence_L: NDArray[np.float64], right_L: Bools) -> list[dict[
     """Return mean confidence and accuracy of each bin, most confident last."""
     return [
         {
-            "confidence": rounded(confidence_L[chosen].mean()),
-            "right": rounded(right_L[chosen].mean()),
+            "confidence": round_metric(confidence_L[chosen].mean()),
+            "right": round_metric(right_L[chosen].mean()),
             "lines": len(chosen),
         }
         for chosen in confidence_bins(confidence_L)
@@ -109,6 +109,6 @@ def reject_curve(confidence_L: Floats, scored: pd.DataFrame) -> list[dict[str, f
     curve = []
     for percentage in KEPT_PERCENTAGES:
         kept = order[: max(1, round(len(order) * percentage / 100))]
-        cer = rounded(edits_L[kept].sum() / characters_L[kept].sum())
+        cer = round_metric(edits_L[kept].sum() / characters_L[kept].sum())
         curve.append({"kept": percentage, "cer": cer})
     return curve

@@ -1,8 +1,8 @@
-"""Rates of many lines, with their intervals, and the sums from which two systems are compared."""
+"""Metrics of many lines with confidence intervals, and the sums that two systems are paired by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
@@ -10,37 +10,21 @@ import numpy as np
 import pandas as pd
 
 from netchu.core.errors import NetchuError
-from netchu.evaluation.metrics.bootstrap import bootstrap_groups, draw, interval
-from netchu.evaluation.metrics.edits import CLASSES
+from netchu.evaluation.metrics import registry
+from netchu.evaluation.metrics.bootstrap import (
+    bootstrap_groups,
+    quantile_interval,
+    resample_weights,
+)
+from netchu.evaluation.metrics.registry import COUNTS, Metric
 
-Rates = Mapping[str, tuple[str, str]]
+MIN_GROUPS = 12
+"""With fewer writers a paired comparison could hardly find a difference significant."""
 
-RATES: Rates = {
-    "cer": ("edits", "characters"),
-    "wer": ("word_edits", "words"),
-    "ser": ("wrong", "lines"),
-    "cer_folded": ("folded_edits", "characters"),
-    "wer_folded": ("folded_word_edits", "words"),
-    "ser_folded": ("folded_wrong", "lines"),
-    "kalapa_score": ("kalapa", "lines"),
-    "loop_rate": ("loops", "lines"),
-    **{f"{name}_errors": (name, "characters") for name in CLASSES},
-    "missing": ("missing", "characters"),
-    "extra": ("extra", "characters"),
-}
-"""Rate -> the columns of `score` that are divided."""
-
-COUNTS = ("lines", "characters", "words")
-
-SUMS = ("edits", "characters", "word_edits", "words", "wrong", "lines")
-"""Columns of `score` that a paired comparison needs, by group."""
-
-FEWEST = 12
-"""With fewer writers a paired comparison (`comparing`) can hardly tell chance from difference."""
-
-PARTS = 20
+PARTS_PER_WRITER = 20
 
 DIGITS = 6
+"""Decimals of the numbers in `metrics.json`."""
 
 
 def summarise(
@@ -48,62 +32,81 @@ def summarise(
     groups: Sequence[str],
     resamples: int,
     seed: int,
-    rates: Rates = RATES,
+    metrics: Sequence[Metric] | None = None,
 ) -> dict[str, float | int]:
-    """The rates of the lines in `scored`, each with the ends of its 95 % interval.
+    """Return metrics of the lines in `scored`, each with its 95 % bootstrap interval.
 
-    `groups` names for each line what the bootstrap draws (`bootstrap_groups`). Rates are ratios,
-    rounded to 6 digits, each with _low and _high; the `_errors` of CLASSES add up to cer, of which
-    missing and extra are another cut. Beside them the counts lines, characters, words and groups.
+    Args:
+        scored: output of `score_lines`.
+        groups: for each line the unit that the bootstrap resamples, see `bootstrap_groups`.
+        resamples: number of bootstrap resamples.
+        seed: of the resampling.
+        metrics: what to compute; all METRICS by default.
+
+    Returns:
+        The value of each metric by name, with `_low` and `_high` for its interval, and the counts
+        lines, characters, words and groups.
 
     Raises:
-        NetchuError: no line, or a count that is not a number.
+        NetchuError: there is no line, or a count is not a number.
     """
     if scored.empty:
         raise NetchuError("no line to summarise; is the test split empty?")
-    if holes := [str(name) for name in scored.columns[scored.isna().any()]]:
-        raise NetchuError(f"{', '.join(holes)}: not a number in a line's score; score it again")
-    totals, sums_G = scored.sum(), _by_group(scored, groups)
+    if bad := [str(name) for name in scored.columns[scored.isna().any()]]:
+        raise NetchuError(f"{', '.join(bad)}: not a number in a line's score; score it again")
+    metrics = registry.METRICS if metrics is None else metrics
+    totals, sums_G = scored.sum(), _sum_by_group(scored, groups)
     result: dict[str, float | int] = {name: int(totals[name]) for name in COUNTS}
     result["groups"] = len(sums_G)
-    weights_RG = draw(len(sums_G), resamples, seed)
-    drawn_R = {
-        name: weights_RG @ sums_G[name].to_numpy(np.float64)
-        for name in dict.fromkeys(column for columns in rates.values() for column in columns)
-    }
-    for rate, (edits, units) in rates.items():
-        ends = interval(drawn_R[edits] / drawn_R[units])
-        result |= with_interval(rate, totals[edits] / totals[units], ends)
+    weights_RG = resample_weights(len(sums_G), resamples, seed)
+    columns = dict.fromkeys(c for m in metrics for c in (m.numerator, m.denominator))
+    resampled_R = {name: weights_RG @ sums_G[name].to_numpy(np.float64) for name in columns}
+    for metric in metrics:
+        ends = quantile_interval(resampled_R[metric.numerator] / resampled_R[metric.denominator])
+        value = totals[metric.numerator] / totals[metric.denominator]
+        result |= with_interval(metric.name, value, ends)
     return result
 
 
 def with_interval(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
-    """A rounded figure beside the ends of its interval."""
-    return {name: rounded(value), f"{name}_low": rounded(ends[0]), f"{name}_high": rounded(ends[1])}
+    """Return a rounded value with the ends of its interval, as `metrics.json` holds them."""
+    low, high = ends
+    return {
+        name: round_metric(value),
+        f"{name}_low": round_metric(low),
+        f"{name}_high": round_metric(high),
+    }
 
 
-def rounded(value: Any) -> float:
-    """A figure as files hold it."""
+def round_metric(value: Any) -> float:
+    """Round a number to the precision of `metrics.json`."""
     return round(float(value), DIGITS)
 
 
-def group_sums(scored: pd.DataFrame, lines: pd.DataFrame) -> dict[str, list[int]]:
-    """The columns SUMS of each group of `lines` (id, source, writer), which stay unnamed.
+def group_sums(scored: pd.DataFrame, lines: pd.DataFrame) -> dict[str, list[float | int]]:
+    """Return sums of the compared metrics' columns by group of lines, without the groups' names.
 
-    Two systems that read the same lines have the same groups in the same order. Where there are
-    fewer than FEWEST writers, PARTS parts of each one's lines take their place; a comparison then
-    tells of these writers only.
+    Two systems that read the same lines get the same groups in the same order. With fewer than
+    MIN_GROUPS writers, each writer's lines are split into PARTS_PER_WRITER groups; a comparison
+    then generalises to other lines of these writers, not to other writers.
+
+    Args:
+        scored: output of `score_lines`.
+        lines: the lines' id, source and writer, in the same order.
     """
     groups = bootstrap_groups(lines)
-    if len(set(groups)) < FEWEST:
+    if len(set(groups)) < MIN_GROUPS:
         groups = [
-            f"{group} {crc32(str(i).encode()) % PARTS:02d}"
+            f"{group} {crc32(str(i).encode()) % PARTS_PER_WRITER:02d}"
             for group, i in zip(groups, lines["id"], strict=True)
         ]
-    sums = _by_group(scored, groups)
-    return {name: [int(value) for value in sums[name]] for name in SUMS}
+    sums = _sum_by_group(scored, groups)
+    return {
+        name: [int(value) if value == int(value) else round_metric(value) for value in sums[name]]
+        for name in registry.sum_columns()
+    }
 
 
-def _by_group(scored: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Column sums of the lines of each group, ordered by its name."""
+def _sum_by_group(scored: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    """Return column sums of each group's lines, ordered by the groups' names."""
     return scored.groupby(np.asarray(groups, dtype=object), sort=True).sum()

@@ -3,8 +3,8 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from netchu.evaluation.metrics.edits import score
-from netchu.evaluation.metrics.tables import look_alikes, tables, tone_confusion
+from netchu.evaluation.metrics.edits import score_lines
+from netchu.evaluation.metrics.error_tables import confusion_pairs, error_tables, tone_confusion
 
 LABELS = ["level", "grave", "acute", "tilde", "hook", "dot"]
 
@@ -14,12 +14,14 @@ def predictions(rows: list[tuple[str, str, str, float]]) -> pd.DataFrame:
     return frame.assign(id=[str(i) for i in range(len(rows))], source="s")
 
 
-def tabled(rows: list[tuple[str, str, str, float]]) -> dict:
+def tables_of(rows: list[tuple[str, str, str, float]]) -> dict:
     frame = predictions(rows)
-    return tables(frame, score(frame["text"].tolist(), frame["reading"].tolist()), 50, 1)
+    return error_tables(
+        frame, score_lines(frame["text"].tolist(), frame["reading"].tolist()), 50, 1
+    )
 
 
-def test_tones_are_compared_on_aligned_vowels_only():
+def test_tone_confusion_counts_aligned_vowels_only():
     found = tone_confusion(
         Counter({("ế", "ề"): 2, ("á", "a"): 1, ("ụ", "ụ"): 5, ("á", "n"): 7, ("n", "m"): 9,
                  ("ã", ""): 4, ("", "ả"): 3, ("Ý", "ỵ"): 1})
@@ -35,8 +37,8 @@ def test_tones_are_compared_on_aligned_vowels_only():
     } == expected
 
 
-def test_look_alikes_leave_case_tone_signs_and_right_letters_out():
-    found = look_alikes(
+def test_confusion_pairs_ignore_case_tone_punctuation_and_correct_letters():
+    found = confusion_pairs(
         Counter({("n", "u"): 3, ("N", "ụ"): 2, ("á", "à"): 9, ("a", "A"): 9, ("l", "1"): 4,
                  ("â", "ă"): 1, (",", "."): 9, ("m", ""): 9, ("t", "t"): 9})
     )  # fmt: skip
@@ -47,8 +49,8 @@ def test_look_alikes_leave_case_tone_signs_and_right_letters_out():
     ]
 
 
-def test_lines_are_told_apart_by_length_and_known_writer():
-    found = tabled([
+def test_cer_by_length_and_known_writer():
+    found = tables_of([
         ("An", "abcdefghij", "abcdefghij", 1), ("An", "abcdefghijk", "Xbcdefghijk", 0.5),
         ("", "a" * 100, "b" * 50 + "a" * 50, 0.2), ("Bo", "ab", "ax", 0.1),
     ])  # fmt: skip
@@ -63,7 +65,7 @@ def test_lines_are_told_apart_by_length_and_known_writer():
     assert found["reject_curve"][-1]["cer"] == round(1 / 21, 6)
 
 
-def test_an_empty_reading_is_no_confusion():
-    found = tabled([("An", "á n", "", 0), ("Bo", "á", "á", 1)])
+def test_an_empty_reading_adds_no_confusion():
+    found = tables_of([("An", "á n", "", 0), ("Bo", "á", "á", 1)])
     assert found["look_alikes"] == []
     assert sum(map(sum, found["tones"]["counts"])) == 1
