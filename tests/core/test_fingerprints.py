@@ -1,9 +1,6 @@
-import subprocess
-import sys
 
 import pytest
 
-from compositions import ROOT
 from netchu.core import fingerprints
 
 FILES = {
@@ -55,12 +52,18 @@ def test_the_fingerprint_follows_what_is_imported_and_nothing_else(package):
     assert mark() != before
 
 
-def test_the_command_prints_what_a_stage_must_list():
-    command = [sys.executable, "-m", "netchu.core.fingerprints", "stages/pretrain.py", "crnn_vgg"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    lines = told.splitlines()
-    assert {"stages/pretrain.py", "src/netchu/models/crnn_vgg.py", "src/netchu/core/text.py"} <= {
-        *lines
-    }
-    assert "src/netchu/models/trocr.py" not in lines
-    assert lines == sorted(lines)
+def test_data_files_of_a_package_count_and_those_of_others_do_not(package, monkeypatch):
+    monkeypatch.setattr(fingerprints, "PACKAGE", package)
+    before = fingerprints.fingerprint([package / "a.py"])
+    (package / "other").mkdir()
+    (package / "other" / "words.txt").write_text("one")
+    (package / "words.txt").write_text("the root package reads none")
+    assert fingerprints.fingerprint([package / "a.py"]) == before
+    (package / "deep" / "words.txt").write_text("one")
+    assert fingerprints.fingerprint([package / "a.py"]) != before
+
+
+def test_packages_that_are_left_out_do_not_count(package):
+    before = fingerprints.fingerprint([package / "a.py"], without=("deep",))
+    (package / "deep" / "c.py").write_text("changed = 1\n")
+    assert fingerprints.fingerprint([package / "a.py"], without=("deep",)) == before

@@ -6,7 +6,7 @@ import zipfile
 
 import onnxruntime
 
-from netchu.core.fingerprints import ROOT
+from compositions import ROOT
 from netchu.core.text import ALPHABET
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.inference.exported_model import SHIPPED
