@@ -30,7 +30,7 @@ from netchu.core.params import Params, parse_config
 from netchu.data.batches import LineDataModule, plan_items
 from netchu.data.line_table import Line
 from netchu.data.parse import fonts
-from netchu.imaging.images import Preprocessing
+from netchu.imaging.preparation import Preprocessing
 from netchu.synthesis.datasets import Kind, open_studio
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,8 +121,8 @@ def _params(mirror: str) -> Params:
         kinds["font address"] |= address
         kinds["font verse"] = font | {"text": "verse", "corpus": f"{mirror}/truyen_kieu"}
         kinds["font address, papers"] = font | address | {"papers": ["kalapa", "cinnamon"]}
-        kinds["ink address"] = COMMON | address | {"hand": "ink", "datasets": ["vnondb"]}
-        kinds["copy"] = COMMON | {"hand": "copy", "datasets": ["kalapa", "cinnamon"]}
+        kinds["ink address"] = COMMON | address | {"renderer": "ink", "datasets": ["vnondb"]}
+        kinds["copy"] = COMMON | {"renderer": "copy", "datasets": ["kalapa", "cinnamon"]}
     content = {
         "profile": "bench", "seed": 1, "compute": {"threads": 1}, "trainer": {}, "sources": {},
         "synthetic": kinds, "datasets": datasets, "systems": {}, "evaluate": {"datasets": []},

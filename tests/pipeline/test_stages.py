@@ -84,7 +84,7 @@ def only_line(told):
         ("finetune", "system", "netchu_small"),
         ("evaluate", "system", "netchu_small"),
         ("preprocess", "dataset", "drawn"),
-        ("synthesize", "kind of synthesis", "words"),
+        ("synthesize", "synthetic dataset", "words"),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(run_here, stage, name, known):

@@ -26,10 +26,10 @@ FONT = {
     "height": 32,
     "shares": {"train": 0.5, "val": 0.25, "test": 0.25},
 }
-INK = {"hand": "ink", "text": "verse", "count": 16, "datasets": ["vnondb"], "height": 48,
+INK = {"renderer": "ink", "text": "verse", "count": 16, "datasets": ["vnondb"], "height": 48,
        "corpus": "data/tiny/raw/truyen_kieu"}  # fmt: skip
 VERSES = "Bà vẫn hoà, cao ngon\nba Quế sao em & mua con\nhết bao hoa sau 12 mùa\n"
-COPY = {"hand": "copy", "count": 8, "datasets": ["kalapa"], "height": 40}
+COPY = {"renderer": "copy", "count": 8, "datasets": ["kalapa"], "height": 40}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -71,7 +71,7 @@ class SyntheticParams(Strict):
     count: int
     """Number of lines, 1 or more. Lines that cannot be written are skipped."""
 
-    hand: Literal["font", "ink", "copy"] = "font"
+    renderer: Literal["font", "ink", "copy"] = "font"
     """What the lines are made of: `font` files, `ink` (pen strokes of VNOnDB's training writers) or
     `copy` (distorted copies of training lines)."""
 
@@ -350,15 +350,19 @@ class Params(Strict):
         """
         return _pick(self.datasets, name, "dataset")
 
-    def kind(self, name: str) -> SyntheticParams:
-        """The parameters of one kind of synthesis."""
-        return _pick(self.synthetic, name, "kind of synthesis")
+    def synthetic_dataset(self, name: str) -> SyntheticParams:
+        """Return the parameters of one synthetic dataset.
+
+        Raises:
+            NetchuError: params.yaml has no synthetic dataset of this name.
+        """
+        return _pick(self.synthetic, name, "synthetic dataset")
 
     def is_fully_synthetic(self, dataset: str) -> bool:
         """Return whether a dataset is generated without strokes, lines or papers of real data."""
         wanted = self.dataset(dataset)
-        kind = self.synthetic.get(Path(wanted.input).name)
-        return wanted.source == "synthetic" and not (kind and (kind.datasets or kind.papers))
+        made = self.synthetic.get(Path(wanted.input).name)
+        return wanted.source == "synthetic" and not (made and (made.datasets or made.papers))
 
     @property
     def raw(self) -> Path:

@@ -160,16 +160,16 @@ def open_studio(params: Params, kind: str) -> Kind:
             there: an unknown split, family or dataset, a family in two splits, a share without
             fonts, a distortion or size out of range.
     """
-    wanted = params.kind(kind)
+    wanted = params.synthetic_dataset(kind)
     _check_ranges(wanted, kind)
-    if wanted.hand == "copy":
+    if wanted.renderer == "copy":
         from netchu.synthesis.copies import Copies  # it loads torch, which the others do without
 
         lines = list(_training_lines(params, _named(wanted.datasets, kind, "copies")))
         return CopyStudio(kind, params.seed, wanted, Copies(lines))
     hand: Hand
     shares: tuple[float, ...] = (1.0, 0.0, 0.0)
-    if wanted.hand == "ink":  # other splits would need writers who are held out
+    if wanted.renderer == "ink":  # other splits would need writers who are held out
         hand = InkHand(_scribes(params, wanted, kind), wanted.height, wanted.distortion)
     else:
         files = families(params.raw / "fonts")
@@ -185,7 +185,7 @@ def _check_ranges(wanted: SyntheticParams, kind: str) -> None:
         raise NetchuError(f"{kind}: distortion {wanted.distortion} is not between 0 and 1; mend it")
     if wanted.count < 1 or wanted.height < 16:
         raise NetchuError(f"{kind}: count must be 1 or more, and height 16 or more")
-    if not wanted.text and wanted.hand != "copy":
+    if not wanted.text and wanted.renderer != "copy":
         raise NetchuError(f"{kind}: text is missing; set it to syllable, address or verse")
 
 

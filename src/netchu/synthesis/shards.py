@@ -36,7 +36,7 @@ def synthesize_table(params: Params, kind: str) -> Path:
         NetchuError: parameters or data that do not fit (see `open_studio`), another run at work
             on the same table, or an executor's trouble (see `draw_shards`).
     """
-    count = params.kind(kind).count
+    count = params.synthetic_dataset(kind).count
     out = params.synthetic_lines / kind
     home = CHECKPOINTS / params.profile / "synthetic" / kind
     shards = [
@@ -58,12 +58,12 @@ def synthesize_table(params: Params, kind: str) -> Path:
 
 def _key(params: Params, kind: str) -> str:
     """What a shard depends on, in a few letters."""
-    wanted = params.kind(kind)
+    wanted = params.synthetic_dataset(kind)
     here = Path(__file__)
     sources = {params.dataset(name).source for name in (*wanted.datasets, *wanted.papers)}
     entries = [
         here,
-        *(fingerprints.PACKAGE / "data" / "sources" / f"{source}.py" for source in sources),
+        *(fingerprints.PACKAGE / "data" / "parse" / f"{source}.py" for source in sources),
     ]
     texts = [path.read_bytes() for path in sorted(here.parent.glob("*.txt"))]
     parts = [
