@@ -111,7 +111,7 @@ def test_the_error_names_a_nested_key_and_the_closest_one():
         parse_config(kind, {"members": [{"backbone": "a", "strid": 8}]}, "effnet")
 
 
-@pytest.mark.parametrize("what", ["system", "dataset", "kind"])
+@pytest.mark.parametrize("what", ["system", "dataset", "synthetic_dataset"])
 def test_an_unknown_name_lists_the_known_ones(what):
     params = parse_config(Params, yaml.safe_load(composed("laptop")), "laptop")
     with pytest.raises(NetchuError, match=r"unknown .*'nope'; params.yaml has: \w+, \w+"):
