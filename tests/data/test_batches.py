@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_project import MODEL, as_table, drawn_lines, picture
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import parse_config
@@ -22,8 +21,10 @@ from netchu.data.batches import (
     plan_items,
 )
 from netchu.imaging.augmentation import Augmenter
-from netchu.imaging.images import Preprocessing, encode
+from netchu.imaging.images import encode
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.netchu_small import NetchuSmall
+from small_project import MODEL, as_table, drawn_lines, picture
 
 GREY = Preprocessing("grey", 32)
 width_lists = st.lists(st.sampled_from((32, 64, 96)), min_size=1, max_size=40)

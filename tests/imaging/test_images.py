@@ -5,7 +5,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
-from netchu.imaging.images import WIDTH_STEP, Preprocessing, decode, encode, prepare, prepared_width
+from netchu.imaging.images import decode, encode
+from netchu.imaging.preparation import WIDTH_STEP, Preprocessing, prepare, prepared_width
 
 VARIANTS = ("grey", "otsu", "adaptive", "square")
 ways = st.builds(

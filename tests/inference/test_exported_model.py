@@ -2,15 +2,15 @@ import json
 
 import numpy as np
 import pytest
-import small_project
 import torch
-from bar_model import ALPHABET, HEIGHT, STEP, bars, write_bar_model
 
+import small_project
+from bar_model import ALPHABET, HEIGHT, STEP, bars, write_bar_model
 from netchu.core.errors import NetchuError
-from netchu.decoding.greedy import greedy
-from netchu.imaging.images import prepare
+from netchu.decoding.greedy import greedy_decode
+from netchu.imaging.preparation import prepare
 from netchu.inference.exported_model import OVERLAP, WINDOW, ExportedModel
-from netchu.training.phases import fresh
+from netchu.training.phases import build_recogniser
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def prepared(text, model):
 
 
 def written(probabilities_TV):
-    return "".join(ALPHABET[emission.id - 1] for emission in greedy(probabilities_TV))
+    return "".join(ALPHABET[emission.id - 1] for emission in greedy_decode(probabilities_TV))
 
 
 def test_it_knows_what_the_card_says(model):
@@ -62,7 +62,7 @@ def test_windows_read_the_same_as_one_piece(model, width):
 
 def test_windows_do_not_show_in_what_a_real_network_reads(tmp_path):
     project = small_project.params()
-    network = fresh(project, "netchu_small").eval()
+    network = build_recogniser(project, "netchu_small").eval()
     image = torch.rand(1, 1, 32, WINDOW + 640)
     with torch.inference_mode():
         whole_TV = network(image)[0]

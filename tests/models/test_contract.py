@@ -4,19 +4,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small_project import MODEL, params, picture
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
 from netchu.decoding.readings import Reading
-from netchu.imaging.images import Preprocessing, prepare
+from netchu.imaging.preparation import Preprocessing, prepare
 from netchu.models import NETWORKS
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import LineBatch
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, save_model, weights_hash
-from netchu.training.phases import fresh
+from netchu.training.phases import build_recogniser
+from small_project import MODEL, params, picture
 
 TINY = {
     "netchu_small": MODEL,
@@ -41,8 +41,8 @@ every_system = pytest.mark.parametrize("system", NETWORKS)
 def made(system, seed=7, **changes):
     model = TINY[system] | changes
     project = params(seed=seed, systems={system: {"model": model, "pretrain": [], "finetune": []}})
-    recogniser = fresh(project, system)
-    recogniser.fit_to(TEXTS)
+    recogniser = build_recogniser(project, system)
+    recogniser.configure_for(TEXTS)
     return recogniser
 
 
@@ -78,9 +78,9 @@ def test_one_reading_for_each_image(system):
     for reading in readings:
         assert isinstance(reading, Reading)
         assert set(reading.text) <= set(ALPHABET)
-        assert len(reading.characters) == len(reading.text)
+        assert len(reading.character_confidences) == len(reading.text)
         assert 0 <= reading.confidence <= 1 + 1e-6
-        assert all(0 <= p <= 1 + 1e-6 for p in reading.characters)
+        assert all(0 <= p <= 1 + 1e-6 for p in reading.character_confidences)
 
 
 @every_system
@@ -132,7 +132,7 @@ def test_an_unknown_part_cannot_be_frozen_and_the_known_are_listed(system):
 @every_system
 def test_it_belongs_to_one_preprocessing_and_says_its_config(system):
     recogniser = made(system)
-    assert recogniser.system == system
+    assert recogniser.network == system
     assert (
         parse_config(recogniser.config_class, recogniser.config_dict(), "card") == recogniser.config
     )
@@ -232,6 +232,6 @@ def test_the_shortcut_head_learns_beside_the_main_one_and_reads_nothing(system):
     helped.load_state_dict(plain.state_dict(), strict=False)
     batch = batch_for(helped)
     assert helped.transcribe(batch) == plain.transcribe(batch)
-    logits = helped.shortcut_head(helped.columns(batch.images_BCHW).transpose(1, 2))
+    logits = helped.shortcut_head(helped.column_features(batch.images_BCHW).transpose(1, 2))
     wanted = plain.loss(batch) + 0.5 * helped.ctc_loss(logits.transpose(1, 2), batch)
     torch.testing.assert_close(helped.loss(batch), wanted)

@@ -10,19 +10,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small_project import MODEL, as_table
 
 from netchu.core.errors import NetchuError
 from netchu.data.batches import PreparedLine, collate
 from netchu.data.line_table import Line, read_skipped
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.imaging.images import decode, encode, prepare
+from netchu.imaging.images import decode, encode
+from netchu.imaging.preparation import prepare
 from netchu.inference.reader import Reader
 from netchu.models.model_folder import load_model, read_card, save_model
 from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.release import fine_tuning
 from netchu.release.fine_tuning import adapt, extended, own_lines
-from netchu.release.ngrams import experts, write
+from netchu.release.ngrams import mixture_components, write_language_model
+from small_project import MODEL, as_table
 
 LETTERS = "xoß"
 """The first two stand in the alphabet of the model to start from, the third is new."""
@@ -125,7 +126,7 @@ def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tm
     val = as_table(lines)
     language = tmp_path / LANGUAGE_MODEL
     texts = [line.text for line in lines]
-    write(experts(texts, texts, texts, texts), language)
+    write_language_model(mixture_components(texts, texts, texts, texts), language)
     few = fine_tuning._confidences(recogniser, val[:49], language, card)
     assert few == card
     assert fine_tuning._confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
@@ -258,7 +259,7 @@ def test_a_place_where_nothing_can_be_written_is_found_before_training(home, sta
 
 
 def test_only_ctc_networks_go_on(home, start, monkeypatch):
-    monkeypatch.setattr(fine_tuning, "load_model", lambda *wanted: SimpleNamespace(system="trocr"))
+    monkeypatch.setattr(fine_tuning, "load_model", lambda *wanted: SimpleNamespace(network="trocr"))
     with pytest.raises(NetchuError, match="a trocr cannot be trained further"):
         adapt(write_table(), Path("new"), model=start)
 

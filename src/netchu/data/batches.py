@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from netchu.imaging.augmentation import Augmenter
-from netchu.imaging.images import Grey, Preprocessing, decode, prepare, prepared_width
+from netchu.imaging.images import Grey, decode
+from netchu.imaging.preparation import Preprocessing, prepare, prepared_width
 from netchu.models.base import LineBatch
 
 # OpenCV's own threads fight with torch's for the same cores.

@@ -1,13 +1,6 @@
-"""Preprocessing: pure functions from a grey photo to what a network sees.
-
-Training, evaluation and inference call the same `prepare`, so a model never meets images made in
-another way than those it learned from.
-"""
+"""Grey images as arrays, and as encoded bytes."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,31 +9,7 @@ from numpy.typing import NDArray
 from netchu.core.errors import NetchuError
 
 Grey = NDArray[np.uint8]
-Prepared = NDArray[np.float32]
-
-WIDTH_STEP = 32
-"""Prepared widths are multiples of this many pixels, filled up with paper on the right.
-
-A batch holds lines of one width only, so no network ever sees padding that another line caused.
-"""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a photo becomes a network's input.
-
-    variant: `grey` keeps the strokes' shades (netchu_small, effnet_seq2seq, deepseek_ocr);
-        `otsu` is seed 1's: denoise, Otsu's threshold, contour smoothing (crnn_vgg);
-        `adaptive` is seed 2's: 5×5 blur and an adaptive threshold of block 11, constant 4
-        (crnn_residual); `square` squashes to height × height (trocr).
-    height: pixels after resizing.
-    max_width: pixels, a multiple of WIDTH_STEP; a longer line is squeezed to it. 0 means as long as
-        it comes.
-    """
-
-    variant: Literal["grey", "otsu", "adaptive", "square"]
-    height: int
-    max_width: int = 0
+"""A grey image of shape HW: 0 is black, 255 is white."""
 
 
 def decode(encoded: bytes, where: str) -> Grey:
@@ -63,69 +32,3 @@ def encode(image_HW: Grey) -> bytes:
     if not done:
         raise NetchuError(f"an image of shape {image_HW.shape} cannot be written as PNG")
     return encoded.tobytes()
-
-
-def prepared_width(width: int, height: int, how: Preprocessing) -> int:
-    """Width in pixels that `prepare` gives a photo of `width` × `height`."""
-    if how.variant == "square":
-        return how.height
-    return -(-_resized_width(width, height, how) // WIDTH_STEP) * WIDTH_STEP
-
-
-def _resized_width(width: int, height: int, how: Preprocessing) -> int:
-    if how.variant == "square":
-        return how.height
-    natural = max(1, round(width * how.height / height))
-    return min(natural, how.max_width) if how.max_width else natural
-
-
-def prepare(image_HW: Grey, how: Preprocessing) -> Prepared:
-    """Resize and clean a grey photo.
-
-    Returns float32 of shape (how.height, prepared_width): 0 is paper and 1 is ink, so padding
-    with zeros is padding with paper.
-    """
-    width = _resized_width(image_HW.shape[1], image_HW.shape[0], how)
-    shrinks = image_HW.shape[0] > how.height
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = np.asarray(
-        cv2.resize(image_HW, (width, how.height), interpolation=interpolation), np.uint8
-    )
-    match how.variant:
-        case "otsu":
-            ink_HW = _otsu(resized)
-        case "adaptive":
-            ink_HW = _adaptive(resized)
-        case "grey" | "square":
-            ink_HW = _stretch(resized)
-    room = prepared_width(image_HW.shape[1], image_HW.shape[0], how) - width
-    return np.pad(ink_HW, ((0, 0), (0, room)))
-
-
-def _stretch(image_HW: Grey) -> Prepared:
-    """Ink high, paper 0: contrast stretched between the 0.5th percentile and the paper's median."""
-    paper = float(np.median(image_HW))
-    ink = min(float(np.percentile(image_HW, 0.5)), paper - 32.0)
-    scaled = (paper - image_HW.astype(np.float32)) / (paper - ink)
-    return np.asarray(np.clip(scaled, 0, 1), np.float32)
-
-
-def _otsu(image_HW: Grey) -> Prepared:
-    """Seed 1: remove noise, binarise by Otsu, drop specks, smooth the contours."""
-    denoised = cv2.medianBlur(image_HW, 3) if min(image_HW.shape) >= 48 else image_HW
-    _, ink = cv2.threshold(denoised, 0, 255, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    kept = stats[:, cv2.CC_STAT_AREA] >= 3
-    kept[0] = False
-    cleaned = np.where(kept[labels], 255, 0).astype(np.uint8)
-    smooth = cv2.GaussianBlur(cleaned, (3, 3), 0)
-    return np.asarray(smooth, np.float32) / np.float32(255)
-
-
-def _adaptive(image_HW: Grey) -> Prepared:
-    """Seed 2: Gaussian blur 5×5, adaptive Gaussian threshold of block 11 and constant 4."""
-    blurred = cv2.GaussianBlur(image_HW, (5, 5), 0)
-    ink = cv2.adaptiveThreshold(
-        blurred, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY_INV, 11, 4
-    )
-    return np.asarray(ink, np.float32) / np.float32(255)

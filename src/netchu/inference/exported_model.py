@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from netchu.core.errors import NetchuError
 from netchu.core.paths import CARD
 from netchu.decoding.beam import BeamDecoder
-from netchu.decoding.greedy import Decode, greedy
+from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.decoding.scaling import AS_IS, Scale
-from netchu.decoding.softmax import softmax
-from netchu.imaging.images import Prepared, Preprocessing
+from netchu.decoding.scaling import NO_SCALING, PlattScaling
+from netchu.decoding.scaling import softmax
+from netchu.imaging.preparation import Prepared, Preprocessing
 
 NETWORK = "model.onnx"
 SCALES = "scales"
@@ -58,7 +58,7 @@ class ExportedModel:
             self.preprocessing = Preprocessing(**card["preprocessing"])
             self.step = float(card["step"])
             self.temperature = float(card["temperature"])
-            self.scales = {name: Scale(*card.get(SCALES, {}).get(name, AS_IS)) for name in SCALED}
+            self.scales = {name: PlattScaling(*card.get(SCALES, {}).get(name, NO_SCALING)) for name in SCALED}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NetchuError(
                 f"{folder / CARD} is damaged ({type(error).__name__}: {error}); export it again"
@@ -96,13 +96,13 @@ class ExportedModel:
         return softmax(logits_BTV, self.temperature)
 
 
-def decoder(model: ExportedModel, alone: bool = False) -> tuple[Decode, Scale]:
+def decoder(model: ExportedModel, alone: bool = False) -> tuple[DecodeFunction, PlattScaling]:
     """How texts are found with `model`, and the scale of whole lines' confidences.
 
     `alone`: without its language model.
     """
     if alone or model.language_model is None:
-        return greedy, AS_IS
+        return greedy, NO_SCALING
     beam = BeamDecoder(model.alphabet, model.language_model, model.scales["characters"])
     return beam.decode, model.scales["lines"]
 

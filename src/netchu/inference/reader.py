@@ -12,8 +12,9 @@ import numpy as np
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.decoding.readings import LineReading, PhotoReading
-from netchu.imaging.images import Grey, prepare, prepared_width
+from netchu.imaging.images import Grey
 from netchu.imaging.photos import Source, read_photo
+from netchu.imaging.preparation import prepare, prepared_width
 from netchu.inference.exported_model import SHIPPED, ExportedModel, decoder
 from netchu.inference.postprocessing import (
     Box,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams
 from netchu.decoding.readings import Reading
-from netchu.imaging.images import Preprocessing
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.optimisation import optimiser_and_schedule
 
 
@@ -54,7 +54,7 @@ class Recogniser(L.LightningModule, ABC):
     whatever of the methods below its family does not settle.
     """
 
-    system: ClassVar[str]
+    network: ClassVar[str]
     config_class: ClassVar[type[Any]]
     levels: ClassVar[tuple[str, ...]] = ("word", "line")
     """What it can be asked to read; the others are not put to it."""
@@ -90,7 +90,7 @@ class Recogniser(L.LightningModule, ABC):
         found = getattr(self, name, None)
         if not isinstance(found, nn.Module):
             parts = ", ".join(n for n, _ in self.named_children())
-            raise NetchuError(f"{self.system} has no part {name!r} to freeze; it has: {parts}")
+            raise NetchuError(f"{self.network} has no part {name!r} to freeze; it has: {parts}")
         return found
 
     def save(self, folder: Path) -> None:
@@ -135,12 +135,12 @@ class Recogniser(L.LightningModule, ABC):
         for name, weight in known.items():
             if name not in own or own[name].shape != weight.shape:
                 raise NetchuError(
-                    f"{folder}: {name} {tuple(weight.shape)} is no weight of this {self.system}; "
+                    f"{folder}: {name} {tuple(weight.shape)} is no weight of this {self.network}; "
                     "give it the config that stands in the folder's model.json"
                 )
         self.load_state_dict(own | known)
 
-    def fit_to(self, texts: Sequence[str]) -> None:
+    def configure_for(self, texts: Sequence[str]) -> None:
         """Learn what depends on the training texts (a greatest length, say); nothing by default."""
 
     def config_dict(self) -> dict[str, Any]:
@@ -168,5 +168,5 @@ class Recogniser(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         if self.phase is None:
-            raise NetchuError(f"{self.system} is not in a training phase; use netchu.training")
+            raise NetchuError(f"{self.network} is not in a training phase; use netchu.training")
         return optimiser_and_schedule(self, self.phase)

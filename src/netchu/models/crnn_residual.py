@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.core.params import Strict
-from netchu.imaging.images import Preprocessing
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.ctc import CTCRecogniser
 
 
@@ -36,7 +36,7 @@ class CrnnResidualConfig(Strict):
 class CrnnResidual(CTCRecogniser):
     """One time step every 9 pixels, after two poolings by 3."""
 
-    system: ClassVar[str] = "crnn_residual"
+    network: ClassVar[str] = "crnn_residual"
     config_class: ClassVar[type[CrnnResidualConfig]] = CrnnResidualConfig
     config: CrnnResidualConfig
 
@@ -61,7 +61,7 @@ class CrnnResidual(CTCRecogniser):
     def time_steps(self, width: int) -> int:
         return (width // 3 - 4) // 3 + 1
 
-    def columns(self, images_BCHW: Tensor) -> Tensor:
+    def column_features(self, images_BCHW: Tensor) -> Tensor:
         conv, norm = self.convolutions, self.norms
         x = images_BCHW.contiguous(memory_format=torch.channels_last)
         x = F.relu(F.max_pool2d(conv[0](x), 3, 3))
@@ -74,7 +74,7 @@ class CrnnResidual(CTCRecogniser):
         x = F.relu(F.max_pool2d(norm[4](conv[6](x)), (3, 1), (3, 1)))
         return x.amax(2).transpose(1, 2)
 
-    def read_columns(self, columns_BTC: Tensor) -> Tensor:
+    def column_logits(self, columns_BTC: Tensor) -> Tensor:
         hidden_BTC, _ = self.lstm(columns_BTC)
         logits_BTV: Tensor = self.head(hidden_BTC)
         return logits_BTV

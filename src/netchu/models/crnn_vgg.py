@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
-from netchu.imaging.images import Preprocessing
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.ctc import CTCRecogniser
 
 
@@ -38,7 +38,7 @@ class CrnnVggConfig(Strict):
 class CrnnVgg(CTCRecogniser):
     """One time step every 4 pixels: VGG's last three poolings halve the height alone."""
 
-    system: ClassVar[str] = "crnn_vgg"
+    network: ClassVar[str] = "crnn_vgg"
     config_class: ClassVar[type[CrnnVggConfig]] = CrnnVggConfig
     config: CrnnVggConfig
 
@@ -68,13 +68,13 @@ class CrnnVgg(CTCRecogniser):
     def without_pretrained(cls, config: CrnnVggConfig) -> CrnnVggConfig:
         return replace(config, weights="none")
 
-    def columns(self, images_BCHW: Tensor) -> Tensor:
+    def column_features(self, images_BCHW: Tensor) -> Tensor:
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW = self.backbone(images_BCHW)
         columns_BTC: Tensor = features_BCHW.flatten(1, 2).transpose(1, 2)
         return columns_BTC
 
-    def read_columns(self, columns_BTC: Tensor) -> Tensor:
+    def column_logits(self, columns_BTC: Tensor) -> Tensor:
         hidden_BTC, _ = self.lstm(columns_BTC)
         logits_BTV: Tensor = self.head(hidden_BTC)
         return logits_BTV

@@ -24,8 +24,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
 from netchu.core.text import ends_in_loop
-from netchu.decoding.readings import Reading, joint
-from netchu.imaging.images import Preprocessing
+from netchu.decoding.readings import Reading, joint_probability
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import LineBatch, Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
 from netchu.models.hub.qlora import (
@@ -65,7 +65,7 @@ class DeepSeekOCRSettings(Strict):
 class DeepSeekOCR(Recogniser):
     """A frozen vision-language model with a LoRA adapter on its projections, experts included."""
 
-    system: ClassVar[str] = "deepseek_ocr"
+    network: ClassVar[str] = "deepseek_ocr"
     levels: ClassVar[tuple[str, ...]] = ("word", "line", "paragraph")
     config_class: ClassVar[type[Any]] = DeepSeekOCRSettings
 
@@ -81,9 +81,9 @@ class DeepSeekOCR(Recogniser):
         with checkpoint_source(config.checkpoint, partial(_write_tiny, alphabet)) as place:
             self.processor = AutoProcessor.from_pretrained(place)
             base = _open_base(place, config)
-        self.network = add_adapter(base, config.rank)
+        self.model = add_adapter(base, config.rank)
         if folder is not None:
-            load_adapter(self.network, folder)
+            load_adapter(self.model, folder)
         tokenizer = self.processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
@@ -122,7 +122,7 @@ class DeepSeekOCR(Recogniser):
         asked = self.processor(
             images=images, text=[self._prompt()] * len(images), padding=True, return_tensors="pt"
         )
-        return dict(asked.to(self.device, dtype=self.network.get_base_model().dtype))
+        return dict(asked.to(self.device, dtype=self.model.get_base_model().dtype))
 
     def _prompt(self) -> str:
         """The instruction in the checkpoint's own chat template, or after its image token."""
@@ -153,7 +153,7 @@ class DeepSeekOCR(Recogniser):
 
     def loss(self, batch: LineBatch) -> Tensor:
         inputs, labels_BL = self.supervised(batch)
-        logits_BLV = self.network(**inputs, use_cache=False).logits
+        logits_BLV = self.model(**inputs, use_cache=False).logits
         return F.cross_entropy(
             logits_BLV[:, :-1].flatten(0, 1).float(),
             labels_BL[:, 1:].flatten(),
@@ -168,7 +168,7 @@ class DeepSeekOCR(Recogniser):
         penalty.
         """
         inputs = self._question(batch)
-        written = self.network.generate(
+        written = self.model.generate(
             **inputs,
             do_sample=False,
             num_beams=1,
@@ -197,7 +197,7 @@ class DeepSeekOCR(Recogniser):
         end = self.tokenizer.eos_token_id
         length = ids.index(end) if end in ids else len(ids)
         text, characters = read_tokens(self.tokenizer, ids[:length], sure[:length])
-        return Reading(text, joint(sure[:length]), characters)
+        return Reading(text, joint_probability(sure[:length]), characters)
 
     def looped(self, text: str) -> bool:
         """Whether a reading ran away: its tail repeats itself, or it hit the length cap."""
@@ -212,7 +212,7 @@ class DeepSeekOCR(Recogniser):
         }
 
     def _zero_shot(self, batch: LineBatch) -> list[Reading]:
-        with self.network.disable_adapter():
+        with self.model.disable_adapter():
             return self.transcribe(batch)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -230,7 +230,7 @@ class DeepSeekOCR(Recogniser):
 
     def save(self, folder: Path) -> None:
         """Write the adapter in peft's format; adapter_config.json names the base checkpoint."""
-        self.network.save_pretrained(folder, save_embedding_layers=False)
+        self.model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
 
     @classmethod

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
-from netchu.imaging.images import Preprocessing
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import LineBatch, Recogniser
 
@@ -102,7 +102,7 @@ class Member(nn.Module):
 class EffnetSeq2Seq(AttentionRecogniser):
     """The ensemble."""
 
-    system: ClassVar[str] = "effnet_seq2seq"
+    network: ClassVar[str] = "effnet_seq2seq"
     config_class: ClassVar[type[EffnetSeq2SeqConfig]] = EffnetSeq2SeqConfig
     config: EffnetSeq2SeqConfig
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.core.params import Strict
-from netchu.imaging.images import Preprocessing
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.ctc import CTCRecogniser
 
 
@@ -83,7 +83,7 @@ class Mixer(nn.Module):
 class NetchuSmall(CTCRecogniser):
     """One time step every 4 pixels."""
 
-    system: ClassVar[str] = "netchu_small"
+    network: ClassVar[str] = "netchu_small"
     config_class: ClassVar[type[NetchuSmallConfig]] = NetchuSmallConfig
     config: NetchuSmallConfig
     any_height: ClassVar[bool] = True
@@ -124,12 +124,12 @@ class NetchuSmall(CTCRecogniser):
     def time_steps(self, width: int) -> int:
         return width // 4
 
-    def columns(self, images_BCHW: Tensor) -> Tensor:
+    def column_features(self, images_BCHW: Tensor) -> Tensor:
         """The strongest answer over the height."""
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW: Tensor = self.backbone(images_BCHW)
         return features_BCHW.amax(2).transpose(1, 2)
 
-    def read_columns(self, columns_BTC: Tensor) -> Tensor:
+    def column_logits(self, columns_BTC: Tensor) -> Tensor:
         logits_BTV: Tensor = self.head(self.norm(self.mixers(columns_BTC)))
         return logits_BTV

@@ -22,8 +22,8 @@ from transformers import GenerationConfig, TrOCRProcessor, VisionEncoderDecoderM
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
-from netchu.decoding.readings import Reading, joint
-from netchu.imaging.images import Preprocessing
+from netchu.decoding.readings import Reading, joint_probability
+from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import LineBatch, Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, quiet
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
@@ -51,7 +51,7 @@ class TrOCRSettings(Strict):
 class TrOCR(Recogniser):
     """VisionEncoderDecoderModel with one token a letter and beam search."""
 
-    system: ClassVar[str] = "trocr"
+    network: ClassVar[str] = "trocr"
     config_class: ClassVar[type[Any]] = TrOCRSettings
 
     mean: Tensor
@@ -67,19 +67,19 @@ class TrOCR(Recogniser):
         self.codec = Codec(alphabet, specials=len(SPECIALS))
         source = folder or config.checkpoint
         with checkpoint_source(source, partial(_write_tiny, config)) as place:
-            self.network = VisionEncoderDecoderModel.from_pretrained(place)
+            self.model = VisionEncoderDecoderModel.from_pretrained(place)
             processor = TrOCRProcessor.from_pretrained(place)
         # Nothing reads the pooler, and a parameter without gradients would stop DDP.
-        self.network.encoder.pooler = None
+        self.model.encoder.pooler = None
         self.image_processor = processor.image_processor
         self.register_buffer("mean", torch.tensor(self.image_processor.image_mean), False)
         self.register_buffer("std", torch.tensor(self.image_processor.image_std), False)
         self._check_size()
         if folder is None:
-            _teach_alphabet(self.network.decoder, processor.tokenizer, self.codec)
+            _teach_alphabet(self.model.decoder, processor.tokenizer, self.codec)
             self._settle_specials()
             self._write_at_most(config.max_length or self._positions)
-        elif self.network.decoder.config.vocab_size != self.codec.size:
+        elif self.model.decoder.config.vocab_size != self.codec.size:
             raise NetchuError(f"{folder} was trained with another alphabet; train it again")
         self.train()
 
@@ -95,26 +95,26 @@ class TrOCR(Recogniser):
     @property
     def encoder(self) -> nn.Module:
         """The part that looks, for `freeze: encoder`."""
-        found: nn.Module = self.network.encoder
+        found: nn.Module = self.model.encoder
         return found
 
     @property
     def decoder(self) -> nn.Module:
         """The part that writes, for `freeze: decoder`."""
-        found: nn.Module = self.network.decoder
+        found: nn.Module = self.model.decoder
         return found
 
     @property
     def max_length(self) -> int:
         """The most characters that are written for one image."""
-        return int(self.network.generation_config.max_new_tokens) - 1
+        return int(self.model.generation_config.max_new_tokens) - 1
 
     @property
     def _positions(self) -> int:
         """The most characters that the decoder has positions for, start and end left out."""
-        return int(self.network.decoder.config.max_position_embeddings) - 2
+        return int(self.model.decoder.config.max_position_embeddings) - 2
 
-    def fit_to(self, texts: Sequence[str]) -> None:
+    def configure_for(self, texts: Sequence[str]) -> None:
         """Take max_length from the training texts: the longest and a tenth more.
 
         Transformers' own default cuts a line at 20 tokens (transformers #17259).
@@ -129,10 +129,10 @@ class TrOCR(Recogniser):
                 f"trocr: max_length {characters} is more than the {self._positions} characters "
                 f"that the decoder of {self.config.checkpoint!r} has positions for; lower it"
             )
-        self.network.generation_config.max_new_tokens = characters + 1
+        self.model.generation_config.max_new_tokens = characters + 1
 
     def _check_size(self) -> None:
-        size = self.network.encoder.config.image_size
+        size = self.model.encoder.config.image_size
         if size != self.config.image_size:
             raise NetchuError(
                 f"trocr: checkpoint {self.config.checkpoint!r} wants images of {size} pixels, "
@@ -146,10 +146,10 @@ class TrOCR(Recogniser):
         (transformers #15823, #18163); here the start is a token of its own and is never written.
         """
         ids = {"bos_token_id": BOS_ID, "pad_token_id": PAD_ID, "eos_token_id": EOS_ID}
-        for config in (self.network.config, self.network.decoder.config):
+        for config in (self.model.config, self.model.decoder.config):
             for name, value in (*ids.items(), ("decoder_start_token_id", BOS_ID)):
                 setattr(config, name, value)
-        self.network.generation_config = GenerationConfig(
+        self.model.generation_config = GenerationConfig(
             **ids, decoder_start_token_id=BOS_ID, suppress_tokens=[BOS_ID, PAD_ID, UNK_ID]
         )
 
@@ -172,7 +172,7 @@ class TrOCR(Recogniser):
 
     def loss(self, batch: LineBatch) -> Tensor:
         inputs_BL, labels_BL = self.targets(batch.texts)
-        output = self.network(
+        output = self.model(
             pixel_values=self._pixels(batch.images_BCHW),
             decoder_input_ids=inputs_BL,
             decoder_attention_mask=inputs_BL != PAD_ID,
@@ -183,14 +183,14 @@ class TrOCR(Recogniser):
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
         """Beam search; a letter's probability is the decoder's, given the letters before it."""
-        written = self.network.generate(
+        written = self.model.generate(
             pixel_values=self._pixels(batch.images_BCHW),
             num_beams=self.config.beams,
             do_sample=False,
             output_scores=True,
             return_dict_in_generate=True,
         )
-        probabilities_BL = self.network.compute_transition_scores(
+        probabilities_BL = self.model.compute_transition_scores(
             written.sequences,
             written.scores,
             getattr(written, "beam_indices", None),
@@ -204,13 +204,13 @@ class TrOCR(Recogniser):
 
     def _reading(self, ids: list[int], sure: list[float]) -> Reading:
         length = ids.index(EOS_ID) if EOS_ID in ids else len(ids)
-        return Reading(self.codec.decode(ids[:length]), joint(sure[:length]), tuple(sure[:length]))
+        return Reading(self.codec.decode(ids[:length]), joint_probability(sure[:length]), tuple(sure[:length]))
 
     def save(self, folder: Path) -> None:
         """Write the hub's format: config, weights, generation config, processor."""
         processor = TrOCRProcessor(self.image_processor, char_tokenizer(self.alphabet))
         with quiet():
-            self.network.save_pretrained(folder)
+            self.model.save_pretrained(folder)
             processor.save_pretrained(folder)
 
     @classmethod

@@ -25,11 +25,11 @@ from torch.onnx.errors import OnnxExporterError
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.data.batches import frame_batches
-from netchu.decoding.greedy import greedy
+from netchu.decoding.greedy import greedy_decode
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.decoding.readings import joint
-from netchu.decoding.softmax import softmax
-from netchu.imaging.images import WIDTH_STEP
+from netchu.decoding.readings import joint_probability
+from netchu.decoding.scaling import softmax
+from netchu.imaging.preparation import WIDTH_STEP
 from netchu.inference.exported_model import NETWORK, ExportedModel, decoder
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
@@ -61,7 +61,7 @@ def export(
             a weight that half precision cannot hold.
     """
     if not isinstance(recogniser, CTCRecogniser):
-        raise NetchuError(f"{recogniser.system} is no CTC network; only those are exported")
+        raise NetchuError(f"{recogniser.network} is no CTC network; only those are exported")
     light = rounded(recogniser)
     graph = _graph(light)
     for parameter in light.parameters():
@@ -105,7 +105,7 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
         theirs_BTV = exported.probabilities(batch.images_BCHW[:, 0].numpy())
         apart_B = np.abs(ours_BTV - theirs_BTV).max((1, 2))
         for place, (line, text) in enumerate(zip(batch.ids, batch.texts, strict=True)):
-            ours, theirs = greedy(ours_BTV[place]), greedy(theirs_BTV[place])
+            ours, theirs = greedy_decode(ours_BTV[place]), greedy_decode(theirs_BTV[place])
             decoded = decode(theirs_BTV[place])
             rows.append(
                 {
@@ -113,9 +113,9 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
                     "text": text,
                     "torch": codec.decode(e.id for e in ours),
                     "exported": codec.decode(e.id for e in theirs),
-                    "confidence": joint([e.probability for e in theirs]),
+                    "confidence": joint_probability([e.probability for e in theirs]),
                     "decoded": codec.decode(e.id for e in decoded),
-                    "decoded_confidence": scale.of(joint([e.probability for e in decoded])),
+                    "decoded_confidence": scale.apply(joint_probability([e.probability for e in decoded])),
                     "apart": float(apart_B[place]),
                 }
             )
@@ -133,7 +133,7 @@ def rounded(recogniser: CTCRecogniser) -> CTCRecogniser:
         if not name.startswith("shortcut_head.")
     }
     if lost := [name for name, weight in weights.items() if not weight.isfinite().all()]:
-        raise NetchuError(f"{recogniser.system}: half precision cannot hold {lost[0]}; train again")
+        raise NetchuError(f"{recogniser.network}: half precision cannot hold {lost[0]}; train again")
     copy.load_state_dict(weights)
     copy.config = config
     copy.eval()
@@ -172,7 +172,7 @@ def _graph(recogniser: CTCRecogniser) -> Any:
             )
     except OnnxExporterError:
         raise NetchuError(
-            f"{recogniser.system} cannot be written as ONNX with this config; "
+            f"{recogniser.network} cannot be written as ONNX with this config; "
             "export a network without recurrent layers, as netchu_small"
         ) from None
     optimizer.fold_constants(

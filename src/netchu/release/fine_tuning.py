@@ -108,7 +108,7 @@ def adapt(
     card = read_card(start)
     old = load_model(start, card["alphabet"])
     if not isinstance(old, CTCRecogniser):
-        raise NetchuError(f"{start}: a {old.system} cannot be trained further; name a CTC model")
+        raise NetchuError(f"{start}: a {old.network} cannot be trained further; name a CTC model")
     lines, skipped = own_lines(table, images, old)
     letters = "".join(sorted(set().union(*lines["text"]) - set(old.alphabet)))
     new = extended(old, letters)
