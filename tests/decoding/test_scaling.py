@@ -3,38 +3,58 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netchu.decoding.scaling import AS_IS, Scale, fit
+from netchu.decoding.scaling import NO_SCALING, PlattScaling, fit_platt_scaling, softmax
 
 
 @given(st.floats(0, 1), st.floats(0.01, 4), st.floats(-5, 5))
-def test_a_scaled_confidence_is_one(confidence, slope, shift):
-    assert 0 <= Scale(slope, shift).of(confidence) <= 1
-    assert AS_IS.of(confidence) == pytest.approx(confidence, abs=1e-9)
+def test_scaled_confidences_stay_between_0_and_1(confidence, slope, shift):
+    assert 0 <= PlattScaling(slope, shift).apply(confidence) <= 1
+    assert NO_SCALING.apply(confidence) == pytest.approx(confidence, abs=1e-9)
 
 
-def test_the_order_stays():
-    scaled = [Scale(0.4, 1.0).of(confidence) for confidence in np.linspace(0, 1, 50)]
+def test_scaling_keeps_the_order():
+    scaled = [PlattScaling(0.4, 1.0).apply(confidence) for confidence in np.linspace(0, 1, 50)]
     assert scaled == sorted(scaled)
     assert scaled[0] == 0
 
 
-@pytest.mark.parametrize("wanted", [Scale(1.0, 0.0), Scale(0.5, 1.2), Scale(2.0, -0.7)])
-def test_the_scale_that_lay_behind_the_errors_is_found(wanted):
+@pytest.mark.parametrize(
+    "expected", [PlattScaling(1.0, 0.0), PlattScaling(0.5, 1.2), PlattScaling(2.0, -0.7)]
+)
+def test_fit_recovers_the_scaling_that_generated_the_data(expected):
     rng = np.random.default_rng(7)
-    confidence_N = 1 / (1 + np.exp(-rng.normal(0, 2, 20_000)))
-    right_N = rng.random(20_000) < [wanted.of(confidence) for confidence in confidence_N]
-    assert fit(confidence_N, right_N) == pytest.approx(wanted, abs=0.12)
+    confidences_N = 1 / (1 + np.exp(-rng.normal(0, 2, 20_000)))
+    correct_N = rng.random(20_000) < [expected.apply(confidence) for confidence in confidences_N]
+    assert fit_platt_scaling(confidences_N, correct_N) == pytest.approx(expected, abs=0.12)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=40), st.sampled_from([1, 1e-9]))
-def test_any_evidence_gives_a_scale_that_fits_no_worse_than_none(pairs, small):
-    confidence_N = np.array([confidence * small for confidence, _ in pairs])
-    right_N = np.array([right for _, right in pairs], np.bool_)
-    found = fit(confidence_N, right_N)
-    assert found.slope > 0
-    assert np.isfinite(found).all()
+def test_fit_is_finite_with_a_positive_slope_for_any_samples(pairs, small):
+    confidences_N = np.array([confidence * small for confidence, _ in pairs])
+    correct_N = np.array([right for _, right in pairs], np.bool_)
+    fitted = fit_platt_scaling(confidences_N, correct_N)
+    assert fitted.slope > 0
+    assert np.isfinite(fitted).all()
 
 
-def test_few_that_are_all_right_stay_modest():
-    found = fit(np.array([0.9, 0.95, 0.99]), np.ones(3, np.bool_))
-    assert 0.5 < found.of(0.9) < 0.999
+def test_fit_to_few_correct_samples_stays_moderate():
+    fitted = fit_platt_scaling(np.array([0.9, 0.95, 0.99]), np.ones(3, np.bool_))
+    assert 0.5 < fitted.apply(0.9) < 0.999
+
+
+def test_softmax_is_along_the_last_axis():
+    logits_BV = np.array([[0, 1, 2], [-1000, 1000, 0]], np.float32)
+    found_BV = softmax(logits_BV)
+    assert found_BV.dtype == np.float32
+    np.testing.assert_allclose(found_BV.sum(-1), 1, rtol=1e-6)
+    np.testing.assert_allclose(found_BV[0, 1:] / found_BV[0, :-1], np.e, rtol=1e-5)
+    assert found_BV[1].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_temperature_divides_logits_or_log_probabilities(temperature):
+    logits_V = np.random.default_rng(1).normal(0, 3, 20).astype(np.float32)
+    wanted_V = softmax(logits_V / temperature)
+    np.testing.assert_allclose(softmax(logits_V, temperature), wanted_V, rtol=1e-5)
+    again_V = softmax(np.log(softmax(logits_V)), temperature)
+    np.testing.assert_allclose(again_V, wanted_V, rtol=1e-3, atol=1e-6)

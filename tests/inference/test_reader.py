@@ -11,25 +11,24 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import small_project
 import torch
-from bar_model import ALPHABET, BAR, HEIGHT, bars, write_bar_model
 from PIL import Image
-from small_project import as_table
 
+import small_project
+from bar_model import ALPHABET, BAR, HEIGHT, bars, write_bar_model
 from netchu import Reader
 from netchu.core.errors import NetchuError
-from netchu.data.batches import frame_batches
+from netchu.data.batches import LineBatch, frame_batches
 from netchu.data.line_table import write_table
-from netchu.decoding.scaling import Scale
+from netchu.decoding.scaling import PlattScaling
 from netchu.evaluation.eval_subset import load_eval_subset
 from netchu.evaluation.evaluate import evaluate_system
 from netchu.imaging.images import encode
 from netchu.inference import reader
-from netchu.models.base import LineBatch
 from netchu.models.model_folder import save_model
-from netchu.release.ngrams import experts, write
-from netchu.training.phases import fresh
+from netchu.release.ngrams import mixture_components, write_language_model
+from netchu.training.phases import build_recogniser
+from small_project import as_table
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def bar_reader(folder):
 @pytest.fixture(scope="module")
 def real_folder(tmp_path_factory):
     """An untrained netchu_small, exported plainly."""
-    network = fresh(small_project.params(), "netchu_small").eval()
+    network = build_recogniser(small_project.params(), "netchu_small").eval()
     return plainly_exported(network, tmp_path_factory.mktemp("real")), network
 
 
@@ -189,7 +188,7 @@ def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch
     project = small_project.params()
     write_table(small_project.drawn_lines("test", 12), project.lines / "drawn")
     torch.manual_seed(4)
-    network = fresh(project, "netchu_small").eval()
+    network = build_recogniser(project, "netchu_small").eval()
     with torch.no_grad():
         for weight in network.parameters():
             if weight.dim() > 1:
@@ -219,7 +218,7 @@ def helped(tmp_path_factory):
         scales={"characters": [0.5, 0.25], "lines": [0.8, -0.5]},
     )  # fmt: skip
     texts = ["dada baba"] * 300
-    write(experts(texts, texts, ["da", "ba"], texts), folder / "language_model.npz")
+    write_language_model(mixture_components(texts, texts, ["da", "ba"], texts), folder / "language_model.npz")
     return folder
 
 
@@ -237,9 +236,9 @@ def test_its_scales_make_the_confidences(helped, tmp_path):
     (plain / "model.json").write_text(json.dumps(card))
     before, after = (Reader(f).read(bars("dadah"), line=True).lines[0] for f in (plain, helped))
     assert before.confidence == pytest.approx(np.prod([c.confidence for c in before.characters]))
-    scaled = [Scale(0.5, 0.25).of(c.confidence) for c in before.characters]
+    scaled = [PlattScaling(0.5, 0.25).apply(c.confidence) for c in before.characters]
     assert [c.confidence for c in after.characters] == pytest.approx(scaled)
-    assert after.confidence == pytest.approx(Scale(0.8, -0.5).of(float(np.prod(scaled))))
+    assert after.confidence == pytest.approx(PlattScaling(0.8, -0.5).apply(float(np.prod(scaled))))
 
 
 # Many.

@@ -5,8 +5,8 @@ import pytest
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
-from netchu.decoding.greedy import greedy
-from netchu.decoding.softmax import softmax
+from netchu.decoding.greedy import greedy_decode
+from netchu.decoding.scaling import softmax
 from netchu.evaluation.metrics.confidence import expected_calibration_error
 from netchu.release.calibration import (
     Evidence,
@@ -108,16 +108,16 @@ def test_scales_mend_characters_and_lines_that_err_by_the_word():
     assert errors["character_ece"] < 0.04
     assert errors["line_ece"] < 0.05
     scales = fit_scales(judged)
-    assert scales.lines.of(float(np.median(products))) > np.median(products)
+    assert scales.lines.apply(float(np.median(products))) > np.median(products)
 
 
 def test_judging_decodes_each_line_and_compares():
     lines = [(softmax(logits_of(text)), truth)
              for text, truth in (("abc", "abc"), ("abb", "acb"), ("", "a"))]  # fmt: skip
-    first, second, empty = judge(lines, CODEC, greedy)
+    first, second, empty = judge(lines, CODEC, greedy_decode)
     assert (first.right, first.whole) == ((True, True, True), True)
     assert (second.right, second.whole) == ((True, False, True), False)
-    assert second.characters == tuple(e.probability for e in greedy(lines[1][0]))
+    assert second.characters == tuple(e.probability for e in greedy_decode(lines[1][0]))
     assert empty == ((), (), False)
 
 

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from small_project import WORDS, drawn_lines, params, picture, write_model
 
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import write_table
@@ -15,9 +14,10 @@ from netchu.inference.reader import Reader
 from netchu.models.model_folder import read_card
 from netchu.release import reader_release
 from netchu.release.export import compare
-from netchu.release.ngrams import experts, write
+from netchu.release.ngrams import mixture_components, write_language_model
 from netchu.release.reader_release import release, time_reading, whole_lines
 from netchu.release.shipped_weights import FILES, ship
+from small_project import WORDS, drawn_lines, params, picture, write_model
 
 PROJECT = params()
 
@@ -106,7 +106,9 @@ def helped(home):
     """models/tiny of the same project, with a language model."""
     folder = home.parent.parent / "helped"
     (folder / "language").mkdir(parents=True)
-    write(experts(WORDS * 60, WORDS * 9, ["nghĩa"], WORDS * 9), folder / "language" / NAME)
+    write_language_model(
+        mixture_components(WORDS * 60, WORDS * 9, ["nghĩa"], WORDS * 9), folder / "language" / NAME
+    )
     release(PROJECT, "netchu_small", folder / "netchu_small")
     return folder / "netchu_small"
 

@@ -1,1 +1,1 @@
-"""From the probabilities of a CTC network to characters."""
+"""Decoding: from the class probabilities of a CTC network to characters, with NumPy only."""

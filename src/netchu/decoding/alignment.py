@@ -1,4 +1,4 @@
-"""Where along the line the characters of a known text stand."""
+"""CTC forced alignment: the time steps at which the characters of a known text stand."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def align(
+def force_align(
     probabilities_TV: NDArray[np.float32], ids: Sequence[int], blank: int = 0
 ) -> NDArray[np.intp]:
-    """The likeliest path (T,) of classes that writes `ids` by CTC's rule (Viterbi).
+    """Return the most probable CTC path that collapses to `ids` (Viterbi).
 
-    `ids` must fit: as many steps as there are ids, and one more between two equal ones.
+    Args:
+        probabilities_TV: class probabilities at each time step.
+        ids: classes of the text, without blanks. They must fit: the path needs one step per id,
+            and one more between two equal neighbours.
+        blank: class of the blank.
+
+    Returns:
+        The class at each time step, shape (T,).
     """
     states_S = np.full(2 * len(ids) + 1, blank, np.intp)
     states_S[1::2] = ids
-    skips_S = np.zeros(len(states_S), np.bool_)  # a blank may be left out between unequal classes
+    skips_S = np.zeros(len(states_S), np.bool_)  # the blank between unequal classes is optional
     skips_S[2:] = (states_S[2:] != blank) & (states_S[2:] != states_S[:-2])
     costs_TV = -np.log(np.maximum(probabilities_TV, np.float32(1e-30)))
+    # Lowest cost of each state when it is reached from itself, from the previous state and from
+    # the one before that.
     best_3S = np.full((3, len(states_S)), np.inf)
     best_3S[0, :2] = costs_TV[0, states_S[:2]]
     from_TS = np.zeros((len(costs_TV), len(states_S)), np.int8)

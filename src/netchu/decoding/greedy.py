@@ -1,4 +1,4 @@
-"""Greedy decoding: the best class at each step."""
+"""Greedy CTC decoding: the most probable class at each time step."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-ALTERNATIVES = 4
-"""At most so many other classes are named beside an emitted one."""
+MAX_ALTERNATIVES = 4
+"""Number of other classes that an emission lists at most."""
 
-LEAST_PROBABILITY = 0.01
-"""Less likely alternatives are not named."""
+MIN_ALTERNATIVE_PROBABILITY = 0.01
+"""Less probable alternatives are not listed."""
 
 
 @dataclass(frozen=True)
 class Emission:
-    """One character that a decoder wrote.
+    """One decoded character.
 
-    id: its class. probability: the best of its time steps begin ≤ t < end. alternatives: the other
-    classes at that step but the blank, and their probabilities, best first.
+    Attributes:
+        id: class of the character.
+        probability: the highest probability of the class within its time steps.
+        begin: first time step.
+        end: time step after the last one.
+        alternatives: other classes at the step of `probability`, without the blank, as
+            (id, probability), most probable first.
     """
 
     id: int
@@ -30,39 +35,40 @@ class Emission:
     alternatives: tuple[tuple[int, float], ...]
 
 
-Decode = Callable[[NDArray[np.float32]], list[Emission]]
-"""Of probabilities (T, V) of classes at each time step, the characters that they write."""
+DecodeFunction = Callable[[NDArray[np.float32]], list[Emission]]
+"""Turns class probabilities (T, V) into the characters of a line."""
 
 
-def greedy(probabilities_TV: NDArray[np.float32], blank: int = 0) -> list[Emission]:
-    """The best class at each step, repeats joined, blanks dropped."""
-    return emissions(probabilities_TV, probabilities_TV.argmax(1), blank)
+def greedy_decode(probabilities_TV: NDArray[np.float32], blank: int = 0) -> list[Emission]:
+    """Take the most probable class at each step, then merge repeats and drop blanks."""
+    return collapse_path(probabilities_TV, probabilities_TV.argmax(1), blank)
 
 
-def emissions(
+def collapse_path(
     probabilities_TV: NDArray[np.float32], ids_T: NDArray[np.intp], blank: int = 0
 ) -> list[Emission]:
-    """What a path writes that takes class ids_T[t] at step t: repeats joined, blanks dropped."""
+    """Collapse the path that takes class `ids_T[t]` at step t: merge repeats and drop blanks."""
     if not len(ids_T):
         return []
     begins = np.flatnonzero(np.r_[True, ids_T[1:] != ids_T[:-1]])
     ends = np.r_[begins[1:], len(ids_T)]
-    written = ids_T[begins] != blank
-    found = []
-    for begin, end in zip(begins[written].tolist(), ends[written].tolist(), strict=True):
-        written_id = int(ids_T[begin])
-        surest = begin + int(probabilities_TV[begin:end, written_id].argmax())
-        row_V = probabilities_TV[surest]
-        others = _alternatives(row_V, (blank, written_id))
-        found.append(Emission(written_id, float(row_V[written_id]), begin, end, others))
-    return found
+    is_character = ids_T[begins] != blank
+    emissions = []
+    for begin, end in zip(begins[is_character].tolist(), ends[is_character].tolist(), strict=True):
+        id = int(ids_T[begin])
+        best = begin + int(probabilities_TV[begin:end, id].argmax())
+        row_V = probabilities_TV[best]
+        emissions.append(
+            Emission(id, float(row_V[id]), begin, end, _alternatives(row_V, (blank, id)))
+        )
+    return emissions
 
 
 def _alternatives(
-    probabilities_V: NDArray[np.float32], without: tuple[int, ...]
+    probabilities_V: NDArray[np.float32], excluded: tuple[int, ...]
 ) -> tuple[tuple[int, float], ...]:
-    """The likeliest classes of one step but those in `without`, with their probabilities."""
-    likely = np.flatnonzero(probabilities_V >= LEAST_PROBABILITY)
-    ordered = likely[np.argsort(-probabilities_V[likely], kind="stable")]
-    kept = [i for i in ordered.tolist() if i not in without][:ALTERNATIVES]
-    return tuple((i, float(probabilities_V[i])) for i in kept)
+    """Return the most probable classes of one step and their probabilities."""
+    probable = np.flatnonzero(probabilities_V >= MIN_ALTERNATIVE_PROBABILITY)
+    ordered = probable[np.argsort(-probabilities_V[probable], kind="stable")]
+    kept = [id for id in ordered.tolist() if id not in excluded][:MAX_ALTERNATIVES]
+    return tuple((id, float(probabilities_V[id])) for id in kept)

@@ -1,11 +1,10 @@
-"""How likely a Vietnamese text is, letter by letter, whatever its case and its digits.
+"""Letter language model of Vietnamese: a mixture of two n-gram models, of addresses and of prose.
 
-Two experts of letter n-grams judge it: one has read addresses, the other prose. Each expert's say
-follows from how well it foresaw the text so far (Bayes' rule), so that either kind of text is
-judged by the one that knows it, and a name in prose by the other. Both hold every syllable of the
-language, so there is no lexicon beside them; nothing is impossible: a word that no expert knows
-costs a bounded price per letter. The ten digits are one symbol, and each has a tenth of its
-probability: no digit is ever preferred to another.
+The weight of each mixture component follows from how well it predicted the text so far (Bayes'
+rule), so an address is scored by the component of addresses and a sentence by that of prose. Both
+contain every syllable of the language, so no lexicon is needed, and an unknown word costs a bounded
+amount per letter. Case is ignored. The ten digits are one symbol of whose probability each digit
+gets a tenth, so the model never prefers one digit to another.
 """
 
 from __future__ import annotations
@@ -20,109 +19,115 @@ from numpy.typing import NDArray
 from netchu.core.errors import NetchuError
 
 LANGUAGE_MODEL = "language_model.npz"
-"""Its name in a folder, be it of a model or of its own."""
+"""Name of the file in a model's folder or in a folder of its own."""
 
 STEPS_PER_NAT = 20
-"""Costs (negative logarithms of probabilities) are stored in steps of 1/20 nat, at most 255."""
+"""Costs (negative log-probabilities) are stored in steps of 1/20 nat, at most 255."""
 
-START = 0.5
-"""The address expert's share before the first letter."""
+INITIAL_WEIGHT = 0.5
+"""Weight of the component of addresses before the first letter."""
 
-LEAST_SHARE = 0.05
-"""No expert's share falls lower, so that each can come back."""
+MIN_WEIGHT = 0.05
+"""Lowest weight of a component, so that it can recover later in the text."""
 
-RAREST = 1e-5
-"""No letter counts as less likely."""
+MIN_PROBABILITY = 1e-5
+"""Lowest probability of a symbol."""
 
 DIGITS = 10
 
-WEIGHT, REWARD = 0.5, 3.3
-"""A letter's probability p counts as p ** WEIGHT * REWARD, chosen on validation lines. The reward
-makes up for what any letter costs; without it the shortest text would win."""
+LM_WEIGHT, INSERTION_BONUS = 0.5, 3.3
+"""A symbol of probability p is scored `p ** LM_WEIGHT * INSERTION_BONUS`; both were chosen on
+validation lines. The bonus makes up for the cost that every symbol adds, which would favour short
+texts."""
 
 
 Context = tuple[int, int, float]
-"""Where a text has led: the states of both experts, and the address expert's share."""
+"""State of a text: the states of both components, and the weight of the component of addresses."""
 
 
 class LanguageModel:
-    """The experts of a file that `estimation.write` wrote. Threads may share it."""
+    """A language model written by `netchu.release.ngrams`. Safe to share between threads."""
 
     def __init__(self, file: Path) -> None:
         """Load `file`.
 
         Raises:
-            NetchuError: it is not there, or is no language model.
+            NetchuError: the file is missing or not a language model.
         """
         try:
-            with np.load(file, allow_pickle=False) as found:
-                self._symbols = {letter: i for i, letter in enumerate(str(found["symbols"]), 1)}
+            with np.load(file, allow_pickle=False) as arrays:
+                self._symbols = {letter: i for i, letter in enumerate(str(arrays["symbols"]), 1)}
                 size = len(self._symbols)
-                self._addresses = Ngrams(found["addresses"], size)
-                self._prose = Ngrams(found["prose"], size)
+                self._addresses = NgramModel(arrays["addresses"], size)
+                self._prose = NgramModel(arrays["prose"], size)
         except FileNotFoundError:
             raise NetchuError(
-                f"no language model at {file}; name the file, or read without"
+                f"there is no language model at {file}; name another file, or decode greedily"
             ) from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise NetchuError(f"{file} is no language model ({error}); make it again") from None
+            raise NetchuError(f"{file} is not a language model ({error}); build it again") from None
         self.space, self._digit = self.symbol(" "), self.symbol("0")
         self.start: Context = (
-            self._addresses.step(0, self.space)[1], self._prose.step(0, self.space)[1], START
+            self._addresses.step(0, self.space)[1], self._prose.step(0, self.space)[1],
+            INITIAL_WEIGHT,
         )  # fmt: skip
 
     def symbol(self, character: str) -> int:
-        """What stands for a character: its small letter, one symbol for all digits, 0 for none."""
-        return self._symbols.get(fold(character), 0)
+        """Return the symbol of a character, 0 for an unknown one; see `normalise_symbols`."""
+        return self._symbols.get(normalise_symbols(character), 0)
 
     def step(self, context: Context, symbol: int) -> tuple[float, Context]:
-        """The factor by which a text gains or loses likelihood with one more symbol, and where it
-        leads."""
-        state_a, state_b, share = context
-        p_a, state_a = self._addresses.step(state_a, symbol)
-        p_b, state_b = self._prose.step(state_b, symbol)
-        p = share * p_a + (1 - share) * p_b
-        share = min(max(share * p_a / p, LEAST_SHARE), 1 - LEAST_SHARE)
+        """Return the score factor of one more symbol, and the context after it."""
+        address_state, prose_state, weight = context
+        address_p, address_state = self._addresses.step(address_state, symbol)
+        prose_p, prose_state = self._prose.step(prose_state, symbol)
+        p = weight * address_p + (1 - weight) * prose_p
+        weight = min(max(weight * address_p / p, MIN_WEIGHT), 1 - MIN_WEIGHT)
         if symbol == self._digit:
             p /= DIGITS
-        return REWARD * max(p, RAREST) ** WEIGHT, (state_a, state_b, share)
+        factor = INSERTION_BONUS * max(p, MIN_PROBABILITY) ** LM_WEIGHT
+        return factor, (address_state, prose_state, weight)
 
 
-def fold(text: str) -> str:
-    """Small letters, every digit a 0: what the experts see."""
+def normalise_symbols(text: str) -> str:
+    """Lower the case and replace every digit by 0, as the language model sees text."""
     return "".join("0" if letter.isdigit() else letter for letter in text.lower())
 
 
-class Ngrams:
-    """Backoff n-grams of symbols 1 to `size` as a trie of bytes.
+class NgramModel:
+    """Backoff n-grams of the symbols 1 to `size`, as a trie in byte arrays.
 
-    Node 0 is the root; a node is the symbols on the way to it, and its number is the state after
-    them. Nodes are numbered level by level, a node's children side by side and sorted. Every tail
-    of a node's symbols is a node too: its suffix, to which an unknown continuation falls back.
+    Node 0 is the root. A node stands for the symbols on the path to it, and its number is the state
+    after them. Nodes are numbered level by level; the children of a node are consecutive and sorted
+    by symbol. Every suffix of an n-gram is a node too, and is where the lookup backs off to.
     """
 
     def __init__(self, nodes_4N: NDArray[np.uint8], size: int) -> None:
-        """nodes_4N: of each node the symbol, the number of children, the costs of the symbol and
-        of falling back.
+        """Build the lookup tables.
+
+        Args:
+            nodes_4N: of each node its symbol, its number of children, the cost of the symbol and
+                the cost of backing off.
+            size: number of symbols.
 
         Raises:
-            ValueError: the nodes make no such trie.
+            ValueError: the nodes are not such a trie.
         """
         if nodes_4N.ndim != 2 or nodes_4N.shape[0] != 4 or nodes_4N.dtype != np.uint8:
             raise ValueError(f"nodes of shape {nodes_4N.shape} and type {nodes_4N.dtype}")
-        symbols, children, costs, fallbacks = nodes_4N
+        symbols, children, costs, backoffs = nodes_4N
         first = np.concatenate([[1], 1 + np.cumsum(children, dtype=np.int64)])
         if first[-1] != len(symbols):
-            raise ValueError(f"{len(symbols)} nodes, but {first[-1]} by their children")
+            raise ValueError(f"{len(symbols)} nodes, but {first[-1]} by the numbers of children")
         self._symbols, self._costs = symbols.tobytes(), costs.tobytes()
-        self._fallbacks = fallbacks.tobytes()
+        self._backoffs = backoffs.tobytes()
         self._first = array("q", first.tobytes())
         self._suffix = array("q", _suffixes(symbols, first).tobytes())
         self._probability = np.exp(-np.arange(256) / STEPS_PER_NAT).tolist()
-        self._unseen = self._probability[fallbacks[0]] / size
+        self._unseen = self._probability[backoffs[0]] / size
 
     def step(self, state: int, symbol: int) -> tuple[float, int]:
-        """The probability of a symbol after the symbols of `state`, and the state after it."""
+        """Return the probability of a symbol in `state`, and the state after it."""
         factor = 1.0
         while True:
             child = self._symbols.find(symbol, self._first[state], self._first[state + 1])
@@ -130,21 +135,22 @@ class Ngrams:
                 return factor * self._probability[self._costs[child]], child
             if state == 0:
                 return factor * self._unseen, 0
-            factor *= self._probability[self._fallbacks[state]]
+            factor *= self._probability[self._backoffs[state]]
             state = self._suffix[state]
 
 
 def _suffixes(symbols: NDArray[np.uint8], first: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each node the node of its symbols but the first: its parent's suffix's child."""
+    """Return, for each node, the node of its n-gram without the first symbol."""
     parents = np.repeat(np.arange(len(symbols)), np.diff(first))
     keys = np.concatenate([[-1], parents * 256 + symbols[1:]])
     suffix = np.zeros(len(symbols), np.int64)
     begin, end = int(first[1]), int(first[first[1]])
     while begin < end:
+        # The suffix of a node is the child, by the same symbol, of its parent's suffix.
         wanted = suffix[parents[begin - 1 : end - 1]] * 256 + symbols[begin:end]
-        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        if (keys[places] != wanted).any():
-            raise ValueError("a node without its suffix")
-        suffix[begin:end] = places
+        nodes = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        if (keys[nodes] != wanted).any():
+            raise ValueError("an n-gram without its suffix")
+        suffix[begin:end] = nodes
         begin, end = end, int(first[end])
     return suffix

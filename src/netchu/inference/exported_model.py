@@ -102,7 +102,7 @@ def decoder(model: ExportedModel, alone: bool = False) -> tuple[DecodeFunction, 
     `alone`: without its language model.
     """
     if alone or model.language_model is None:
-        return greedy, NO_SCALING
+        return greedy_decode, NO_SCALING
     beam = BeamDecoder(model.alphabet, model.language_model, model.scales["characters"])
     return beam.decode, model.scales["lines"]
 

@@ -9,14 +9,14 @@ from math import exp, log
 
 from netchu.core.codec import Codec
 from netchu.decoding.greedy import Emission
-from netchu.decoding.readings import Character, LineReading, PhotoReading, joint
-from netchu.decoding.scaling import AS_IS, Scale
+from netchu.decoding.readings import Character, LineReading, PhotoReading, joint_probability
+from netchu.decoding.scaling import NO_SCALING, PlattScaling
 
 Box = tuple[int, int, int, int]
 
 
 def line_reading(
-    emissions: Sequence[Emission], codec: Codec, box: Box, step: float, scale: Scale = AS_IS
+    emissions: Sequence[Emission], codec: Codec, box: Box, step: float, scale: PlattScaling = NO_SCALING
 ) -> LineReading:
     """The line that `emissions` write in `box`, a time step being `step` pixels of the photo.
 
@@ -35,7 +35,7 @@ def line_reading(
         for emission, (begin, end) in zip(emissions, pairwise(places), strict=True)
     )
     text = "".join(character.text for character in characters)
-    confidence = scale.of(joint([c.confidence for c in characters]))
+    confidence = scale.apply(joint_probability([c.confidence for c in characters]))
     return LineReading(text, confidence, box, characters)
 
 

@@ -24,9 +24,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
 from netchu.core.text import ends_in_loop
+from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
-from netchu.models.base import LineBatch, Recogniser
+from netchu.models.base import Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
 from netchu.models.hub.qlora import (
     add_adapter,

@@ -22,9 +22,10 @@ from transformers import GenerationConfig, TrOCRProcessor, VisionEncoderDecoderM
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
+from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
-from netchu.models.base import LineBatch, Recogniser
+from netchu.models.base import Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, quiet
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr

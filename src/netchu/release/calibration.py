@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.decoding import scaling
-from netchu.decoding.greedy import Decode, greedy
-from netchu.decoding.readings import joint
-from netchu.decoding.scaling import Scale
-from netchu.decoding.softmax import softmax
+from netchu.decoding.greedy import DecodeFunction, greedy_decode
+from netchu.decoding.readings import joint_probability
+from netchu.decoding.scaling import PlattScaling, softmax
 from netchu.evaluation.metrics.confidence import expected_calibration_error
 
 Floats = NDArray[np.floating]
@@ -65,8 +64,8 @@ class Judged(NamedTuple):
 class Scales(NamedTuple):
     """Of characters, and of the products of lines' scaled characters."""
 
-    characters: Scale
-    lines: Scale
+    characters: PlattScaling
+    lines: PlattScaling
 
 
 Confidences = Callable[[Evidence, float], Floats]
@@ -81,7 +80,7 @@ def gather(lines: Iterable[tuple[Floats, str]], codec: Codec) -> Evidence:
     """
     rows, ids, right, numbers, line_right = [], [], [], [], []
     for number, (logits_TV, truth) in enumerate(lines):
-        emissions = greedy(softmax(logits_TV))
+        emissions = greedy_decode(softmax(logits_TV))
         reading = codec.decode(e.id for e in emissions)
         for e in emissions:
             surest = e.begin + int(logits_TV[e.begin : e.end, e.id].argmax())
@@ -126,7 +125,7 @@ def calibrate(evidence: Evidence) -> dict[str, float]:
 
 
 def judge(
-    lines: Iterable[tuple[NDArray[np.float32], str]], codec: Codec, decode: Decode
+    lines: Iterable[tuple[NDArray[np.float32], str]], codec: Codec, decode: DecodeFunction
 ) -> list[Judged]:
     """Decode the probabilities (T, V) of each line and compare with its truth (NFC)."""
     judged = []
@@ -142,11 +141,13 @@ def fit_scales(judged: Sequence[Judged]) -> Scales:
     """The scales that fit how often characters and lines are right."""
     confidences = [sure for line in judged for sure in line.characters]
     right = [mark for line in judged for mark in line.right]
-    characters = scaling.fit(np.array(confidences), np.array(right, np.bool_))
+    characters = scaling.fit_platt_scaling(np.array(confidences), np.array(right, np.bool_))
     written = [line for line in judged if line.characters]
-    products = [joint([characters.of(sure) for sure in line.characters]) for line in written]
+    products = [
+        joint_probability([characters.apply(sure) for sure in line.characters]) for line in written
+    ]
     wholes = np.array([line.whole for line in written], np.bool_)
-    return Scales(characters, scaling.fit(np.array(products), wholes))
+    return Scales(characters, scaling.fit_platt_scaling(np.array(products), wholes))
 
 
 def scale_errors(judged: Sequence[Judged]) -> dict[str, float]:
@@ -158,10 +159,10 @@ def scale_errors(judged: Sequence[Judged]) -> dict[str, float]:
         (judged[::2], fit_scales(judged[1::2])), (judged[1::2], fit_scales(judged[::2])),
     ):  # fmt: skip
         for line in half:
-            sure = [scales.characters.of(confidence) for confidence in line.characters]
+            sure = [scales.characters.apply(confidence) for confidence in line.characters]
             characters += sure
             right += line.right
-            lines.append(scales.lines.of(joint(sure)))
+            lines.append(scales.lines.apply(joint_probability(sure)))
             wholes.append(line.whole)
     character_ece = expected_calibration_error(np.array(characters), np.array(right))
     line_ece = expected_calibration_error(np.array(lines), np.array(wholes))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from netchu.core.codec import Codec
 from netchu.data.batches import frame_batches
 from netchu.decoding.beam import BeamDecoder
-from netchu.decoding.softmax import softmax
+from netchu.decoding.scaling import softmax
 from netchu.inference.exported_model import SCALES
 from netchu.models.ctc import CTCRecogniser
 from netchu.release.calibration import (

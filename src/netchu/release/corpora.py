@@ -14,7 +14,7 @@ from netchu.core.text import normalise
 from netchu.data.line_table import read_table
 from netchu.data.parse import truyen_kieu, vietnam_dataset
 from netchu.decoding.language_model import LANGUAGE_MODEL
-from netchu.release.ngrams import experts, write
+from netchu.release.ngrams import mixture_components, write_language_model
 from netchu.synthesis.addresses import Gazetteer, draw_address
 from netchu.synthesis.syllables import SYLLABLES
 
@@ -39,15 +39,15 @@ def make(params: Params, folder: Path) -> None:
     Raises:
         NetchuError: a source of texts is not there.
     """
-    pair = None
+    components = None
     if set(SOURCES) <= set(params.sources):
         addresses, verses = _addresses(params), truyen_kieu.texts(_raw(params, "truyen_kieu"))
-        pair = experts(addresses, verses, SYLLABLES, _prose(params))
+        components = mixture_components(addresses, verses, SYLLABLES, _prose(params))
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    if pair:
-        write(pair, partial / LANGUAGE_MODEL)
+    if components:
+        write_language_model(components, partial / LANGUAGE_MODEL)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

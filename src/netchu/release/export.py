@@ -115,7 +115,9 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
                     "exported": codec.decode(e.id for e in theirs),
                     "confidence": joint_probability([e.probability for e in theirs]),
                     "decoded": codec.decode(e.id for e in decoded),
-                    "decoded_confidence": scale.apply(joint_probability([e.probability for e in decoded])),
+                    "decoded_confidence": scale.apply(
+                        joint_probability([e.probability for e in decoded])
+                    ),
                     "apart": float(apart_B[place]),
                 }
             )
@@ -133,7 +135,9 @@ def rounded(recogniser: CTCRecogniser) -> CTCRecogniser:
         if not name.startswith("shortcut_head.")
     }
     if lost := [name for name, weight in weights.items() if not weight.isfinite().all()]:
-        raise NetchuError(f"{recogniser.network}: half precision cannot hold {lost[0]}; train again")
+        raise NetchuError(
+            f"{recogniser.network}: half precision cannot hold {lost[0]}; train again"
+        )
     copy.load_state_dict(weights)
     copy.config = config
     copy.eval()

@@ -18,20 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netchu.core.text import ALPHABET
-from netchu.decoding.language_model import STEPS_PER_NAT, fold
+from netchu.decoding.language_model import STEPS_PER_NAT, normalise_symbols
 
 Texts = Sequence[str]
 Keys = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
-SYMBOLS = "".join(sorted(set(fold(ALPHABET))))
+SYMBOLS = "".join(sorted(set(normalise_symbols(ALPHABET))))
 BITS = np.uint64(8)
 """Of a symbol in an n-gram's key; so an n-gram has at most eight symbols."""
 
 
 @dataclass(frozen=True)
-class Expert:
-    """What an expert reads, each with the weight of its counts, and how much of it is kept."""
+class MixtureComponent:
+    """What a component reads, each with the weight of its counts, and how much of it is kept."""
 
     reads: tuple[tuple[Texts, float], ...]
     order: int
@@ -48,25 +48,25 @@ class _Level:
     kept_N: NDArray[np.bool_]
 
 
-def experts(
+def mixture_components(
     addresses: Texts, verses: Texts, syllables: Texts, prose: Texts
-) -> tuple[Expert, Expert]:
-    """The expert of addresses and that of prose, of orders and weights chosen on validation lines.
+) -> tuple[MixtureComponent, MixtureComponent]:
+    """Return the components of addresses and of prose.
 
-    Both read all but the prose; the second hears little of the addresses.
+    Their orders and the weights of their texts were chosen on validation lines.
     """
     return (
-        Expert(((addresses, 1), (verses, 5), (syllables, 5)), 8, 50, 1),
-        Expert(((prose, 1), (verses, 1), (syllables, 0.3), (addresses, 0.01)), 5, 3, 3),
+        MixtureComponent(((addresses, 1), (verses, 5), (syllables, 5)), 8, 50, 1),
+        MixtureComponent(((prose, 1), (verses, 1), (syllables, 0.3), (addresses, 0.01)), 5, 3, 3),
     )
 
 
-def write(pair: tuple[Expert, Expert], file: Path) -> None:
+def write_language_model(components: tuple[MixtureComponent, MixtureComponent], file: Path) -> None:
     """Write the file that `LanguageModel` reads; the same texts give the same bytes."""
     arrays = {
         "symbols": np.array(SYMBOLS),
-        "addresses": estimate(pair[0]),
-        "prose": estimate(pair[1]),
+        "addresses": estimate(components[0]),
+        "prose": estimate(components[1]),
     }
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
@@ -76,11 +76,11 @@ def write(pair: tuple[Expert, Expert], file: Path) -> None:
             archive.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED)
 
 
-def estimate(expert: Expert) -> NDArray[np.uint8]:
-    """The expert's trie (4, N), as `Ngrams` takes it."""
-    streams = [(_stream(texts), weight) for texts, weight in expert.reads if texts]
+def estimate(component: MixtureComponent) -> NDArray[np.uint8]:
+    """The component's trie (4, N), as `NgramModel` takes it."""
+    streams = [(_stream(texts), weight) for texts, weight in component.reads if texts]
     levels: list[_Level] = []
-    for order in range(1, expert.order + 1):
+    for order in range(1, component.order + 1):
         keys, counts = _count(streams, order)
         lower = _lower(levels, keys)
         _, heads = np.unique(keys >> BITS, return_inverse=True)
@@ -88,7 +88,7 @@ def estimate(expert: Expert) -> NDArray[np.uint8]:
         probabilities = (counts + kinds * lower) / (totals + kinds)
         fallbacks = kinds / (totals + kinds)
         gains = counts * np.log(probabilities / (fallbacks * lower))
-        kept = (gains >= expert.least_gain) & (counts >= expert.least_count)
+        kept = (gains >= component.least_gain) & (counts >= component.least_count)
         levels.append(_Level(keys, probabilities, kept if order > 1 else np.ones_like(kept)))
     _keep_needed(levels)
     return _pack(levels)
@@ -97,7 +97,9 @@ def estimate(expert: Expert) -> NDArray[np.uint8]:
 def _stream(texts: Texts) -> Keys:
     """All texts as one running line of symbols, which begins and ends with a space."""
     numbers = {symbol: number for number, symbol in enumerate(SYMBOLS, 1)}
-    return np.array([numbers[letter] for letter in fold(f" {' '.join(texts)} ")], np.uint64)
+    return np.array(
+        [numbers[letter] for letter in normalise_symbols(f" {' '.join(texts)} ")], np.uint64
+    )
 
 
 def _count(streams: Sequence[tuple[Keys, float]], order: int) -> tuple[Keys, Floats]:

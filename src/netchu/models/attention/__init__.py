@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.core.codec import Codec
-from netchu.decoding.readings import Reading, joint
-from netchu.models.base import LineBatch, Recogniser
+from netchu.data.batches import LineBatch
+from netchu.decoding.readings import Reading, joint_probability
+from netchu.models.base import Recogniser
 
 
 class AttentionRecogniser(Recogniser):
@@ -85,6 +86,6 @@ class AttentionRecogniser(Recogniser):
                 ids[row].append(int(ids_B[row]))
                 sure[row].append(float(best_B[row]))
         return [
-            Reading(self.codec.decode(i), joint(p), tuple(p))
+            Reading(self.codec.decode(i), joint_probability(p), tuple(p))
             for i, p in zip(ids, sure, strict=True)
         ]

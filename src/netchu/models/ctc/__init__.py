@@ -12,15 +12,16 @@ from torch.nn import functional as F
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
-from netchu.decoding.greedy import greedy
-from netchu.decoding.readings import Reading, joint
-from netchu.models.base import LineBatch, Recogniser
+from netchu.data.batches import LineBatch
+from netchu.decoding.greedy import greedy_decode
+from netchu.decoding.readings import Reading, joint_probability
+from netchu.models.base import Recogniser
 
 
 class CTCRecogniser(Recogniser):
     """Connectionist temporal classification (Graves et al. 2006): one step, one class or blank.
 
-    A subclass gives `columns`, `read_columns` and `time_steps`; a step is a fixed number of
+    A subclass gives `columns`, `column_logits` and `time_steps`; a step is a fixed number of
     pixels. With `shortcut` above 0 a second CTC head reads the columns directly while training
     (Retsinas et al. 2022, "Best practices for a handwritten text recognition system"): the
     convolutions then learn letters long before the recurrent layers let a gradient through.
@@ -39,11 +40,11 @@ class CTCRecogniser(Recogniser):
             self.shortcut_head = nn.Conv1d(channels, self.codec.size, 3, padding=1)
 
     @abstractmethod
-    def columns(self, images_BCHW: Tensor) -> Tensor:
+    def column_features(self, images_BCHW: Tensor) -> Tensor:
         """Features (B, T, C) of the image's columns: the convolutional part."""
 
     @abstractmethod
-    def read_columns(self, columns_BTC: Tensor) -> Tensor:
+    def column_logits(self, columns_BTC: Tensor) -> Tensor:
         """Logits (B, T, V) of column features: the recurrent part."""
 
     @abstractmethod
@@ -81,11 +82,11 @@ class CTCRecogniser(Recogniser):
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Logits (B, T, V)."""
-        return self.read_columns(self.columns(images_BCHW))
+        return self.column_logits(self.column_features(images_BCHW))
 
     def loss(self, batch: LineBatch) -> Tensor:
-        columns_BTC = self.columns(batch.images_BCHW)
-        loss = self.ctc_loss(self.read_columns(columns_BTC), batch)
+        columns_BTC = self.column_features(batch.images_BCHW)
+        loss = self.ctc_loss(self.column_logits(columns_BTC), batch)
         if self.shortcut_head is None:
             return loss
         logits_BVT = self.shortcut_head(columns_BTC.transpose(1, 2))
@@ -105,7 +106,7 @@ class CTCRecogniser(Recogniser):
 
     def _greedy(self, probabilities_TV: Tensor) -> Reading:
         """What greedy decoding writes; its probability is the product of its characters'."""
-        emissions = greedy(probabilities_TV.numpy(), self.BLANK)
+        emissions = greedy_decode(probabilities_TV.numpy(), self.BLANK)
         sure = tuple(emission.probability for emission in emissions)
         text = self.codec.decode(emission.id for emission in emissions)
-        return Reading(text, joint(sure), sure)
+        return Reading(text, joint_probability(sure), sure)
