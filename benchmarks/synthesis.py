@@ -27,11 +27,12 @@ import torch
 
 from netchu.core.errors import NetchuError, one_line_errors
 from netchu.core.params import Params, parse_config
-from netchu.data.batches import LineDataModule, plan_items
+from netchu.data.batches import plan_items
 from netchu.data.line_table import Line
 from netchu.data.parse import fonts
 from netchu.imaging.preparation import Preprocessing
 from netchu.synthesis.datasets import Kind, open_studio
+from netchu.training.data_module import LineDataModule
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / ".bench"

@@ -11,7 +11,6 @@ from netchu.core.errors import NetchuError
 from netchu.core.params import parse_config
 from netchu.core.text import ALPHABET
 from netchu.data.batches import (
-    LineDataModule,
     LineDataset,
     WidthBatches,
     collate,
@@ -170,31 +169,6 @@ def test_augmentation_depends_on_seed_and_place_only(drawn):
     assert shown(1, range(8)) != shown(2, range(8))
 
 
-def module(table, **changes):
-    settings_ = {"batch_size": 4, "steps_per_epoch": 5, "epochs": 5, "augmentation_strength": (0.2, 0.6),
-                 "seed": 1} | changes  # fmt: skip
-    return LineDataModule(table, plan_items(table, 0, 0), table, GREY, **settings_)
-
-
-def test_difficulty_goes_straight_from_the_first_epoch_to_the_last(drawn):
-    assert [module(drawn).difficulty_at(epoch) for epoch in range(5)] == pytest.approx(
-        [0.2, 0.3, 0.4, 0.5, 0.6]
-    )
-    assert module(drawn, epochs=1).difficulty_at(0) == 0.2
-
-
-def test_training_batches_are_as_many_as_asked_and_repeatable(drawn):
-    first, again, other = (
-        [
-            batch.images_BCHW.numpy().tobytes()
-            for batch in module(drawn, seed=seed).train_dataloader()
-        ]
-        for seed in (1, 1, 2)
-    )
-    assert len(first) == 5
-    assert first == again != other
-
-
 def test_an_image_that_does_not_decode_names_its_line(drawn):
     broken = drawn.assign(image=[b"no image", *drawn["image"][1:]])
     with pytest.raises(NetchuError, match=r"line train-00: not an image"):
@@ -205,11 +179,3 @@ def test_collate_refuses_lines_of_unequal_width(drawn):
     dataset = LineDataset(drawn, plan_items(drawn, 0, 0), GREY, None, 0)
     with pytest.raises(ValueError, match="same shape"):
         collate([dataset[0], dataset[1]])
-
-
-def test_workers_load_the_same_batches(drawn):
-    def shown(workers):
-        loader = module(drawn, workers=workers).train_dataloader()
-        return [batch.images_BCHW.numpy().tobytes() for batch in loader]
-
-    assert shown(1) == shown(0)

@@ -2,12 +2,12 @@
 
 import io
 
-import archives
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+import archives
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
 from netchu.data.parse import csv

@@ -7,8 +7,8 @@ import re
 from importlib import import_module
 
 import pytest
-from archives import BUILDERS
 
+from archives import BUILDERS
 from netchu.core.errors import NetchuError
 from netchu.core.text import check_label
 from netchu.data import fetch, parse

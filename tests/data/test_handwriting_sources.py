@@ -5,11 +5,11 @@ import json
 import tarfile
 import unicodedata
 
-import archives
 import cv2
 import numpy as np
 import pytest
 
+import archives
 from netchu.core.errors import NetchuError
 from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line, Skipped, read_skipped, read_table

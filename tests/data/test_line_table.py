@@ -3,7 +3,6 @@ import unicodedata
 
 import pandas as pd
 import pytest
-from small_project import as_table, drawn_lines
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import hash_folder
@@ -18,6 +17,7 @@ from netchu.data.line_table import (
     write_shard,
     write_table,
 )
+from small_project import as_table, drawn_lines
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -3,9 +3,9 @@
 import json
 import unicodedata
 
-import archives
 import pytest
 
+import archives
 from netchu.core.errors import NetchuError
 from netchu.data.parse import truyen_kieu, vietnam_dataset
 

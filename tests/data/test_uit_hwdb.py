@@ -3,9 +3,9 @@
 import json
 import os
 
-import archives
 import pytest
 
+import archives
 from netchu.core.errors import NetchuError
 from netchu.data import fetch
 from netchu.data.line_table import LEVELS, Skipped

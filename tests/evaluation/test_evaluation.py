@@ -9,12 +9,12 @@ from bitsandbytes.nn import Linear4bit
 import small_project
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params
+from netchu.data.batches import LineBatch
 from netchu.data.line_table import write_table
 from netchu.decoding.readings import Reading
 from netchu.evaluation import evaluate
 from netchu.evaluation.comparison import compare_systems, pair_systems
 from netchu.evaluation.eval_subset import PREDICTION_COLUMNS, load_eval_subset
-from netchu.models.base import LineBatch
 from netchu.models.netchu_small import NetchuSmall
 
 

@@ -8,11 +8,11 @@ import torch
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
+from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading
 from netchu.imaging.preparation import Preprocessing, prepare
 from netchu.models import NETWORKS
 from netchu.models.attention import AttentionRecogniser
-from netchu.models.base import LineBatch
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.phases import build_recogniser

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
-from netchu.models.base import LineBatch
+from netchu.data.batches import LineBatch
 from netchu.models.effnet_seq2seq import EffnetSeq2Seq, EffnetSeq2SeqConfig, MemberConfig
 
 SMALL = EffnetSeq2SeqConfig(

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import Grey, decode
 from netchu.imaging.preparation import Preprocessing, prepare, prepared_width
-from netchu.models.base import LineBatch
 
 # OpenCV's own threads fight with torch's for the same cores.
 cv2.setNumThreads(0)
@@ -27,6 +26,34 @@ Item = tuple[int, ...]
 
 _GAP = 0.25
 """White between joined words, as a share of the height."""
+
+
+@dataclass(frozen=True)
+class LineBatch:
+    """Prepared lines of one width, with their texts.
+
+    All lines of a batch have the same width, so the result for a line does not depend on the
+    others.
+
+    Attributes:
+        images_BCHW: float32 with one channel; 0 is paper and 1 is ink.
+        widths_B: widths in pixels, padding included.
+        texts: the labels, NFC.
+        ids: ids from the line table.
+        levels: word, line or paragraph.
+    """
+
+    images_BCHW: Tensor
+    widths_B: Tensor
+    texts: tuple[str, ...]
+    ids: tuple[str, ...]
+    levels: tuple[str, ...]
+
+    def to(self, device: torch.device) -> LineBatch:
+        """Return the same batch with its tensors on `device`."""
+        return LineBatch(
+            self.images_BCHW.to(device), self.widths_B.to(device), self.texts, self.ids, self.levels
+        )
 
 
 @dataclass(frozen=True)
@@ -193,7 +220,8 @@ Batches = DataLoader[Any]
 """A torch loader that gives `LineBatch`es (its own type parameter is that of one item)."""
 
 
-def _loader(dataset: LineDataset, batches: WidthBatches, workers: int = 0) -> Batches:
+def batch_loader(dataset: LineDataset, batches: WidthBatches, workers: int = 0) -> Batches:
+    """Return a loader of `batches` with `workers` processes; 0 loads in this process."""
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
 
@@ -202,56 +230,4 @@ def frame_batches(lines: pd.DataFrame, how: Preprocessing, batch_size: int) -> B
     items = plan_items(lines, 0.0, 0)
     dataset = LineDataset(lines, items, how, None, 0)
     batches = WidthBatches(item_widths(lines, items, how), batch_size)
-    return _loader(dataset, batches)
-
-
-class LineDataModule(L.LightningDataModule):
-    """Training and validation batches of one phase.
-
-    Everything drawn depends on (seed, epoch) alone, so a run that was killed goes on as if it had
-    not been, whatever the number of `workers` (processes that load beside the training).
-    `augmentation_strength` is augmentation at the first and the last of `epochs`.
-    """
-
-    def __init__(
-        self,
-        train: pd.DataFrame,
-        items: Sequence[Item],
-        val: pd.DataFrame,
-        preprocessing: Preprocessing,
-        *,
-        batch_size: int,
-        steps_per_epoch: int,
-        epochs: int,
-        augmentation_strength: tuple[float, float],
-        seed: int,
-        workers: int = 0,
-    ) -> None:
-        super().__init__()
-        self.train, self.items, self.val = train, items, val
-        self.preprocessing = preprocessing
-        self.batch_size, self.steps, self.epochs = batch_size, steps_per_epoch, epochs
-        self.augmentation_strength, self.seed, self.workers = augmentation_strength, seed, workers
-        self.widths = item_widths(train, items, preprocessing)
-
-    def difficulty_at(self, epoch: int) -> float:
-        """The curriculum: a straight line from the first epoch's augmentation_strength to the last's."""
-        first, last = self.augmentation_strength
-        return first + (last - first) * min(1.0, epoch / max(1, self.epochs - 1))
-
-    def train_dataloader(self) -> Batches:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        augmenter = Augmenter(self.difficulty_at(epoch))
-        dataset = LineDataset(
-            self.train, self.items, self.preprocessing, augmenter, self.seed + 7919 * epoch
-        )
-        rank, world = (
-            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        )
-        batches = WidthBatches(
-            self.widths, self.batch_size, self.steps, (self.seed, epoch), rank, world
-        )
-        return _loader(dataset, batches, self.workers)
-
-    def val_dataloader(self) -> Batches:
-        return frame_batches(self.val, self.preprocessing, self.batch_size)
+    return batch_loader(dataset, batches)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,31 +20,10 @@ from torch import Tensor, nn
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams
+from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.optimisation import optimiser_and_schedule
-
-
-@dataclass(frozen=True)
-class LineBatch:
-    """What the loader gives.
-
-    images_BCHW: float32, 0 is paper and 1 is ink. widths_B: widths in pixels of what `prepare`
-    gave; lines of one batch are equally wide, so a line reads the same alone and in company.
-    texts: NFC. ids: of the line table. levels: word, line or paragraph.
-    """
-
-    images_BCHW: Tensor
-    widths_B: Tensor
-    texts: tuple[str, ...]
-    ids: tuple[str, ...]
-    levels: tuple[str, ...]
-
-    def to(self, device: torch.device) -> LineBatch:
-        """The same batch with its tensors on `device`."""
-        return LineBatch(
-            self.images_BCHW.to(device), self.widths_B.to(device), self.texts, self.ids, self.levels
-        )
 
 
 class Recogniser(L.LightningModule, ABC):

@@ -19,9 +19,10 @@ from torch.nn import functional as F
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
+from netchu.data.batches import LineBatch
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.attention import AttentionRecogniser
-from netchu.models.base import LineBatch, Recogniser
+from netchu.models.base import Recogniser
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from netchu.core.params import (
     PhaseParams,
     TrainerParams,
 )
-from netchu.data.batches import LineDataModule, frame_batches, plan_items
+from netchu.data.batches import frame_batches, plan_items
 from netchu.data.line_table import Line, Skipped, write_skipped
 from netchu.data.parse import csv
 from netchu.data.splits import split_writers
@@ -43,6 +43,7 @@ from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.transcription import read_lines
 from netchu.release.confidences import calibrated
 from netchu.release.export import export, rounded
+from netchu.training.data_module import LineDataModule
 from netchu.training.loop import PhaseResult, fit_phase, validation_lines
 
 Rates = dict[str, float | int]

@@ -1,0 +1,44 @@
+import pytest
+
+from netchu.data.batches import plan_items
+from netchu.imaging.preparation import Preprocessing
+from netchu.training.data_module import LineDataModule
+
+
+def module(table, **changes):
+    options = {
+        "batch_size": 4,
+        "steps_per_epoch": 5,
+        "epochs": 5,
+        "augmentation_strength": (0.2, 0.6),
+        "seed": 1,
+    }
+    items = plan_items(table, 0, 0)
+    return LineDataModule(table, items, table, Preprocessing("grey", 32), **options | changes)
+
+
+def test_augmentation_strength_is_linear_from_the_first_epoch_to_the_last(drawn):
+    assert [module(drawn).augmentation_strength_at(epoch) for epoch in range(5)] == pytest.approx(
+        [0.2, 0.3, 0.4, 0.5, 0.6]
+    )
+    assert module(drawn, epochs=1).augmentation_strength_at(0) == 0.2
+
+
+def test_the_number_of_training_batches_is_steps_per_epoch_and_the_seed_decides_them(drawn):
+    first, again, other = (
+        [
+            batch.images_BCHW.numpy().tobytes()
+            for batch in module(drawn, seed=seed).train_dataloader()
+        ]
+        for seed in (1, 1, 2)
+    )
+    assert len(first) == 5
+    assert first == again != other
+
+
+def test_worker_processes_load_the_same_batches(drawn):
+    def shown(workers):
+        loader = module(drawn, workers=workers).train_dataloader()
+        return [batch.images_BCHW.numpy().tobytes() for batch in loader]
+
+    assert shown(1) == shown(0)
