@@ -2,15 +2,15 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-import small_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+import small_report
 from netchu.report import tradeoffs
-from netchu.report.bars import CLASSES
+from netchu.report.bars import error_parts
 from netchu.report.charts import charts
-from netchu.report.curves import learning, length_name
+from netchu.report.curves import learning_curve, length_name
 from netchu.report.gather import gather
 from netchu.report.svg import svg
 
@@ -30,7 +30,7 @@ def all_of(drawn):
     return [chart for section in drawn[1].values() for chart in section]
 
 
-def test_every_chart_is_an_image_with_a_description_and_the_pages_ink(drawn):
+def test_every_chart_is_an_image_with_a_description_and_the_pages_text_colour(drawn):
     pictures = all_of(drawn)
     assert len(pictures) == len({chart.title for chart in pictures}) >= 9
     for chart in pictures:
@@ -40,7 +40,7 @@ def test_every_chart_is_an_image_with_a_description_and_the_pages_ink(drawn):
         assert "font-family" not in chart.picture and "font:" not in chart.picture
 
 
-def test_no_two_charts_share_an_id_and_every_reference_is_met(drawn):
+def test_ids_are_unique_and_every_reference_is_defined(drawn):
     ids = [re.findall(r'\bid="([^"]+)"', chart.picture) for chart in all_of(drawn)]
     together = [name for one in ids for name in set(one)]
     assert len(together) == len(set(together))
@@ -50,24 +50,24 @@ def test_no_two_charts_share_an_id_and_every_reference_is_met(drawn):
         }
 
 
-def test_charts_name_the_systems_and_the_kinds(drawn):
+def test_charts_name_the_systems_and_the_error_classes(drawn):
     by_title = {chart.title: chart.picture for chart in all_of(drawn)}
     for title in ("CER against size", "What is wrong", "CER of the surest lines"):
         assert "netchu_small" in by_title[title] and "crnn_vgg" in by_title[title]
     assert "tesseract" in by_title["CER against size"]
-    assert all(label in by_title["What is wrong"] for label, _ in CLASSES.values())
-    assert "CER by source" not in by_title  # of one source there is nothing to compare
+    assert all(part.label in by_title["What is wrong"] for part in error_parts("class"))
+    assert "CER by source" not in by_title  # there is only one source
 
 
 def test_a_description_is_escaped():
     assert 'aria-label="a &lt;b&gt; &#34;c&#34;"' in svg(lambda axes: None, 'a <b> "c"')
 
 
-def test_the_front_holds_what_nothing_beats(drawn):
+def test_the_pareto_front_holds_the_points_that_none_beats(drawn):
     findings, _ = drawn
     best, other = findings.results
-    assert tradeoffs._front([(1.0, best), (2.0, other)]) == [(1.0, 0.1)]
-    assert [cost for cost, _ in tradeoffs._front([(1.0, other), (2.0, best)])] == [1.0, 2.0]
+    assert tradeoffs._pareto_front([(1.0, best), (2.0, other)]) == [(1.0, 0.1)]
+    assert [cost for cost, _ in tradeoffs._pareto_front([(1.0, other), (2.0, best)])] == [1.0, 2.0]
 
 
 @settings(max_examples=6, deadline=None)
@@ -77,7 +77,7 @@ def test_the_front_holds_what_nothing_beats(drawn):
         min_size=2, max_size=6, unique=True,
     )
 )  # fmt: skip
-def test_names_of_points_do_not_cover_one_another(points):
+def test_names_of_points_do_not_overlap(points):
     figure = Figure(figsize=(4.3, 3.2), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter(*zip(*points, strict=True))
@@ -91,8 +91,8 @@ def test_names_of_points_do_not_cover_one_another(points):
     assert not [1 for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
 
 
-def test_a_history_is_told_where_it_is_known(drawn):
+def test_a_learning_curve_has_the_known_values(drawn):
     findings, _ = drawn
-    assert learning(findings.results[0], "val_cer") == ([50.0, 100.0], [0.8, 0.8])
-    assert learning(findings.results[0], "absent") == ([], [])
+    assert learning_curve(findings.results[0], "val_cer") == ([50.0, 100.0], [0.8, 0.8])
+    assert learning_curve(findings.results[0], "absent") == ([], [])
     assert length_name(81, None) == "81+" and length_name(1, 10) == "1–10"

@@ -2,10 +2,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-import small_report
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import small_report
 from netchu.data.line_table import Skipped, write_skipped
 from netchu.report.gallery import build_gallery, mark_edits
 from netchu.report.gather import gather
@@ -18,7 +18,7 @@ VOID = {"meta", "img", "br", "hr", "input", "link"}
 
 
 class Structure(HTMLParser):
-    """Text, tags and attributes; fails where tags do not close in order."""
+    """Text, tags and attributes of a page; fails if tags are not balanced."""
 
     def __init__(self, html):
         super().__init__()
@@ -56,7 +56,7 @@ def page(project):
     return render(gather(project, small_report.MODELS), NO_CHARTS)
 
 
-def test_tags_close_links_lead_somewhere_and_pictures_have_a_text(project):
+def test_tags_are_balanced_links_resolve_and_images_have_a_text(project):
     found = Structure(page(project))
     assert set(found.links) <= set(found.ids) and len(found.links) > 5
     assert len(set(found.ids)) == len(found.ids)
@@ -73,7 +73,7 @@ def test_cells_are_sorted_by_their_numbers(project):
     assert str(cer) in orders and "netchu_small" in orders
 
 
-def test_baselines_and_missing_systems_are_told(project):
+def test_baselines_and_systems_that_were_not_run_are_shown(project):
     text = "".join(Structure(page(project)).text)
     assert "tesseract, baseline" in text and "kraken is not installed" in text
     assert "not run" in text and "not measured" in text
@@ -88,7 +88,7 @@ nasty = st.one_of(
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(readings=st.lists(nasty, min_size=12, max_size=12), note=nasty)
-def test_nothing_that_was_read_breaks_the_page(project, readings, note):
+def test_readings_and_notes_cannot_inject_html(project, readings, note):
     readings = [reading.encode("utf-8", "ignore").decode() for reading in readings]
     note = note.encode("utf-8", "ignore").decode()
     read = small_report.predictions(0, readings=readings)
@@ -111,7 +111,7 @@ def test_nothing_that_was_read_breaks_the_page(project, readings, note):
 
 
 @given(st.text("ab<&\"'ế", min_size=1, max_size=12), st.text("ab<&\"'ế", max_size=12))
-def test_marked_edits_hold_the_reading_and_what_is_missing(truth, reading):
+def test_marked_edits_contain_the_reading_and_the_deletions(truth, reading):
     found = Structure(str(mark_edits(truth, reading)))
     assert {tag for tag, _ in found.tags} <= {"mark", "ins", "del"}
     kept, tags = [], []
@@ -131,7 +131,7 @@ def test_edits_are_marked():
     assert str(mark_edits("ab", "")) == "<del>ab</del>"
 
 
-def test_the_gallery_holds_the_worst_and_the_surest_that_are_wrong(project):
+def test_the_gallery_holds_the_worst_and_the_most_confident_wrong_lines(project):
     findings = gather(project, small_report.MODELS)
     gallery = build_gallery(findings)
     number = project.report.gallery_lines
@@ -144,7 +144,7 @@ def test_the_gallery_holds_the_worst_and_the_surest_that_are_wrong(project):
         assert all(line.readings[0].cer > 0 for line in shown.worst + shown.confident)
 
 
-def test_a_line_that_one_system_did_not_read_is_shown_with_the_others(project):
+def test_a_line_that_one_system_did_not_read_is_shown_for_the_others(project):
     findings = gather(project, small_report.MODELS)
     first, second = findings.results
     lines = first.predictions["level"] == "line"
@@ -156,7 +156,7 @@ def test_a_line_that_one_system_did_not_read_is_shown_with_the_others(project):
     assert sum(len(line.readings) == 2 for line in shown) == lines.sum() < len(shown)
 
 
-def test_many_skipped_lines_are_cut_and_said_so(project):
+def test_a_long_list_of_skipped_lines_is_truncated(project):
     folder = project.lines / "drawn"
     before = (folder / "skipped.csv").read_bytes()
     write_skipped([Skipped(f"id{i}", "empty label") for i in range(60)], folder)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import small_report
 import yaml
-from compositions import ROOT
 
+import small_report
+from compositions import ROOT
 from netchu.core.formatting import (
     UNKNOWN,
     confidence_interval,
@@ -21,11 +21,11 @@ from netchu.core.formatting import (
 )
 from netchu.data.line_table import Skipped
 from netchu.report import leaderboard, sections
-from netchu.report.bars import CLASSES, WAYS, parts
+from netchu.report.bars import error_parts, error_shares
 from netchu.report.confusions import confusions
 from netchu.report.gather import Findings, SystemResult, count_reasons, gather
+from netchu.report.page_tables import Cell
 from netchu.report.plots import write_plots
-from netchu.report.tables import Cell
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +40,17 @@ def findings(tmp_path_factory):
         yield gather(project, small_report.MODELS)
 
 
-def test_the_leaderboard_goes_by_cer_and_ends_with_what_has_none(findings):
+def test_the_leaderboard_is_sorted_by_cer_and_ends_with_unmeasured_systems(findings):
     table = leaderboard.rows(findings)
     assert [row.system for row in table] == [
         "netchu_small", "tesseract", "crnn_vgg", "kraken", "trocr"]  # fmt: skip
     assert [row.texts[0] for row in table][1] == "tesseract, baseline *"
-    assert all(len(row.cells) == len(leaderboard.HEADINGS) for row in table)
+    assert all(len(row.cells) == len(leaderboard.headings()) for row in table)
     assert table[3].texts[1] == "not measured" and "kraken is not installed" in table[3].note
     assert table[4].texts[1] == "not run"
 
 
-def test_the_same_table_as_markdown_and_json(findings):
+def test_the_leaderboard_as_markdown_and_json(findings):
     text = leaderboard.markdown(findings)
     found = json.loads(json.dumps(leaderboard.as_json(findings), allow_nan=False))
     assert re.search(r"^\| netchu_small \| \d+\.\d % \|", text, re.MULTILINE)
@@ -65,18 +65,18 @@ def test_the_same_table_as_markdown_and_json(findings):
     assert len({line.count("|") for line in rows}) == 1
 
 
-def test_a_system_that_read_other_lines_is_marked(findings):
+def test_a_system_that_read_different_lines_is_marked(findings):
     other = findings.results[1]
     metrics = other.metrics | {"overall": other.metrics["overall"] | {"lines_hash": "0"}}
     results = [findings.results[0], replace(other, metrics=metrics)]
     changed = replace(findings, results=results)
     notes = {row.system: row.note for row in leaderboard.rows(changed)}
-    assert notes["crnn_vgg"] == leaderboard.ELSEWHERE and notes["netchu_small"] == ""
+    assert notes["crnn_vgg"] == leaderboard.DIFFERENT_LINES and notes["netchu_small"] == ""
     differences = {row[1].text: row[2] for row in sections.differences(changed).body}
     assert differences["crnn_vgg"] == Cell("other lines", None)
 
 
-def test_baselines_stand_among_the_systems_where_lines_count(findings):
+def test_baselines_are_among_the_systems_in_tables_of_metrics(findings):
     order = [result.system for result in findings.measured]
     assert set(order) == {"netchu_small", "crnn_vgg", "tesseract"}
     assert [row[0].text for row in sections.levels(findings).body] == order
@@ -84,28 +84,28 @@ def test_baselines_stand_among_the_systems_where_lines_count(findings):
     assert names == list(pairwise(order))
 
 
-def test_large_numbers_are_shortened():
+def test_large_numbers_are_abbreviated():
     assert [magnitude(n) for n in (None, 2_034_567, 2_408_140_000)] == ["–", "2.03 M", "2.41 G"]
 
 
-def test_the_difference_of_neighbours_is_that_of_their_rates(findings):
+def test_the_difference_of_neighbours_is_that_of_their_cer(findings):
     (row,) = sections.differences(replace(findings, baselines=[])).body
     better, worse = findings.results
     assert [cell.text for cell in row[:2]] == [better.system, worse.system]
-    assert row[2].order == pytest.approx(better.cer - worse.cer, abs=1e-6)
-    assert row[3].order <= row[2].order < 0 and 0.9 < row[4].order <= 1
+    assert row[2].sort_key == pytest.approx(better.cer - worse.cer, abs=1e-6)
+    assert row[3].sort_key <= row[2].sort_key < 0 and 0.9 < row[4].sort_key <= 1
 
 
-def test_a_level_that_was_not_read_is_unknown_and_never_zero(findings):
+def test_a_level_that_was_not_read_is_unknown_and_not_zero(findings):
     second = findings.results[1]
     datasets = {"drawn": {"line": second.metrics["datasets"]["drawn"]["line"]}}
     changed = replace(second, metrics=second.metrics | {"datasets": datasets})
     table = sections.levels(replace(findings, results=[findings.results[0], changed], baselines=[]))
     assert table.head == ("system", "drawn, word", "drawn, line")
-    assert table.body[1][1] == Cell(UNKNOWN, None) and table.body[1][2].order > 0
+    assert table.body[1][1] == Cell(UNKNOWN, None) and table.body[1][2].sort_key > 0
 
 
-def test_training_tells_the_time_of_a_stage_once(findings):
+def test_the_duration_of_a_stage_stands_in_its_first_phase(findings):
     table = sections.training(findings)
     assert [row[2].text for row in table.body[:2]] == ["1 min 2 s", "1 min 2 s"]
     entries = findings.results[0].metrics["training"]
@@ -114,22 +114,22 @@ def test_training_tells_the_time_of_a_stage_once(findings):
     assert [row[2].text for row in sections.training(again).body] == ["1 min 2 s", UNKNOWN]
 
 
-def test_costs_name_every_width_and_know_what_was_not_timed(findings):
+def test_costs_have_every_width_and_unknown_times(findings):
     untimed = replace(findings.results[0], speed={})
     table = sections.costs(replace(findings, results=[untimed, findings.results[1]]))
     assert "ms at 64×400" in table.head and "multiply-adds at 64×800" in table.head
     assert table.body[0][2:] == [Cell(UNKNOWN, None)] * (len(table.head) - 2)
-    assert table.body[1][table.head.index("ms at 64×800")].order == 10
+    assert table.body[1][table.head.index("ms at 64×800")].sort_key == 10
 
 
-def test_shares_of_the_errors_add_up_to_one_or_nothing(findings):
+def test_shares_of_the_errors_add_up_to_one_or_are_zero(findings):
     rates = findings.results[1].metrics["overall"]
-    for kinds in (CLASSES, WAYS):
-        assert sum(parts(rates, kinds)) == pytest.approx(1, abs=1e-3)
-        assert sum(parts(dict.fromkeys([*rates, *kinds], 0.0), kinds)) == 0
+    for parts in (error_parts("class"), error_parts("operation")):
+        assert sum(error_shares(rates, parts)) == pytest.approx(1, abs=1e-3)
+        assert sum(error_shares(dict.fromkeys(rates, 0.0), parts)) == 0
 
 
-def test_tones_are_shares_of_what_was_written(findings):
+def test_rows_of_the_tone_confusion_add_up_to_one(findings):
     found = confusions(findings)[0]
     for row in found.tones:
         assert sum(cell.share for cell in row) == pytest.approx(1) or not any(
@@ -138,7 +138,7 @@ def test_tones_are_shares_of_what_was_written(findings):
     assert [[c.right for c in row].index(True) for row in found.tones] == list(range(6))
 
 
-def test_plots_are_what_the_charts_show(findings, tmp_path):
+def test_plots_hold_the_data_of_the_charts(findings, tmp_path):
     write_plots(findings, tmp_path)
     costs = pd.read_csv(tmp_path / "costs.csv")
     assert costs["system"].tolist() == ["netchu_small", "crnn_vgg"]
@@ -150,7 +150,7 @@ def test_plots_are_what_the_charts_show(findings, tmp_path):
     assert len(pd.read_csv(tmp_path / "tones.csv")) == 2 * 36
 
 
-def test_dvc_draws_columns_that_are_there_with_templates_that_are_there(findings, tmp_path):
+def test_plots_in_dvc_yaml_use_existing_columns_and_templates(findings, tmp_path):
     write_plots(findings, tmp_path)
     plots = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     drawn = set()
@@ -165,12 +165,12 @@ def test_dvc_draws_columns_that_are_there_with_templates_that_are_there(findings
     assert drawn == {path.name for path in tmp_path.iterdir()}
 
 
-def test_plots_of_nothing_are_empty_tables(findings, tmp_path):
+def test_plots_without_systems_are_empty_tables(findings, tmp_path):
     write_plots(replace(findings, results=[]), tmp_path)
     assert all(pd.read_csv(path).empty for path in tmp_path.iterdir())
 
 
-def test_reasons_are_counted_without_labels_and_numbers():
+def test_reasons_are_counted_with_labels_and_numbers_masked():
     skipped = [
         Skipped("1", "label 'Tổ 3' is too long: 12 of 10"),
         Skipped("2", "label 'ấp 5' is too long: 99 of 10"),
@@ -179,7 +179,7 @@ def test_reasons_are_counted_without_labels_and_numbers():
     assert count_reasons(skipped) == {"label … is too long: N of N": 3}
 
 
-def test_numbers_as_people_read_them():
+def test_formats_of_numbers():
     assert percent(0.0512) == "5.1 %"
     assert (duration(None), duration(45.2), duration(200), duration(7500)) == (
         "–", "45 s", "3 min 20 s", "2 h 5 min")  # fmt: skip
@@ -196,7 +196,7 @@ def result(system: str, datasets: dict[str, dict[str, int]]) -> SystemResult:
     return SystemResult(system, metrics, {}, {}, pd.DataFrame(), pd.DataFrame(), [])
 
 
-def test_the_heading_counts_what_any_system_read(findings):
+def test_the_test_lines_are_those_of_all_systems(findings):
     results = [
         result("netchu_small", {"a": {"line": 3}, "pages": {}, "empty": {}}),
         result("deepseek_ocr", {"a": {"line": 3, "word": 2}, "pages": {"paragraph": 4}}),
@@ -207,6 +207,6 @@ def test_the_heading_counts_what_any_system_read(findings):
     )
 
 
-def test_every_file_that_goes_into_the_page_is_in_the_package():
+def test_the_files_of_the_page_are_in_the_package():
     folder = Path(sections.__file__).parent
     assert {"report.css", "report.js", "report.html.j2"} <= {p.name for p in folder.iterdir()}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+
 import small_project
 import small_report
-
 from netchu.core.errors import NetchuError
 from netchu.report import build_report
 
@@ -17,7 +17,7 @@ PLOTS = ["costs", "errors", "learning", "lengths", "reject", "reliability", "ton
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Two systems evaluated, one not, two baselines of which one has no rates; built into first/."""
+    """Two evaluated systems, one that is not, two baselines; the report is in first/."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("reported"))
         project = small_report.params()
@@ -33,7 +33,7 @@ def files(folder):
             for p in sorted(Path(folder).rglob("*")) if p.is_file()}  # fmt: skip
 
 
-def test_the_report_is_whole_and_repeats_to_the_byte(project):
+def test_the_report_is_complete_and_reproducible(project):
     build_report(project, small_report.MODELS, Path("second"))
     first = files("first")
     assert sorted(first) == sorted(NAMES + [f"plots/{name}.csv" for name in PLOTS])
@@ -42,7 +42,7 @@ def test_the_report_is_whole_and_repeats_to_the_byte(project):
     assert len(first["report.html"]) < 300_000
 
 
-def test_metrics_hold_no_clock_and_what_the_paired_test_needs(project):
+def test_metrics_hold_no_times_and_the_sums_of_the_paired_test(project):
     text = Path("first/metrics.json").read_text(encoding="utf-8")
     found = json.loads(text)
     stored = json.loads(
@@ -59,13 +59,13 @@ def test_metrics_hold_no_clock_and_what_the_paired_test_needs(project):
     assert found["skipped"]["datasets"] == {"drawn": {"empty label": 1}}
 
 
-def test_speed_holds_the_clock(project):
+def test_speed_holds_the_times(project):
     speed = json.loads(Path("first/speed.json").read_text())
     assert speed["crnn_vgg"]["speed"]["latency_p50_ms"] == 5.3
     assert speed["crnn_vgg"]["training_seconds"] == {"pretrain": 61.5, "finetune": 61.5}
 
 
-def test_the_page_loads_nothing_from_elsewhere(project):
+def test_the_page_loads_nothing_from_other_places(project):
     html = Path("first/local.html").read_text(encoding="utf-8")
     attribute = r"""\b(?:src|href|action|poster|data|srcset)\s*=\s*["']?([^"'\s>]{0,5})"""
     loaded = set(re.findall(attribute, html)) | set(re.findall(r"url\(\s*([^)]{0,5})", html))
@@ -76,7 +76,7 @@ def test_the_page_loads_nothing_from_elsewhere(project):
 
 
 def test_only_the_local_page_shows_research_data(project, tmp_path):
-    # The control is the local page of the same build, which shows it all.
+    # The control is the local page of the same report, which shows all lines.
     closed = small_report.params(
         datasets={"drawn": {"source": "kalapa", "input": "nowhere"}}, report={"gallery": []}
     )
@@ -93,12 +93,12 @@ def test_only_the_local_page_shows_research_data(project, tmp_path):
         assert "For this machine" not in content
 
 
-def test_an_empty_profile_is_a_report_of_systems_not_run(project, tmp_path):
+def test_a_report_without_evaluations_lists_the_systems_as_not_run(project, tmp_path):
     build_report(project, tmp_path / "nothing", tmp_path / "out")
     assert "not run" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_broken_file_is_named_and_nothing_is_written(project, tmp_path):
+def test_a_damaged_file_is_named_and_nothing_is_written(project, tmp_path):
     broken = tmp_path / "models" / "netchu_small" / "evaluation" / "metrics.json"
     broken.parent.mkdir(parents=True)
     broken.write_text('{"overall": NaN}')

@@ -1,4 +1,4 @@
-"""Evaluation folders for tests: figures and readings of systems that were never trained."""
+"""Evaluation folders for tests: metrics and readings of systems that are not trained."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ TEXT = "Tổ 3, ấp Đông Hoà"
 
 
 def readings(wrong: int, number: int = 60, level: str = "line") -> pd.DataFrame:
-    """Lines of 20 writers, the last `wrong` of each ten misread."""
+    """Return readings of 20 writers; of ten lines of a writer, the last `wrong` are misread."""
     rows = [
         {
             "id": f"{level}-{i:03d}",
@@ -31,14 +31,14 @@ def readings(wrong: int, number: int = 60, level: str = "line") -> pd.DataFrame:
 
 
 def write_evaluation(folder: Path, system: str, predictions: pd.DataFrame) -> dict[str, Any]:
-    """`metrics.json` and `predictions.parquet` as the stage leaves them; returns the figures."""
+    """Write `metrics.json` and `predictions.parquet` like the stage; return the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {
+    metrics = {
         "system": system,
         "main": "main",
         **summarise_predictions(predictions, ["drawn"], 20, 1),
         "variants": {},
     }
-    write_metrics(figures, folder / "metrics.json")
+    write_metrics(metrics, folder / "metrics.json")
     predictions.to_parquet(folder / "predictions.parquet", index=False)
-    return figures
+    return metrics

@@ -1,12 +1,12 @@
-"""A tiny profile as the stages leave it, for tests of the report: nothing is trained or timed."""
+"""The stage outputs of a tiny profile, for tests of the report; nothing is trained or timed."""
 
 import random
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import small_project
 
+import small_project
 from netchu.core.params import Params
 from netchu.data.line_table import Skipped, write_skipped
 from netchu.evaluation.metrics.summary import summarise_predictions
@@ -21,7 +21,8 @@ SYSTEMS = {
 }
 PHASE = {
     "datasets": ["drawn"], "optimizer": "adamw", "learning_rate": 0.001, "schedule": "onecycle",
-    "augmentation_strength": [0.2, 0.6], "freeze": "", "folds": 1, "height": 0, "ema_decay": 0.0, "patience": 0,
+    "augmentation_strength": [0.2, 0.6], "freeze": "", "folds": 1, "height": 0,
+    "ema_decay": 0.0, "patience": 0,
 }  # fmt: skip
 SPEED = {
     "latency_p50_ms": 5.3, "latency_p95_ms": 7.2, "timed_lines": 30, "threads": 1, "device": "cpu",
@@ -33,35 +34,35 @@ SPEED = {
 
 
 def params(**changes: Any) -> Params:
-    """Params with three systems and two baselines, of which tests evaluate some."""
+    """Return params with three systems and two baselines, some of which tests evaluate."""
     baselines: dict[str, Any] = {"tesseract": {}, "kraken": {}}
     return small_project.params(**({"systems": SYSTEMS, "baselines": baselines} | changes))
 
 
 def worsen(text: str, share: float, rng: random.Random) -> str:
-    """`text` with about `share` of its letters read as another, and some left out."""
+    """Return `text` with about `share` of its letters substituted, and some deleted."""
     read = [rng.choice("aáâbo ") if rng.random() < share else letter for letter in text]
     return "".join(letter for letter in read if rng.random() > share / 3).strip()
 
 
 def predictions(share: float, seed: int = 1, readings: list[str] | None = None) -> pd.DataFrame:
-    """How a system reads the test lines of `small_project`, the worse the greater `share`."""
+    """Return readings of the test lines of `small_project`, worse for a larger `share`."""
     rng = random.Random(seed)
     lines = small_project.drawn_lines("test")
     rows = [
         {
             "id": line.id, "dataset": "drawn", "source": line.source, "level": line.level,
             "writer": line.writer, "text": line.text,
-            "reading": readings[place] if readings else worsen(line.text, share, rng),
+            "reading": readings[number] if readings else worsen(line.text, share, rng),
             "confidence": round(rng.random(), 3), "variant": "main",
         }
-        for place, line in enumerate(lines)
+        for number, line in enumerate(lines)
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def metrics(project: Params, system: str, read: pd.DataFrame) -> dict[str, Any]:
-    """The metrics.json of an evaluation."""
+    """Return the metrics.json of an evaluation."""
     entry = {"phase": PHASE, "lines": 4, "images_seen_at_most": 40, "epochs": 2, "val_cer": 0.5}
     return {
         "system": system, "profile": project.profile, "seed": project.seed,
@@ -73,7 +74,7 @@ def metrics(project: Params, system: str, read: pd.DataFrame) -> dict[str, Any]:
 
 
 def write_system(project: Params, system: str, read: pd.DataFrame, **changes: Any) -> None:
-    """The folder of an evaluated system; `changes` replace keys of its metrics."""
+    """Write the folder of an evaluated system; `changes` replace keys of its metrics."""
     folder = MODELS / system
     (folder / "evaluation").mkdir(parents=True, exist_ok=True)
     read.to_parquet(folder / "evaluation" / "predictions.parquet", index=False)
@@ -90,22 +91,22 @@ def write_system(project: Params, system: str, read: pd.DataFrame, **changes: An
 
 
 def write_baseline(project: Params, name: str, read: pd.DataFrame | None) -> None:
-    """The folder of a baseline; without readings it says why it has none."""
+    """Write the folder of a baseline; without readings, with the reason for it."""
     folder = MODELS / "baselines" / name
     folder.mkdir(parents=True)
     found = {"baseline": True, "system": name, "version": f"{name} 1.0", "why": "", "note": ""}
     if read is None:
-        gone = ("overall", "datasets", "tables")
+        missing = ("overall", "datasets", "tables")
         found |= {"why": f"{name} is not installed", "size_mb": None, "parameters": None}
         read = predictions(0.5)
     else:
-        gone = ()
+        missing = ()
     content = metrics(project, name, read) | found | {"training": []}
-    write_metrics({k: v for k, v in content.items() if k not in gone}, folder / "metrics.json")
+    write_metrics({k: v for k, v in content.items() if k not in missing}, folder / "metrics.json")
 
 
 def write_profile(project: Params, **shares: float) -> None:
-    """Lines, and an evaluation of each system named, with so many of its letters wrong."""
+    """Write lines, and an evaluation of each system with this share of wrong letters."""
     small_project.write_lines(project)
     for seed, (system, share) in enumerate(shares.items()):
         write_system(project, system, predictions(share, seed))

@@ -1,4 +1,4 @@
-"""The report of a profile: figures for CI, a leaderboard, one self-contained page, one picture."""
+"""The report of a profile: metrics, leaderboard, a self-contained HTML page and a picture."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from netchu.report.html_page import render
 from netchu.report.leaderboard import as_json, markdown
 from netchu.report.overview import write_overview
 from netchu.report.plots import write_plots
-from netchu.report.reproducible import figures, speeds
+from netchu.report.reproducible import reproducible_metrics, speed_metrics
 
 
 def build_report(params: Params, evaluations: Path, out: Path) -> None:
-    """Write the report of what lies in `evaluations`/<system> into `out`.
+    """Write the report of a profile.
 
-    metrics.json holds what every run of the same work agrees on; speed.json what differs;
-    leaderboard.md, leaderboard.json, report.html (no network needed) and overview.png show both;
-    plots/ has the figures of the charts. local.html is the page with the lines of every dataset,
-    and stays with those who hold the data.
+    `metrics.json` holds the reproducible values and `speed.json` those that differ from run to run.
+    `leaderboard.md`, `leaderboard.json`, `report.html` and `overview.png` show both; `plots/` holds
+    the data of the charts. `local.html` is the page with lines of every dataset, which must not be
+    published.
+
+    Args:
+        params: of the profile.
+        evaluations: folder with the outputs of the stages, by system.
+        out: folder of the report.
 
     Raises:
-        NetchuError: a file that is there is broken.
+        NetchuError: a file is damaged.
     """
     findings = gather(params, evaluations)
-    drawn = charts(findings)
+    by_section = charts(findings)
     pages = {
-        "report.html": render(findings, drawn),
-        "local.html": render(findings.showing_all(), drawn),
+        "report.html": render(findings, by_section),
+        "local.html": render(findings.showing_all(), by_section),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_metrics(figures(findings), out / "metrics.json")
-    write_metrics(speeds(findings), out / "speed.json")
+    write_metrics(reproducible_metrics(findings), out / "metrics.json")
+    write_metrics(speed_metrics(findings), out / "speed.json")
     write_metrics(as_json(findings), out / "leaderboard.json")
     (out / "leaderboard.md").write_text(markdown(findings), encoding="utf-8")
     for name, page in pages.items():

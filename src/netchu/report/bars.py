@@ -1,51 +1,59 @@
-"""What errors are made of, and how far CER spreads over writers and sources."""
+"""Charts of what errors consist of, and of how CER varies over writers and sources."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Literal
 
 from matplotlib.axes import Axes
 
+from netchu.evaluation.metrics.registry import breakdown_metrics
 from netchu.report.gather import Findings
-from netchu.report.svg import GREY, colour, logarithmic, marker, per_cent
+from netchu.report.svg import GREY, colour, log_percent, logarithmic, marker
 
-CLASSES: Mapping[str, tuple[str, str]] = {
-    "base_errors": ("letter", "#2a78d6"),
-    "mark_errors": ("vowel mark, đ", "#1baa78"),
-    "tone_errors": ("tone", "#eb6834"),
-    "case_errors": ("case", "#6b63d8"),
-    "digit_errors": ("digit", "#c9930a"),
-    "space_errors": ("space", "#8a8f98"),
-    "punctuation_errors": ("punctuation", "#b0568f"),
-}
-"""The classes of errors, which add up to CER -> their names and colours."""
+BAR_HEIGHT = 0.34
+"""Inches that each system adds to the height of a bar chart."""
 
-WAYS: Mapping[str, tuple[str, str]] = {
-    "substituted": ("read as another", "#2a78d6"),
-    "missing": ("missing", "#8a8f98"),
-    "extra": ("too much", "#c9930a"),
-}
-"""Another cut of the same errors."""
-
-HEIGHT_OF_BAR = 0.34
-"""Inches of a chart that each system adds."""
+_CLASS_COLOURS = ("#2a78d6", "#1baa78", "#eb6834", "#6b63d8", "#c9930a", "#8a8f98", "#b0568f")
+_OPERATION_COLOURS = ("#2a78d6", "#8a8f98", "#c9930a")
 
 
-def parts(rates: Mapping[str, float], kinds: Mapping[str, tuple[str, str]]) -> list[float]:
-    """The share (0 … 1) of each kind in the errors; zeros where nothing is wrong."""
-    known = dict(rates) | {"substituted": rates["cer"] - rates["missing"] - rates["extra"]}
-    values = [max(0.0, known[key]) for key in kinds]
+@dataclass(frozen=True)
+class ErrorPart:
+    """A part of the character errors: key in metrics.json, label and colour in charts."""
+
+    key: str
+    label: str
+    colour: str
+
+
+def error_parts(breakdown: Literal["class", "operation"]) -> list[ErrorPart]:
+    """Return the parts that the character errors are split into; they add up to the CER."""
+    parts = [(metric.name, metric.title) for metric in breakdown_metrics(breakdown)]
+    if breakdown == "operation":
+        parts.insert(0, ("substituted", "read as another"))
+    colours = _CLASS_COLOURS if breakdown == "class" else _OPERATION_COLOURS
+    return [ErrorPart(*part, shade) for part, shade in zip(parts, cycle(colours), strict=False)]
+
+
+def error_shares(overall: Mapping[str, float], parts: Sequence[ErrorPart]) -> list[float]:
+    """Return the share (0 … 1) of each part in a system's errors; zeros if it has no errors."""
+    substituted = overall["cer"] - overall["missing"] - overall["extra"]
+    rates = dict(overall) | {"substituted": substituted}
+    values = [max(0.0, rates[part.key]) for part in parts]
     return [value / sum(values) if sum(values) else 0.0 for value in values]
 
 
-def draw_parts(axes: Axes, findings: Findings, kinds: Mapping[str, tuple[str, str]]) -> None:
-    """One bar a system, all of equal length: the share of each kind in its errors."""
+def draw_error_parts(axes: Axes, findings: Findings, parts: Sequence[ErrorPart]) -> None:
+    """Draw one bar a system, all of equal length, with the share of each part in its errors."""
     names = [result.system for result in findings.results]
-    table = [parts(result.metrics["overall"], kinds) for result in findings.results]
+    shares = [error_shares(result.metrics["overall"], parts) for result in findings.results]
     lefts = [0.0] * len(names)
-    for number, (label, shade) in enumerate(kinds.values()):
-        widths = [100 * row[number] for row in table]
-        axes.barh(names, widths, left=lefts, color=shade, label=label, height=0.66)
+    for number, part in enumerate(parts):
+        widths = [100 * row[number] for row in shares]
+        axes.barh(names, widths, left=lefts, color=part.colour, label=part.label, height=0.66)
         lefts = [left + width for left, width in zip(lefts, widths, strict=True)]
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
@@ -56,37 +64,37 @@ def draw_parts(axes: Axes, findings: Findings, kinds: Mapping[str, tuple[str, st
 
 
 def draw_writers(axes: Axes, findings: Findings) -> None:
-    """One dot a writer, one row a system; the stroke is the writer in the middle."""
-    read = [r for r in findings.results if r.table("by_writer")]
-    for row, result in enumerate(read):
-        values = sorted(per_cent(w["cer"]) for w in result.table("by_writer"))
-        # Dots go up and down in turn, so that writers of about equal CER stay apart.
-        heights = [row + 0.3 * ((place * 0.618) % 1 - 0.5) for place in range(len(values))]
-        shade = colour(findings.place(result.system))
+    """Draw one row a system, with a dot for each writer and a line at the median writer."""
+    results = [r for r in findings.results if r.table("by_writer")]
+    for row, result in enumerate(results):
+        values = sorted(log_percent(w["cer"]) for w in result.table("by_writer"))
+        # The golden ratio spreads dots of about equal CER over the row.
+        heights = [row + 0.3 * ((number * 0.618) % 1 - 0.5) for number in range(len(values))]
+        shade = colour(findings.index(result.system))
         axes.scatter(values, heights, s=16, color=shade, alpha=0.55, linewidths=0)
         axes.vlines(values[len(values) // 2], row - 0.33, row + 0.33, color=shade, linewidth=2)
-    _rows(axes, [result.system for result in read], "CER of a writer, %")
+    _label_rows(axes, [result.system for result in results], "CER of a writer, %")
 
 
 def draw_sources(axes: Axes, findings: Findings) -> None:
-    """CER on the lines of each source, a row each, with its 95 % interval."""
+    """Draw one row a source, with the CER of each system and its 95 % interval."""
     sources = sorted({s["source"] for r in findings.results for s in r.table("by_source")})
     step = 0.7 / max(1, len(findings.results))
     for number, result in enumerate(findings.results):
-        place = findings.place(result.system)
+        index = findings.index(result.system)
         for entry in result.table("by_source"):
-            cer, low, high = (per_cent(entry[key]) for key in ("cer", "cer_low", "cer_high"))
+            cer, low, high = (log_percent(entry[key]) for key in ("cer", "cer_low", "cer_high"))
             height = sources.index(entry["source"]) - 0.35 + step * (number + 0.5)
-            axes.plot([low, high], [height, height], color=colour(place), linewidth=1.5)
-            axes.plot(cer, height, marker(place), color=colour(place), label=result.system)
-    _rows(axes, sources, "CER, %")
+            axes.plot([low, high], [height, height], color=colour(index), linewidth=1.5)
+            axes.plot(cer, height, marker(index), color=colour(index), label=result.system)
+    _label_rows(axes, sources, "CER, %")
     labels = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if labels:
         axes.figure.legend(labels.values(), labels.keys(), ncols=3, loc="outside lower center")
 
 
-def _rows(axes: Axes, names: list[str], label: str) -> None:
-    """Name the rows, the first at the top, with a faint line between them."""
+def _label_rows(axes: Axes, names: list[str], label: str) -> None:
+    """Label the rows, the first at the top, and draw a faint line between them."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(label)

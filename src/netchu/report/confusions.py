@@ -1,4 +1,4 @@
-"""Which tone is read as which, and which letters are taken for one another."""
+"""Confusion matrix of tones and most frequent confusion pairs of letters, by system."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from netchu.report.gather import Findings, SystemResult
 
-LISTED = 12
-"""Look-alikes of each system that the page names."""
+MAX_PAIRS = 12
+"""Confusion pairs of each system on the page."""
 
 
 @dataclass(frozen=True)
-class Share:
+class ToneCell:
     """How often one tone was read as another: a count, and its share of the true tone."""
 
     count: int
@@ -21,16 +21,19 @@ class Share:
 
 @dataclass(frozen=True)
 class Confusions:
-    """A system's tones (rows: the truth; columns: the reading) and its look-alike letters."""
+    """A system's confusion matrix of tones (rows truth, columns reading) and confusion pairs.
+
+    `tones` is empty if the truths have no vowel.
+    """
 
     system: str
     labels: tuple[str, ...]
-    tones: list[list[Share]]  # empty where no vowel of the truth was met
-    look_alikes: list[tuple[str, str, int]]
+    tones: list[list[ToneCell]]
+    pairs: list[tuple[str, str, int]]
 
 
 def confusions(findings: Findings) -> list[Confusions]:
-    """The confusions of every evaluated system."""
+    """Return the confusions of every evaluated system."""
     return [_confusions(result) for result in findings.results]
 
 
@@ -41,8 +44,8 @@ def _confusions(result: SystemResult) -> Confusions:
         result.system,
         tuple(table["labels"]),
         [
-            [Share(count, count / max(1, sum(row)), i == j) for j, count in enumerate(row)]
+            [ToneCell(count, count / max(1, sum(row)), i == j) for j, count in enumerate(row)]
             for i, row in enumerate(counts)
         ],
-        [(p["wanted"], p["got"], p["count"]) for p in result.table("look_alikes")[:LISTED]],
+        [(p["wanted"], p["got"], p["count"]) for p in result.table("look_alikes")[:MAX_PAIRS]],
     )

@@ -1,4 +1,4 @@
-"""Lines and how they were read, for the datasets whose images may be shown."""
+"""Images of lines with their readings, of the datasets that may be shown."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from netchu.evaluation.metrics.edits import score_lines
 from netchu.imaging.images import decode
 from netchu.report.gather import Findings, SystemResult
 
-HEIGHT = 44
-"""Pixels of the pictures in the gallery."""
+IMAGE_HEIGHT = 44
+"""Pixels of the images in the gallery."""
 
-
-Key = tuple[str, str]
+LineKey = tuple[str, str]
 """(dataset, id) of a line."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One reading: of which system, with its edits coloured, how sure, and how wrong (a ratio)."""
+class GalleryReading:
+    """A system's reading of a line with marked edits, its confidence and its CER."""
 
     system: str
     reading: Markup
@@ -36,56 +35,63 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A line as a data URI with its dataset and truth, and one or more readings of it."""
+class GalleryLine:
+    """A line: its image as a data URI, its dataset, truth and readings."""
 
     image: str
     dataset: str
     truth: str
-    readings: tuple[Picture, ...]
+    readings: tuple[GalleryReading, ...]
 
 
 @dataclass(frozen=True)
 class SystemGallery:
-    """The lines a system read worst, and those it was surest of and wrong."""
+    """The lines that a system read worst, and its most confident wrong readings."""
 
     system: str
-    worst: tuple[Example, ...]
-    confident: tuple[Example, ...]
+    worst: tuple[GalleryLine, ...]
+    confident: tuple[GalleryLine, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """random: the same lines, drawn by seed from each dataset, as every system reads them."""
+    """Lines drawn at random from each dataset, read by every system, and lines by system."""
 
-    random: tuple[Example, ...]
+    random: tuple[GalleryLine, ...]
     systems: tuple[SystemGallery, ...]
 
 
 def build_gallery(findings: Findings) -> Gallery:
-    """The gallery of the datasets that may be shown; empty where none of them was read."""
+    """Return the gallery of the datasets that may be shown; empty if none of them was read."""
     scored = {r.system: _scored(findings, r) for r in findings.results}
     scored = {system: frame for system, frame in scored.items() if not frame.empty}
     number = findings.params.report.gallery_lines
     random = _random(findings, scored, number)
-    picks = {s: (_worst(frame, number), _sure(frame, number)) for s, frame in scored.items()}
+    picks = {
+        s: (_worst(frame, "cer", number), _worst(frame, "confidence", number))
+        for s, frame in scored.items()
+    }
     keys = set(random).union(*(set(a) | set(b) for a, b in picks.values()))
     images = _images(keys, findings)
 
-    def examples(chosen: list[Key], shown: dict[str, pd.DataFrame]) -> tuple[Example, ...]:
-        return tuple(_example(key, images[key], shown) for key in chosen)
+    def gallery_lines(
+        keys: list[LineKey], shown: dict[str, pd.DataFrame]
+    ) -> tuple[GalleryLine, ...]:
+        return tuple(_gallery_line(key, images[key], shown) for key in keys)
 
     return Gallery(
-        examples(random, scored),
+        gallery_lines(random, scored),
         tuple(
-            SystemGallery(system, *(examples(keys, {system: scored[system]}) for keys in chosen))
-            for system, chosen in picks.items()
+            SystemGallery(
+                system, *(gallery_lines(keys, {system: scored[system]}) for keys in selected)
+            )
+            for system, selected in picks.items()
         ),
     )
 
 
 def _scored(findings: Findings, result: SystemResult) -> pd.DataFrame:
-    """The predictions that may be shown, by (dataset, id), with `cer`."""
+    """Return the predictions that may be shown, by (dataset, id), with `cer`."""
     frame = result.predictions[result.predictions["dataset"].isin(findings.shown)]
     if frame.empty:
         return frame
@@ -94,8 +100,8 @@ def _scored(findings: Findings, result: SystemResult) -> pd.DataFrame:
     return frame.assign(cer=cer).set_index(["dataset", "id"]).sort_index()
 
 
-def _random(findings: Findings, scored: dict[str, pd.DataFrame], number: int) -> list[Key]:
-    """At most `number` lines of each dataset, in an order that depends on seed and line alone."""
+def _random(findings: Findings, scored: dict[str, pd.DataFrame], number: int) -> list[LineKey]:
+    """Return at most `number` lines of each dataset, ordered by a hash of seed and line."""
     keys = sorted(
         set().union(*(frame.index for frame in scored.values())), key=lambda k: _order(findings, k)
     )
@@ -103,22 +109,18 @@ def _random(findings: Findings, scored: dict[str, pd.DataFrame], number: int) ->
     return [k for dataset in datasets for k in [k for k in keys if k[0] == dataset][:number]]
 
 
-def _order(findings: Findings, key: Key) -> str:
+def _order(findings: Findings, key: LineKey) -> str:
     return hashlib.sha256(f"{findings.params.seed} {key[0]} {key[1]}".encode()).hexdigest()
 
 
-def _worst(frame: pd.DataFrame, number: int) -> list[Key]:
+def _worst(frame: pd.DataFrame, column: str, number: int) -> list[LineKey]:
+    """Return the wrong readings with the largest values of `column`."""
     wrong = frame[frame["cer"] > 0]
-    return list(wrong.sort_values("cer", ascending=False, kind="stable").index[:number])
+    return list(wrong.sort_values(column, ascending=False, kind="stable").index[:number])
 
 
-def _sure(frame: pd.DataFrame, number: int) -> list[Key]:
-    wrong = frame[frame["cer"] > 0]
-    return list(wrong.sort_values("confidence", ascending=False, kind="stable").index[:number])
-
-
-def _images(keys: set[Key], findings: Findings) -> dict[Key, str]:
-    """Data URIs of the lines' images, small WebPs."""
+def _images(keys: set[LineKey], findings: Findings) -> dict[LineKey, str]:
+    """Return the lines' images as data URIs of small WebP images."""
     images = {}
     for dataset in {dataset for dataset, _ in keys}:
         table = read_table(findings.params.lines / dataset, ["id", "image"]).set_index("id")
@@ -131,17 +133,17 @@ def _images(keys: set[Key], findings: Findings) -> dict[Key, str]:
 
 def _data_uri(encoded: bytes, where: str) -> str:
     image_HW = decode(encoded, where)
-    width = max(1, round(image_HW.shape[1] * HEIGHT / image_HW.shape[0]))
-    small_HW = cv2.resize(image_HW, (width, HEIGHT), interpolation=cv2.INTER_AREA)
+    width = max(1, round(image_HW.shape[1] * IMAGE_HEIGHT / image_HW.shape[0]))
+    small_HW = cv2.resize(image_HW, (width, IMAGE_HEIGHT), interpolation=cv2.INTER_AREA)
     _, webp = cv2.imencode(".webp", np.asarray(small_HW), [cv2.IMWRITE_WEBP_QUALITY, 60])
     return "data:image/webp;base64," + base64.b64encode(webp.tobytes()).decode()
 
 
-def _example(key: Key, image: str, shown: dict[str, pd.DataFrame]) -> Example:
-    """The line with the reading of every system that read it."""
+def _gallery_line(key: LineKey, image: str, shown: dict[str, pd.DataFrame]) -> GalleryLine:
+    """Return a line with the reading of every system that read it."""
     rows = {s: frame.loc[[key]].iloc[0] for s, frame in shown.items() if key in frame.index}
     readings = tuple(
-        Picture(
+        GalleryReading(
             system,
             mark_edits(row["text"], row["reading"]),
             float(row["confidence"]),
@@ -149,12 +151,14 @@ def _example(key: Key, image: str, shown: dict[str, pd.DataFrame]) -> Example:
         )
         for system, row in rows.items()
     )
-    return Example(image, key[0], next(iter(rows.values()))["text"], readings)
+    return GalleryLine(image, key[0], next(iter(rows.values()))["text"], readings)
 
 
 def mark_edits(truth: str, reading: str) -> Markup:
-    """The reading with its edits marked: <mark> wrong (its title says what stood there), <ins>
-    too much, <del> what is missing."""
+    """Return the reading as HTML with its edits marked.
+
+    <mark> is a substitution, with the truth as its title; <ins> is an insertion, <del> a deletion.
+    """
     parts = []
     for chunk in jiwer.process_characters([truth], [reading]).alignments[0]:
         wanted = escape(truth[chunk.ref_start_idx : chunk.ref_end_idx])

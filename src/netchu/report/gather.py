@@ -1,4 +1,4 @@
-"""What the stages left behind, read once for everything the report shows."""
+"""Outputs of the stages, read once for everything that the report shows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ STAGES = ("pretrain", "finetune")
 
 @dataclass(frozen=True)
 class SystemResult:
-    """What is known of one evaluated system.
+    """Outputs of the stages of one evaluated system or baseline.
 
-    metrics: evaluation's metrics.json. speed: speed.json ({} where it is missing). seconds: of each
-    training stage whose cost is known. history: rows of history.csv of both stages, in order.
-    predictions: of the main variant. skipped: lines that training left out. A baseline, which is
-    another's software, has a `version` and a `why` where its rates could not be measured; the page
-    shows nothing else of it.
+    Attributes:
+        system: its name.
+        metrics: metrics.json. That of a baseline also has `version`, and `why` if its rates could
+            not be measured.
+        speed: speed.json; {} if it is missing.
+        seconds: duration of each training stage, where it is known.
+        history: rows of history.csv of both training stages, in order; empty for a baseline.
+        predictions: of the main variant; empty for a baseline.
+        skipped: lines that training left out.
     """
 
     system: str
@@ -38,7 +42,7 @@ class SystemResult:
 
     @property
     def measured(self) -> bool:
-        """Whether it read the lines."""
+        """Whether it has metrics."""
         return "overall" in self.metrics
 
     @property
@@ -47,16 +51,22 @@ class SystemResult:
         return float(self.metrics["overall"]["cer"])
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """One of the lists in the metrics' `tables`."""
+        """Return one of the tables in metrics.json, see `error_tables`."""
         rows: list[dict[str, Any]] = self.metrics["tables"][name]
         return rows
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the report is made of; results stand by CER, the best first.
+    """Everything that the report shows.
 
-    shown: the datasets whose lines may be seen in it.
+    Attributes:
+        params: of the profile.
+        results: evaluated systems by CER, best first.
+        baselines: in the order of params.yaml.
+        not_run: systems that are not evaluated.
+        skipped: lines that preprocessing left out, by dataset.
+        shown: datasets whose lines the page may show.
     """
 
     params: Params
@@ -68,46 +78,50 @@ class Findings:
 
     @property
     def measured(self) -> list[SystemResult]:
-        """Systems and baselines that read the lines, by CER."""
+        """Systems and baselines with metrics, by CER."""
         return by_cer(self.results + [baseline for baseline in self.baselines if baseline.measured])
 
-    def place(self, system: str) -> int:
-        """The system's number in params.yaml, which gives it its colour and shape everywhere."""
+    def index(self, system: str) -> int:
+        """Return the system's index in params.yaml, which selects its colour and marker."""
         return list(self.params.systems).index(system)
 
     @property
     def local(self) -> bool:
-        """Whether lines may be seen that must not leave the machine of those who hold the data."""
+        """Whether the page shows lines of research data, which must not be published."""
         closed = self.shown - set(self.params.report.gallery)
         return not all(self.params.is_fully_synthetic(dataset) for dataset in closed)
 
     def showing_all(self) -> Findings:
-        """The same, with the lines of every dataset: for nobody but who holds the data."""
+        """Return the same with lines of every dataset shown."""
         return replace(self, shown=frozenset(self.params.datasets))
 
     def other_lines(self) -> list[str]:
-        """Systems that did not read the lines that most did, and cannot be compared with them."""
+        """Return systems that read different lines than most, and are not comparable with them."""
         hashes = {r.system: r.metrics["overall"]["lines_hash"] for r in self.measured}
         usual = Counter(hashes.values()).most_common(1)
         return [system for system, lines in hashes.items() if lines != usual[0][0]]
 
     @property
     def open_datasets(self) -> set[str]:
-        """Datasets whose labels may be listed: those shown, and those that borrow nothing."""
-        own = {name for name in self.params.datasets if self.params.is_fully_synthetic(name)}
-        return own | self.shown
+        """Datasets whose labels may be listed: those shown and fully synthetic ones."""
+        synthetic = {name for name in self.params.datasets if self.params.is_fully_synthetic(name)}
+        return synthetic | self.shown
 
     def may_list(self, system: str) -> bool:
-        """Whether the lines `system` skipped may be listed: it saw open datasets only."""
+        """Return whether lines that `system` skipped may be listed: all are of open datasets."""
         phases = self.params.system(system).pretrain + self.params.system(system).finetune
         return all(dataset in self.open_datasets for phase in phases for dataset in phase.datasets)
 
 
 def gather(params: Params, evaluations: Path) -> Findings:
-    """Read `evaluations`/<system> and /baselines/<baseline>, and the skipped lines of the datasets.
+    """Read the outputs of a profile's stages.
+
+    Args:
+        params: of the profile.
+        evaluations: folder with one folder a system, and `baselines` with one a baseline.
 
     Raises:
-        NetchuError: a file that is there is broken.
+        NetchuError: a file is damaged.
     """
     evaluated = [
         s for s in params.systems if (evaluations / s / "evaluation" / "metrics.json").is_file()
@@ -129,7 +143,7 @@ def gather(params: Params, evaluations: Path) -> Findings:
 
 
 def by_cer(results: list[SystemResult]) -> list[SystemResult]:
-    """The best first."""
+    """Sort by CER, best first."""
     return sorted(results, key=lambda result: (result.cer, result.system))
 
 
@@ -169,13 +183,13 @@ def _result(folder: Path, system: str) -> SystemResult:
 
 
 def count_reasons(skipped: list[Skipped]) -> dict[str, int]:
-    """How many lines fell to each reason, with numbers and quoted labels left out of the reason.
+    """Count skipped lines by reason, with numbers and quoted texts masked.
 
     A reason may quote the label of a line that must not be shown.
     """
-    return dict(sorted(Counter(_mask(line.reason) for line in skipped).items()))
+    return dict(sorted(Counter(_mask_label(line.reason) for line in skipped).items()))
 
 
-def _mask(reason: str) -> str:
+def _mask_label(reason: str) -> str:
     unquoted = re.sub(r"'.*'|\".*\"|“.*”|«.*»", "…", reason)
     return re.sub(r"\d+", "N", unquoted)

@@ -1,4 +1,4 @@
-"""The self-contained HTML page: what the template shows, gathered in one place."""
+"""The self-contained HTML page, rendered from `report.html.j2`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from netchu.report.charts import Chart
 from netchu.report.confusions import confusions
 from netchu.report.gallery import build_gallery
 from netchu.report.gather import Findings, count_reasons
-from netchu.report.leaderboard import HEADINGS, SIZE, rows, tested_on
+from netchu.report.leaderboard import SIZE_REMARK, headings, rows, tested_on
 
 MAX_LISTED = 50
-"""Skipped lines that are listed one by one; beyond them the counts speak."""
+"""Skipped lines of a group that are listed one by one."""
 
 
 @dataclass(frozen=True)
 class SkippedGroup:
-    """Lines left out in one place: how many for each reason, and those that may be shown."""
+    """Skipped lines of a dataset or a training: counts by reason, and lines that may be listed."""
 
     name: str
     total: int
@@ -32,7 +32,7 @@ class SkippedGroup:
 
 
 def render(findings: Findings, charts: dict[str, list[Chart]]) -> str:
-    """The page as HTML text, with `charts` by section."""
+    """Return the page as HTML, with `charts` by section."""
     environment = Environment(
         loader=PackageLoader("netchu.report", "."),
         autoescape=True,
@@ -45,12 +45,12 @@ def render(findings: Findings, charts: dict[str, list[Chart]]) -> str:
         style=_asset("report.css"),
         script=_asset("report.js"),
         findings=findings,
-        headings=HEADINGS,
-        size=SIZE,
+        headings=headings(),
+        size=SIZE_REMARK,
         rows=rows(findings),
         tested_on=tested_on(findings),
         colours={baseline.system: svg.GREY for baseline in findings.baselines}
-        | {system: svg.colour(findings.place(system)) for system in findings.params.systems},
+        | {system: svg.colour(findings.index(system)) for system in findings.params.systems},
         bars=_bars(findings),
         charts=charts,
         sections=sections,
@@ -62,14 +62,14 @@ def render(findings: Findings, charts: dict[str, list[Chart]]) -> str:
 
 
 def _asset(name: str) -> Markup:
-    """A file of this package that goes into the page as it is."""
+    """Return a file of this package that is inserted into the page unchanged."""
     return Markup((files("netchu.report") / name).read_text(encoding="utf-8"))
 
 
 def _bars(findings: Findings) -> dict[str, dict[str, float]]:
-    """Per system the CER bar and the ends of its interval, in percent of the widest."""
+    """Return CER and its interval by system, in percent of the largest, for the bars."""
     widest = max((r.metrics["overall"]["cer_high"] for r in findings.measured), default=1) or 1
-    # A tiny random checkpoint may loop to 700 %; beside it the others' bars would vanish.
+    # A random checkpoint may loop and reach 700 %, which would hide the bars of all others.
     widest = min(widest, 1.0)
     return {
         r.system: {

@@ -6,23 +6,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from netchu.core import formatting
+from netchu.evaluation.metrics.registry import Metric, deciding_metric, table_metrics
 from netchu.report.gather import Findings, SystemResult
-from netchu.report.published import of_network
-from netchu.report.tables import Cell
+from netchu.report.page_tables import UNKNOWN_CELL, Cell
+from netchu.report.published import find_published
 
-HEADINGS = ("system", "CER", "95 % interval", "WER", "SER", "CER, tones folded", "Kalapa score",
-            "MB", "parameters", "ms/line p50", "trained in", "published CER")  # fmt: skip
+SIZE_REMARK = "MB are the weights in the model directory; the base of an adapter is not among them."
 
-SIZE = "MB are the weights in the model directory; the base of an adapter is not among them."
+DIFFERENT_LINES = "read other lines than most systems: its figures do not compare with theirs"
 
-ELSEWHERE = "read other lines than most systems: its figures do not compare with theirs"
+PUBLISHED_REMARK = (
+    "What was published stands on other lines; report.html says why it does not compare."
+)
 
-PUBLISHED = "What was published stands on other lines; report.html says why it does not compare."
+PUBLISHED = "published CER"
+"""Heading of the last column."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One system of the leaderboard: cells in the order of HEADINGS, and what must be said."""
+class LeaderboardRow:
+    """One system of the leaderboard: cells in the order of `headings`, and remarks on the row."""
 
     system: str
     cells: tuple[Cell, ...]
@@ -30,79 +33,100 @@ class Row:
 
     @property
     def starred(self) -> str:
-        """The system's name, with a star where a note belongs to it."""
+        """The system's name, with a star if there is a note."""
         return f"{self.cells[0].text} *" if self.note else self.cells[0].text
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the cells say, the name starred."""
+        """Texts of the cells, the name with its star."""
         return (self.starred, *(cell.text for cell in self.cells[1:]))
 
 
-def rows(findings: Findings) -> list[Row]:
-    """What read the lines, by CER; then baselines without rates, and systems that were not run."""
+def headings() -> tuple[str, ...]:
+    """Return the headings of the leaderboard."""
+    return (
+        "system",
+        deciding_metric().title,
+        "95 % interval",
+        *(metric.title for metric in _other_metrics()),
+        *("MB", "parameters", "ms/line p50", "trained in", PUBLISHED),
+    )
+
+
+def _other_metrics() -> list[Metric]:
+    return [metric for metric in table_metrics("leaderboard") if not metric.decides]
+
+
+def rows(findings: Findings) -> list[LeaderboardRow]:
+    """Return measured systems and baselines by CER, then unmeasured baselines and systems."""
     unmeasured = [baseline for baseline in findings.baselines if not baseline.measured]
     return [_row(findings, result) for result in findings.measured + unmeasured] + [
-        _empty(findings, system) for system in findings.not_run
+        _not_run(findings, system) for system in findings.not_run
     ]
 
 
-def _row(findings: Findings, result: SystemResult) -> Row:
-    known = _figures(findings, result)
-    baseline = result in findings.baselines
+def _row(findings: Findings, result: SystemResult) -> LeaderboardRow:
+    values = _values(findings, result)
+    is_baseline = result in findings.baselines
+    decides = deciding_metric()
+    value = values[decides.name]
+    interval = formatting.confidence_interval(result.metrics.get("overall", {}), decides.name)
     cells = (
-        Cell(f"{result.system}, baseline" if baseline else result.system, result.system),
-        Cell(formatting.percent(known["cer"]) if result.measured else "not measured", known["cer"]),
-        Cell(formatting.confidence_interval(result.metrics.get("overall", {})), known["cer_low"]),
-        *(Cell(formatting.percent(known[key]), known[key]) for key in ("wer", "ser", "cer_folded")),
-        Cell(formatting.three_decimals(known["kalapa_score"]), known["kalapa_score"]),
-        Cell(formatting.megabytes(known["size_mb"]), known["size_mb"]),
-        Cell(formatting.magnitude(known["parameters"]), known["parameters"]),
-        Cell(formatting.milliseconds(known["latency_p50_ms"]), known["latency_p50_ms"]),
-        Cell(formatting.duration(known["training_seconds"]), known["training_seconds"]),
-        Cell(formatting.UNKNOWN, None) if baseline else _published(findings, result.system),
+        Cell(f"{result.system}, baseline" if is_baseline else result.system, result.system),
+        Cell(decides.format(value) if result.measured else "not measured", value),
+        Cell(interval, values[f"{decides.name}_low"]),
+        *(Cell(m.format(values[m.name]), values[m.name]) for m in _other_metrics()),
+        Cell(formatting.megabytes(values["size_mb"]), values["size_mb"]),
+        Cell(formatting.magnitude(values["parameters"]), values["parameters"]),
+        Cell(formatting.milliseconds(values["latency_p50_ms"]), values["latency_p50_ms"]),
+        Cell(formatting.duration(values["training_seconds"]), values["training_seconds"]),
+        UNKNOWN_CELL if is_baseline else _published_cell(findings, result.system),
     )
-    return Row(result.system, cells, known["note"])
+    return LeaderboardRow(result.system, cells, values["note"])
 
 
-def _empty(findings: Findings, system: str) -> Row:
-    unknown = [Cell(formatting.UNKNOWN, None)] * (len(HEADINGS) - 3)
-    cells = (Cell(system, system), Cell("not run", None), *unknown, _published(findings, system))
-    return Row(system, cells, "")
+def _not_run(findings: Findings, system: str) -> LeaderboardRow:
+    unknown = [UNKNOWN_CELL] * (len(headings()) - 3)
+    published = _published_cell(findings, system)
+    cells = (Cell(system, system), Cell("not run", None), *unknown, published)
+    return LeaderboardRow(system, cells, "")
 
 
-def _published(findings: Findings, system: str) -> Cell:
-    known = of_network(findings.params.network(system))
-    return Cell.of(known.short if known else formatting.UNKNOWN)
+def _published_cell(findings: Findings, system: str) -> Cell:
+    published = find_published(findings.params.network(system))
+    return Cell.of(published.short if published else formatting.UNKNOWN)
 
 
-def _figures(findings: Findings, result: SystemResult) -> dict[str, Any]:
-    """The row's numbers as they are, and its note; None where one is not known."""
-    rates = result.metrics.get("overall", {})
-    names = ("cer", "cer_low", "cer_high", "wer", "ser", "cer_folded", "kalapa_score")
-    sources = ("hub_note", "version", "note", "why")
-    notes = [note for key in sources if (note := result.metrics.get(key))]
+def _values(findings: Findings, result: SystemResult) -> dict[str, Any]:
+    """Return the row's numbers, None where one is unknown, and its note."""
+    overall = result.metrics.get("overall", {})
+    decides = deciding_metric().name
+    names = (decides, f"{decides}_low", f"{decides}_high", *(m.name for m in _other_metrics()))
+    remarks = [result.metrics.get(key) for key in ("hub_note", "version", "note", "why")]
     if result.system in findings.other_lines():
-        notes.append(ELSEWHERE)
+        remarks.append(DIFFERENT_LINES)
     return {
         "system": result.system,
-        **{name: rates.get(name) for name in names},
+        **{name: overall.get(name) for name in names},
         **{name: result.metrics[name] for name in ("size_mb", "memory_mb", "parameters")},
         **{name: result.speed.get(name) for name in ("latency_p50_ms", "latency_p95_ms")},
         "training_seconds": sum(result.seconds.values()) if result.seconds else None,
-        "note": "; ".join(notes),
+        "note": "; ".join(remark for remark in remarks if remark),
     }
 
 
 def tested_on(findings: Findings) -> str:
-    """'420 test lines, 9123 characters: fonts_test (line 300, word 120)'."""
+    """Describe the test lines: '420 test lines, 9123 characters: fonts_test (line 300, word 120)'.
+
+    The datasets are those of all systems together, since not every system reads every level.
+    """
     if not findings.results:
         return "nothing: no system is evaluated"
-    lines: dict[str, dict[str, int]] = {}  # of all systems: not each reads every level
+    lines: dict[str, dict[str, int]] = {}
     for result in findings.results:
         for dataset, levels in result.metrics["datasets"].items():
-            read = {level: rates["lines"] for level, rates in levels.items()}
-            lines[dataset] = lines.get(dataset, {}) | read
+            counts = {level: values["lines"] for level, values in levels.items()}
+            lines[dataset] = lines.get(dataset, {}) | counts
     parts = [
         f"{dataset} ({', '.join(f'{level} {count}' for level, count in levels.items())})"
         for dataset, levels in lines.items()
@@ -110,21 +134,21 @@ def tested_on(findings: Findings) -> str:
     ]
     overall = findings.results[0].metrics["overall"]
     split = findings.params.evaluate.split
-    whole = f"{overall['lines']} {split} lines, {overall['characters']} characters"
-    return f"{whole}: {', '.join(parts)}"
+    total = f"{overall['lines']} {split} lines, {overall['characters']} characters"
+    return f"{total}: {', '.join(parts)}"
 
 
 def markdown(findings: Findings) -> str:
-    """The leaderboard as a Markdown table with its notes."""
+    """Return the leaderboard as a Markdown table with its notes."""
     table = rows(findings)
     lines = [
         f"# Leaderboard, profile `{findings.params.profile}`",
         "",
         f"Tested on {tested_on(findings)}. CER with its 95 % bootstrap interval over writers; "
-        f"time on one core. {SIZE} {PUBLISHED}",
+        f"time on one core. {SIZE_REMARK} {PUBLISHED_REMARK}",
         "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "---|" + "---:|" * (len(HEADINGS) - 1),
+        "| " + " | ".join(headings()) + " |",
+        "|" + "---|" + "---:|" * (len(headings()) - 1),
         *("| " + " | ".join(row.texts) + " |" for row in table),
         "",
         *(f"- \\* `{row.system}`: {row.note}" for row in table if row.note),
@@ -133,21 +157,25 @@ def markdown(findings: Findings) -> str:
 
 
 def as_json(findings: Findings) -> dict[str, Any]:
-    """The same table with plain numbers (ratios, MB, ms, s), and what was published."""
+    """Return the leaderboard with plain numbers (ratios, MB, ms, s) and published results."""
     return {
         "profile": findings.params.profile,
         "tested_on": tested_on(findings),
         "systems": [
-            _figures(findings, result) | {"published": _details(findings, result.system)}
+            _values(findings, result) | {"published": _published_json(findings, result.system)}
             for result in findings.results
         ],
-        "baselines": [_figures(findings, baseline) for baseline in findings.baselines],
+        "baselines": [_values(findings, baseline) for baseline in findings.baselines],
         "not_run": findings.not_run,
     }
 
 
-def _details(findings: Findings, system: str) -> dict[str, str] | None:
-    known = of_network(findings.params.network(system))
-    if known is None:
+def _published_json(findings: Findings, system: str) -> dict[str, str] | None:
+    published = find_published(findings.params.network(system))
+    if published is None:
         return None
-    return {"on": known.data, "figure": known.figure, "not_comparable": known.not_comparable}
+    return {
+        "on": published.data,
+        "figure": published.figure,
+        "not_comparable": published.not_comparable,
+    }

@@ -1,4 +1,4 @@
-"""The figures behind the charts as CSV, which `dvc plots` draws and compares between revisions."""
+"""Data of the charts as CSV, which `dvc plots` draws and compares between revisions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from netchu.report.bars import CLASSES
+from netchu.report.bars import error_parts
 from netchu.report.confusions import confusions
-from netchu.report.curves import learning, length_name
+from netchu.report.curves import learning_curve, length_name
 from netchu.report.gather import Findings
 
 DIGITS = 3
 
 
 def write_plots(findings: Findings, folder: Path) -> None:
-    """Write one CSV a plot into `folder`; rates are in per cent, rows stand by system."""
+    """Write one CSV a plot into `folder`; rates are in percent, rows sorted by system."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, (columns, rows) in _tables(findings).items():
         frame = pd.DataFrame(rows, columns=["system", *columns]).round(DIGITS)
@@ -29,7 +29,7 @@ def _tables(findings: Findings) -> dict[str, tuple[list[str], list[tuple[Any, ..
         "learning": (
             ["share", "cer"],
             [(r.system, x, 100 * y) for r in results
-             for x, y in zip(*learning(r, "val_cer"), strict=True)],
+             for x, y in zip(*learning_curve(r, "val_cer"), strict=True)],
         ),
         "costs": (
             ["cer", "size_mb", "latency_p50_ms"],
@@ -38,8 +38,8 @@ def _tables(findings: Findings) -> dict[str, tuple[list[str], list[tuple[Any, ..
         ),
         "errors": (
             ["kind", "per_100_characters"],
-            [(r.system, label, 100 * r.metrics["overall"][key]) for r in results
-             for key, (label, _) in CLASSES.items()],
+            [(r.system, part.label, 100 * r.metrics["overall"][part.key]) for r in results
+             for part in error_parts("class")],
         ),
         "tones": (
             ["truth", "reading", "count", "percent"],

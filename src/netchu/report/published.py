@@ -1,4 +1,4 @@
-"""Figures others published for the systems the seeds describe, and why ours are other figures."""
+"""Published results of these networks, and why they are not comparable with the report's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """One published figure: of which network, in a word, on what, in full, and what to mind."""
+    """A published result.
+
+    Attributes:
+        network: that it is of; 'others' is none of this project.
+        short: for the leaderboard.
+        data: that it was measured on.
+        figure: the result in full.
+        not_comparable: why it cannot be compared with the report's metrics.
+    """
 
     network: str
     short: str
@@ -76,6 +84,6 @@ PUBLISHED = (
 )
 
 
-def of_network(network: str) -> Published | None:
-    """What was published of a network by those who described it."""
+def find_published(network: str) -> Published | None:
+    """Return the result that the source project of a network published."""
     return next((p for p in PUBLISHED if p.network == network), None)

@@ -1,4 +1,4 @@
-"""The figures that CI reproduces, and those that differ from run to run."""
+"""The report's values that CI reproduces, and those that differ from run to run."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 from netchu.report.gather import Findings, SystemResult, count_reasons
 
-_KEPT = ("overall", "datasets", "variants", "size_mb", "memory_mb", "parameters", "main", "note",
+_KEYS = ("overall", "datasets", "variants", "size_mb", "memory_mb", "parameters", "main", "note",
          "hub_note", "version", "why")  # fmt: skip
 
 
-def figures(findings: Findings) -> dict[str, Any]:
-    """What two runs of the same work agree on, for CI: no time and no machine in it."""
+def reproducible_metrics(findings: Findings) -> dict[str, Any]:
+    """Return what is equal in every run of the same work, without times and machines."""
     return {
         "profile": findings.params.profile,
         "seed": findings.params.seed,
-        "systems": {r.system: _kept(r) for r in findings.results},
-        "baselines": {baseline.system: _kept(baseline) for baseline in findings.baselines},
+        "systems": {r.system: _metrics(r) for r in findings.results},
+        "baselines": {baseline.system: _metrics(baseline) for baseline in findings.baselines},
         "not_run": findings.not_run,
         "skipped": {
             "datasets": {name: count_reasons(lines) for name, lines in findings.skipped.items()},
@@ -25,12 +25,12 @@ def figures(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _kept(result: SystemResult) -> dict[str, Any]:
-    return {key: result.metrics[key] for key in _KEPT if key in result.metrics}
+def _metrics(result: SystemResult) -> dict[str, Any]:
+    return {key: result.metrics[key] for key in _KEYS if key in result.metrics}
 
 
-def speeds(findings: Findings) -> dict[str, Any]:
-    """What differs from run to run: latency, machine, training time."""
+def speed_metrics(findings: Findings) -> dict[str, Any]:
+    """Return what differs from run to run: latency, machine, training time."""
     return {
         result.system: {"speed": result.speed, "training_seconds": result.seconds}
         for result in findings.results + findings.baselines

@@ -11,16 +11,17 @@ import numpy as np
 from netchu.core import formatting
 from netchu.data.line_table import LEVELS
 from netchu.evaluation.metrics.bootstrap import paired_difference, resample_weights
+from netchu.evaluation.metrics.registry import deciding_metric, table_metrics
 from netchu.report.gather import Findings, SystemResult
+from netchu.report.page_tables import UNKNOWN_CELL, Cell, Table, text_table
 from netchu.report.published import PUBLISHED
-from netchu.report.tables import Cell, Table, words
 
-KEPT = (100, 90, 70, 50)
-"""Per cent of the lines, of those in the reject curve, that the table shows."""
+KEPT_PERCENTAGES = (100, 90, 70, 50)
+"""Points of the reject curve that the table shows."""
 
 
 def levels(findings: Findings) -> Table:
-    """Systems by dataset and level: CER with its interval; the shortest way to see who is where."""
+    """Return the deciding metric, CER, of each system by dataset and level, with its interval."""
     read_by_any = {
         (dataset, level)
         for result in findings.measured
@@ -31,24 +32,28 @@ def levels(findings: Findings) -> Table:
                if pair in read_by_any]  # fmt: skip
     body = []
     for result in findings.measured:
-        read = result.metrics["datasets"]
-        cells = [read.get(dataset, {}).get(level) for dataset, level in columns]
-        body.append([Cell.of(result.system), *(_rate(rates) for rates in cells)])
+        datasets = result.metrics["datasets"]
+        values = [datasets.get(dataset, {}).get(level) for dataset, level in columns]
+        body.append([Cell.of(result.system), *map(_cell_with_interval, values)])
     head = ("system", *(f"{dataset}, {level}" for dataset, level in columns))
-    return Table("CER by data set and level", head, body)
+    return Table(f"{deciding_metric().title} by data set and level", head, body)
 
 
-def _rate(rates: Mapping[str, Any] | None) -> Cell:
-    if rates is None:
-        return Cell(formatting.UNKNOWN, None)
-    return Cell(
-        f"{formatting.percent(rates['cer'])} ({formatting.confidence_interval(rates)})",
-        rates["cer"],
-    )
+def _cell_with_interval(values: Mapping[str, Any] | None) -> Cell:
+    if values is None:
+        return UNKNOWN_CELL
+    return Cell(_with_interval(values), values[deciding_metric().name])
+
+
+def _with_interval(values: Mapping[str, Any]) -> str:
+    metric = deciding_metric()
+    interval = formatting.confidence_interval(values, metric.name)
+    return f"{metric.format(values[metric.name])} ({interval})"
 
 
 def differences(findings: Findings) -> Table:
-    """Each row of the leaderboard beside the next one, by the paired bootstrap."""
+    """Return the paired difference between each row of the leaderboard and the next one."""
+    metric = deciding_metric()
     body = []
     for better, worse in pairwise(findings.measured):
         first, second = (r.metrics["overall"] for r in (better, worse))
@@ -56,119 +61,139 @@ def differences(findings: Findings) -> Table:
         if first["lines_hash"] != second["lines_hash"]:
             body.append([*names, *[Cell("other lines", None)] * 3])
             continue
-        edits, before, units = (
+        numerator_1G, numerator_2G, denominator_G = (
             np.array(sums, np.float64)
-            for sums in (first["sums"]["edits"], second["sums"]["edits"],
-                         first["sums"]["characters"])
+            for sums in (
+                first["sums"][metric.numerator],
+                second["sums"][metric.numerator],
+                first["sums"][metric.denominator],
+            )
+        )
+        evaluate = findings.params.evaluate
+        difference = paired_difference(
+            numerator_2G,
+            numerator_1G,
+            denominator_G,
+            resample_weights(len(denominator_G), evaluate.resamples, findings.params.seed),
+            lower_is_better=metric.lower_is_better,
+        )
+        change, low, high, probability = (
+            difference.change, difference.low, difference.high, difference.probability
         )  # fmt: skip
-        weights = resample_weights(len(units), findings.params.evaluate.resamples, findings.params.seed)
-        found = paired_difference(before, edits, units, weights)
-        span = f"{formatting.percentage_points(found.low)} to {formatting.percentage_points(found.high)}"
-        change = Cell(formatting.percentage_points(found.change), found.change)
-        probability = Cell(formatting.three_decimals(found.probability), found.probability)
-        body.append([*names, change, Cell(span, found.low), probability])
-    head = ("system", "beside", "CER, points", "95 % interval", "probability that it is better")
+        points = formatting.percentage_points
+        body.append([
+            *names,
+            Cell(points(change), change),
+            Cell(f"{points(low)} to {points(high)}", low),
+            Cell(formatting.three_decimals(probability), probability),
+        ])  # fmt: skip
+    head = ("system", "beside", f"{metric.title}, points", "95 % interval",
+            "probability that it is better")  # fmt: skip
     return Table("Differences between neighbours of the leaderboard", head, body)
 
 
 def costs(findings: Findings) -> Table:
-    """What a system takes: memory, arithmetic, and time by the width of the line."""
+    """Return memory, speed, and latency and multiply-adds by the size of the latency sample."""
     timed = findings.results + [baseline for baseline in findings.baselines if baseline.speed]
-    sizes = sorted({(w["height"], w["width"]) for r in timed for w in _widths(r)})
+    sizes = sorted({(w["height"], w["width"]) for r in timed for w in _by_width(r)})
     head = ("system", "MB in memory", "lines/s, all cores", "ms/line p95",
             *(f"ms at {height}×{width}" for height, width in sizes),
             *(f"multiply-adds at {height}×{width}" for height, width in sizes[-1:]))  # fmt: skip
     body = []
     for result in timed:
-        by_size = {(w["height"], w["width"]): w for w in _widths(result)}
+        by_size = {(w["height"], w["width"]): w for w in _by_width(result)}
         memory = result.metrics["memory_mb"]
-        rate, slow = (result.speed.get(key)
-                      for key in ("throughput_lines_per_s", "latency_p95_ms"))  # fmt: skip
+        throughput = result.speed.get("throughput_lines_per_s")
+        p95 = result.speed.get("latency_p95_ms")
         times = [by_size.get(size, {}).get("latency_p50_ms") for size in sizes]
         adds = [by_size.get(size, {}).get("multiply_adds") for size in sizes[-1:]]
         body.append([
             Cell.of(result.system), Cell(formatting.megabytes(memory), memory),
-            Cell(formatting.milliseconds(rate), rate),
-            Cell(formatting.milliseconds(slow), slow),
+            Cell(formatting.milliseconds(throughput), throughput),
+            Cell(formatting.milliseconds(p95), p95),
             *(Cell(formatting.milliseconds(time), time) for time in times),
             *(Cell(formatting.magnitude(number), number) for number in adds),
         ])  # fmt: skip
     return Table("Size and speed", head, body)
 
 
-def _widths(result: SystemResult) -> list[dict[str, Any]]:
-    widths: list[dict[str, Any]] = result.speed.get("by_width", [])
-    return widths
+def _by_width(result: SystemResult) -> list[dict[str, Any]]:
+    by_width: list[dict[str, Any]] = result.speed.get("by_width", [])
+    return by_width
 
 
 def confidence(findings: Findings) -> Table:
-    """Expected calibration error, and CER where the unsure lines are put aside."""
-    head = ("system", "calibration error", *(f"CER, surest {kept} %" for kept in KEPT))
+    """Return the calibration error, and CER when the least confident lines are left out."""
+    head = ("system", "calibration error",
+            *(f"CER, surest {kept} %" for kept in KEPT_PERCENTAGES))  # fmt: skip
     body = []
     for result in findings.results:
         error = result.metrics["overall"]["ece"]
         curve = {point["kept"]: point["cer"] for point in result.table("reject_curve")}
-        known = [curve.get(kept) for kept in KEPT]
+        rates = [curve.get(kept) for kept in KEPT_PERCENTAGES]
         body.append([Cell.of(result.system), Cell(formatting.three_decimals(error), error),
-                     *(Cell(formatting.percent(cer), cer) for cer in known)])  # fmt: skip
+                     *(Cell(formatting.percent(cer), cer) for cer in rates)])  # fmt: skip
     return Table("Confidence", head, body)
 
 
 def variants(findings: Findings) -> Table:
-    """For systems that read in several ways: every way on every dataset and level."""
+    """Return every variant of the systems that have several, by dataset and level."""
+    metrics = table_metrics("variants")
     body = []
     for result in findings.results:
         others = result.metrics["variants"]
-        ways = {result.metrics["main"]: result.metrics["datasets"]}
-        ways |= {name: summary["datasets"] for name, summary in others.items()}
-        for way, datasets in ways.items() if others else ():
+        by_variant = {result.metrics["main"]: result.metrics["datasets"]}
+        by_variant |= {name: summary["datasets"] for name, summary in others.items()}
+        for variant, datasets in by_variant.items() if others else ():
             for dataset, by_level in datasets.items():
-                for level, rates in by_level.items():
-                    names = (result.system, way.replace("_", "-"), dataset, level)
-                    figures = [rates[key] for key in ("cer", "wer", "loop_rate")]
-                    body.append([*map(Cell.of, names),
-                                 *(Cell(formatting.percent(f), f) for f in figures)])  # fmt: skip
-    return Table("Ways of reading",
-                 ("system", "way", "data set", "level", "CER", "WER", "loops"), body)  # fmt: skip
+                for level, values in by_level.items():
+                    names = (result.system, variant.replace("_", "-"), dataset, level)
+                    body.append([
+                        *map(Cell.of, names),
+                        *(Cell(m.format(values.get(m.name)), values.get(m.name)) for m in metrics),
+                    ])  # fmt: skip
+    head = ("system", "way", "data set", "level", *(metric.title for metric in metrics))
+    return Table("Ways of reading", head, body)
 
 
 def published(findings: Findings) -> Table:
-    """Network, our CER here, what was published, on what, and why the two do not compare."""
-    ours: dict[str, str] = {}
-    for result in findings.results:  # the best row of a network comes first
-        rates = result.metrics["overall"]
-        told = f"{formatting.percent(rates['cer'])} ({formatting.confidence_interval(rates)})"
-        ours.setdefault(findings.params.network(result.system), told)
+    """Return network, CER here, published result and data, and why the two are not comparable."""
+    measured: dict[str, str] = {}
+    for result in findings.results:  # the best system of a network comes first
+        network = findings.params.network(result.system)
+        measured.setdefault(network, _with_interval(result.metrics["overall"]))
     body = [
-        [p.network, ours.get(p.network, formatting.UNKNOWN), p.figure, p.data, p.not_comparable]
+        [p.network, measured.get(p.network, formatting.UNKNOWN), p.figure, p.data, p.not_comparable]
         for p in PUBLISHED
     ]
-    head = ("network", "CER here", "published", "on", "why not comparable")
-    return words("Published figures", head, body)
+    head = ("network", f"{deciding_metric().title} here", "published", "on", "why not comparable")
+    return text_table("Published figures", head, body)
 
 
 def training(findings: Findings) -> Table:
-    """One row a phase: what was shown, how often, and where validation stood after it."""
+    """Return one row a phase: data, number of images, optimiser, and validation CER after it."""
     body = []
     for result in findings.results:
-        told: set[str] = set()
+        seen: set[str] = set()
         for entry in result.metrics["training"]:
             stage, phase = entry["stage"], entry["phase"]
-            seconds = None if stage in told else result.seconds.get(stage)
-            told.add(stage)
+            # The seconds are of the stage; they stand in the row of its first phase.
+            seconds = None if stage in seen else result.seconds.get(stage)
+            seen.add(stage)
             body.append([
                 result.system, stage, formatting.duration(seconds), ", ".join(phase["datasets"]),
-                formatting.thousands(entry["lines"]), formatting.thousands(entry["images_seen_at_most"]),
+                formatting.thousands(entry["lines"]),
+                formatting.thousands(entry["images_seen_at_most"]),
                 f"{phase['optimizer']} {phase['learning_rate']:g}, {phase['schedule']}",
                 _special(phase), formatting.percent(entry["val_cer"]),
             ])  # fmt: skip
     head = ("system", "stage", "took", "data", "lines", "images seen, at most", "optimiser",
             "besides", "validation CER")  # fmt: skip
-    return words("What each system was trained on", head, body)
+    return text_table("What each system was trained on", head, body)
 
 
 def _special(phase: Mapping[str, Any]) -> str:
-    """What the phase did besides; the card of an older training may lack a parameter."""
+    """Describe the other parameters of a phase; the card of an old model may lack some."""
     first, last = phase["augmentation_strength"]
     defaults: dict[str, Any] = {
         "freeze": "",

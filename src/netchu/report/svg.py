@@ -1,4 +1,4 @@
-"""Charts as SVG elements: small, in the page's own ink and type, the same bytes every time."""
+"""Charts as SVG elements in the page's own colour and font; equal data are equal bytes."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 COLOURS = ("#2a78d6", "#eb6834", "#1baa78", "#b0568f", "#c9930a", "#6b63d8", "#4b96a8", "#8a8f98")
-"""One for each system, in the order of params.yaml, legible on light and on dark paper."""
+"""One for each system, in the order of params.yaml, legible on a light and a dark page."""
 
 MARKERS = "osD^vPX*"
-"""A shape beside every colour, for those who tell colours apart badly."""
+"""A shape for every colour, for people with a colour vision deficiency."""
 
 GREY = "#8a8f98"
 
-LEAST = 0.1
-"""Per cent: a logarithmic axis has no zero, so a faultless system stands at its lower edge."""
+MIN_PERCENT = 0.1
+"""Stands for 0 on a logarithmic axis."""
 
-_INK = "#0a0b0c"  # replaced by the page's text colour
+_TEXT_COLOUR = "#0a0b0c"  # replaced by the page's text colour
 STYLE: Mapping[str, object] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": _TEXT_COLOUR,
+    "axes.labelcolor": _TEXT_COLOUR,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GREY,
     "grid.alpha": 0.25,
     "lines.markersize": 5,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": _TEXT_COLOUR,
+    "xtick.color": _TEXT_COLOUR,
+    "ytick.color": _TEXT_COLOUR,
     "legend.frameon": False,
     "legend.fontsize": 9,
     "legend.borderpad": 0.1,
@@ -48,20 +48,25 @@ STYLE: Mapping[str, object] = {
 }
 
 
-def colour(place: int) -> str:
-    """The colour of the system at `place`."""
-    return COLOURS[place % len(COLOURS)]
+def colour(index: int) -> str:
+    """Return the colour of a system, given its index in params.yaml."""
+    return COLOURS[index % len(COLOURS)]
 
 
-def marker(place: int) -> str:
-    """The shape of the system at `place`."""
-    return MARKERS[place % len(MARKERS)]
+def marker(index: int) -> str:
+    """Return the marker of a system, given its index in params.yaml."""
+    return MARKERS[index % len(MARKERS)]
 
 
 def svg(draw: Callable[[Axes], None], about: str, size: tuple[float, float] = (4.3, 3.2)) -> str:
-    """Draw on fresh axes; return an <svg> element that `about` describes to those who cannot see.
+    """Draw on new axes and return an <svg> element.
 
-    It holds no date, no type of its own, and no id that another chart of the page could have.
+    The element has no date and no font of its own, and its ids are unique in the page.
+
+    Args:
+        draw: draws on the axes.
+        about: description for screen readers.
+        size: width and height in inches.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": about}):
         figure = Figure(figsize=size, layout="constrained")
@@ -69,9 +74,9 @@ def svg(draw: Callable[[Axes], None], about: str, size: tuple[float, float] = (4
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = text[text.index("<svg") :].replace(_TEXT_COLOUR, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # 'axes_1' and the like, the same in every chart
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # ids such as 'axes_1' are the same in every chart
     text = re.sub(r"font: (?:\w+ )*?([\d.]+px)[^;\"]*", r"font-size: \1", text)
     text = re.sub(r"font-family: [^;\"]*; ?", "", text)
     text = re.sub(r"\s*\n\s*", "\n", text)
@@ -88,6 +93,6 @@ def logarithmic(axes: Axes, *names: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def per_cent(ratio: float) -> float:
-    """A ratio in per cent, as a logarithmic axis can show it."""
-    return max(LEAST, 100 * ratio)
+def log_percent(ratio: float) -> float:
+    """Return a ratio in percent that a logarithmic axis can show."""
+    return max(MIN_PERCENT, 100 * ratio)
