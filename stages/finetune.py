@@ -17,9 +17,9 @@ def main() -> None:
         params.system(system)
         runtime.set_compute_environment(params.compute)
         from netchu.tracking.store import track_training
-        from netchu.training.phases import train
+        from netchu.training.phases import train_stage
 
-        track_training(params, system, "finetune", train(params, system, "finetune"))
+        track_training(params, system, "finetune", train_stage(params, system, "finetune"))
 
 
 if __name__ == "__main__":

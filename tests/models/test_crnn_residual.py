@@ -91,4 +91,4 @@ def test_both_additions_pass_the_signal_around_their_convolutions():
     for place in (3, 5):
         nn.init.zeros_(network.convolutions[place].weight)
         nn.init.zeros_(network.convolutions[place].bias)
-    assert network.columns(images).abs().sum() > 0
+    assert network.column_features(images).abs().sum() > 0

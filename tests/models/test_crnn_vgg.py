@@ -10,8 +10,8 @@ from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
 from netchu.models import crnn_vgg
 from netchu.models.crnn_vgg import CrnnVgg, CrnnVggConfig
-from netchu.training.loop import fit
-from netchu.training.phases import fresh
+from netchu.training.loop import fit_phase
+from netchu.training.phases import build_recogniser
 
 TINY = {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none", "hidden": 8,
         "layers": 1}  # fmt: skip
@@ -89,13 +89,13 @@ def trained(folder, **changes):
     """First weights and those after a phase, by name."""
     system = {"model": TINY, "pretrain": [], "finetune": []}
     project = small_project.params(systems={"crnn_vgg": system})
-    recogniser = fresh(project, "crnn_vgg")
+    recogniser = build_recogniser(project, "crnn_vgg")
     before = {name: value.clone() for name, value in recogniser.state_dict().items()}
     phase = parse_config(
         PhaseParams, small_project.PHASE | {"steps_per_epoch": 2} | changes, "phase"
     )
     lines = as_table(small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 2))
-    fit(recogniser, lines, phase, project, folder, 3)
+    fit_phase(recogniser, lines, phase, project, folder, 3)
     assert all(p.requires_grad for p in recogniser.parameters())
     return before, recogniser.state_dict()
 

@@ -17,10 +17,10 @@ from transformers import (
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
-from netchu.data.line_table import fingerprint
+from netchu.data.batches import LineBatch
 from netchu.models import network_class
-from netchu.models.base import LineBatch
 from netchu.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import char_tokenizer
@@ -194,7 +194,7 @@ def test_it_reads_in_three_ways_and_the_same_after_save_and_load(tmp_path):
     assert list(read) == ["guarded", "unguarded", "zero_shot"]
     for readings in read.values():
         assert len(readings) == len(TEXTS)
-        assert all(len(r.text) == len(r.characters) for r in readings)
+        assert all(len(r.text) == len(r.character_confidences) for r in readings)
         assert all(0 <= r.confidence <= 1 for r in readings)
     assert read["zero_shot"] == made().eval().transcribe(batch) != read["guarded"]
     recogniser.save(tmp_path)
@@ -271,7 +271,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.manual_seed(len(marks))  # what was drawn before must not matter
         write_deepseek(tmp_path / place, ALPHABET, seed)
-        marks.append(fingerprint(tmp_path / place))
+        marks.append(hash_folder(tmp_path / place))
     assert marks[0] == marks[1] != marks[2]
 
 

@@ -6,16 +6,16 @@ from small_project import params
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
-from netchu.data.line_table import fingerprint
+from netchu.core.files import hash_folder
 from netchu.models.model_folder import load_model, read_card, save_model, weight_files, weights_hash
-from netchu.training.phases import fresh
+from netchu.training.phases import build_recogniser
 
 
 @pytest.fixture
 def folder(tmp_path):
     place = tmp_path / "model"
     place.mkdir()
-    save_model(fresh(params(), "netchu_small"), place, {"stage": "finetune"})
+    save_model(build_recogniser(params(), "netchu_small"), place, {"stage": "finetune"})
     return place
 
 
@@ -42,7 +42,7 @@ def test_a_model_directory_is_weights_and_a_card(folder):
 
 
 def test_what_is_loaded_is_what_was_saved(folder):
-    saved, loaded = fresh(params(), "netchu_small"), load_model(folder)
+    saved, loaded = build_recogniser(params(), "netchu_small"), load_model(folder)
     assert not loaded.training
     assert loaded.config == saved.config
     for name, value in saved.state_dict().items():
@@ -52,9 +52,9 @@ def test_what_is_loaded_is_what_was_saved(folder):
 def test_saving_again_gives_the_same_bytes_and_another_seed_does_not(folder, tmp_path):
     for name, seed in (("again", 7), ("other", 8)):
         (tmp_path / name).mkdir()
-        recogniser = fresh(params(seed=seed), "netchu_small")
+        recogniser = build_recogniser(params(seed=seed), "netchu_small")
         save_model(recogniser, tmp_path / name, {"stage": "finetune"})
-    assert fingerprint(folder) == fingerprint(tmp_path / "again")
+    assert hash_folder(folder) == hash_folder(tmp_path / "again")
     assert weights_hash(folder) != weights_hash(tmp_path / "other")
 
 

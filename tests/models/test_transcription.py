@@ -5,12 +5,12 @@ from netchu.core.errors import NetchuError
 from netchu.data.batches import frame_batches
 from netchu.decoding.readings import Reading
 from netchu.models.transcription import read_lines
-from netchu.training.phases import fresh
+from netchu.training.phases import build_recogniser
 
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return fresh(params(), "netchu_small").train()
+    return build_recogniser(params(), "netchu_small").train()
 
 
 def test_readings_come_in_the_order_of_the_rows_whatever_their_width(recogniser):

@@ -5,10 +5,10 @@ import torch
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
+from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
-from netchu.data.line_table import fingerprint
+from netchu.data.batches import LineBatch
 from netchu.models import network_class
-from netchu.models.base import LineBatch
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import SPECIALS, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr
@@ -28,7 +28,7 @@ def lines(texts=TEXTS):
 def made(config=TINY):
     torch.manual_seed(3)
     recogniser = TrOCR(config, ALPHABET)
-    recogniser.fit_to(TEXTS)
+    recogniser.configure_for(TEXTS)
     return recogniser
 
 
@@ -51,7 +51,7 @@ def test_it_is_found_by_name_and_says_that_it_is_tiny():
 
 
 def test_the_ids_agree_wherever_they_are_asked_for():
-    network = made().network
+    network = made().model
     for config in (network.config, network.decoder.config, network.generation_config):
         ids = (config.bos_token_id, config.pad_token_id, config.eos_token_id)
         assert ids == (BOS_ID, PAD_ID, EOS_ID)
@@ -62,7 +62,7 @@ def test_the_ids_agree_wherever_they_are_asked_for():
 
 
 def test_letters_begin_apart_from_each_other():
-    rows = made().network.decoder.get_input_embeddings().weight
+    rows = made().model.decoder.get_input_embeddings().weight
     assert len(torch.unique(rows, dim=0)) == len(rows)
 
 
@@ -94,8 +94,8 @@ def test_it_memorises_a_batch_and_reads_the_same_after_save_and_load(tmp_path):
     readings = recogniser.eval().transcribe(batch)
     assert tuple(reading.text for reading in readings) == TEXTS
     for reading in readings:
-        assert len(reading.characters) == len(reading.text)
-        assert 0 < reading.confidence <= min(reading.characters) <= 1
+        assert len(reading.character_confidences) == len(reading.text)
+        assert 0 < reading.confidence <= min(reading.character_confidences) <= 1
     recogniser.save(tmp_path)
     assert "/" not in json.loads((tmp_path / "config.json").read_text()).get("_name_or_path", "")
     again = TrOCR.load(tmp_path, TINY, ALPHABET).eval()
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.manual_seed(len(marks))  # what was drawn before must not matter
         write_trocr(tmp_path / place, 64, seed)
-        marks.append(fingerprint(tmp_path / place))
+        marks.append(hash_folder(tmp_path / place))
     assert marks[0] == marks[1] != marks[2]
 
 

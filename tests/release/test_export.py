@@ -18,13 +18,13 @@ from netchu.inference.exported_model import ExportedModel
 from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.release import export as exporting
 from netchu.release.export import compare, export, rounded
-from netchu.training.phases import fresh
+from netchu.training.phases import build_recogniser
 
 
 def made(system="netchu_small", model=MODEL, seed=7):
     """A recogniser with weights as if trained: no normalisation is the identity."""
     rows = {system: {"model": model, "pretrain": [], "finetune": []}}
-    recogniser = fresh(params(seed=seed, systems=rows), system).eval()
+    recogniser = build_recogniser(params(seed=seed, systems=rows), system).eval()
     torch.manual_seed(seed)
     for name, weights in recogniser.state_dict().items():
         if name.endswith("running_var"):
@@ -176,7 +176,7 @@ def test_what_cannot_be_traced_is_said_in_a_line(tmp_path, monkeypatch):
 
 def test_other_families_are_refused(tmp_path):
     with pytest.raises(NetchuError, match="trocr is no CTC network"):
-        export(SimpleNamespace(system="trocr"), tmp_path / "out", {})
+        export(SimpleNamespace(network="trocr"), tmp_path / "out", {})
 
 
 @pytest.mark.slow

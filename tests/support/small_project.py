@@ -13,7 +13,7 @@ from netchu.core.params import Params, parse_config
 from netchu.data.line_table import Line, Skipped, write_skipped, write_table
 from netchu.imaging.images import encode
 from netchu.models.model_folder import save_model
-from netchu.training.phases import fresh
+from netchu.training.phases import build_recogniser
 
 PHASE = {"datasets": ["drawn"], "epochs": 1, "steps_per_epoch": 1, "batch_size": 2}
 MODEL = {"height": 32, "channels": [4, 4, 8, 8], "mixers": 1}
@@ -91,7 +91,7 @@ def write_model(project: Params) -> Path:
             {"stage": "finetune", "lines": 4, "epochs": 2, "val_cer": 0.9, "images_seen_at_most": 8}
         ],
     }
-    save_model(fresh(project, "netchu_small"), folder, card)
+    save_model(build_recogniser(project, "netchu_small"), folder, card)
     write_skipped([Skipped("train-01", "too short for CTC: 3 time steps for 'hoà bình'")], folder)
     history = pd.DataFrame(
         {

@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import small_project
 import torch
 from safetensors.torch import load_file
-from small_project import PHASE, drawn_lines
 
+import small_project
 from netchu.data.line_table import write_table
 from netchu.models.model_folder import read_card, weights_hash
-from netchu.training.phases import train
+from netchu.training.phases import train_stage
+from small_project import PHASE, drawn_lines
 
-TESTS = [str(Path(__file__).parent), str(Path(small_project.__file__).parent)]
+HERE, SUPPORT = Path(__file__).parent, Path(small_project.__file__).parent
+TESTS = [str(folder) for folder in (HERE, HERE.parent, SUPPORT)]
 MODEL = {"height": 32, "width": 0.25, "batch_norm": False, "weights": "none", "hidden": 16,
          "layers": 1}  # fmt: skip
 LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "learning_rate": 1e-3}
@@ -28,9 +29,9 @@ import os, sys
 sys.path[:0] = {TESTS!r}
 import conftest  # one thread, as in the tests
 import test_ddp
-from netchu.training.phases import train
+from netchu.training.phases import train_stage
 
-train(test_ddp.settings(**test_ddp.TWO), "crnn_vgg", "pretrain")
+train_stage(test_ddp.settings(**test_ddp.TWO), "crnn_vgg", "pretrain")
 with open(f"rank{{os.environ.get('LOCAL_RANK', 0)}}.done", "x") as file:
     file.write(str(os.getpid()))
 """
@@ -49,7 +50,7 @@ def write_lines(params):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(tmp_path, monkeypatch):
+def test_two_processes_give_the_weights_of_one(tmp_path, monkeypatch):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
@@ -67,7 +68,7 @@ def test_two_processes_learn_what_one_learns(tmp_path, monkeypatch):
     two = tmp_path / "two" / "models/tiny/crnn_vgg/pretrain"
     assert sorted(p.name for p in two.parent.iterdir()) == ["pretrain", "pretrain.cost.json"]
     monkeypatch.chdir(tmp_path / "one")
-    one = tmp_path / "one" / train(settings(), "crnn_vgg", "pretrain")
+    one = tmp_path / "one" / train_stage(settings(), "crnn_vgg", "pretrain")
     assert read_card(two)["weights"] == weights_hash(two)
     first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     for name, value in first.items():
@@ -78,13 +79,13 @@ def test_two_processes_learn_what_one_learns(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_comparison_can_fail(tmp_path, monkeypatch):
+def test_another_seed_differs_beyond_the_tolerance(tmp_path, monkeypatch):
     """Another seed gives other weights, far beyond the tolerance."""
     weights = []
     for seed in (7, 8):
         (tmp_path / str(seed)).mkdir()
         monkeypatch.chdir(tmp_path / str(seed))
         write_lines(settings())
-        folder = train(settings(seed=seed), "crnn_vgg", "pretrain")
+        folder = train_stage(settings(seed=seed), "crnn_vgg", "pretrain")
         weights.append(load_file(folder / "model.safetensors"))
     assert not torch.allclose(weights[0]["head.weight"], weights[1]["head.weight"], 1e-3, 1e-5)

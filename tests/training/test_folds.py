@@ -1,15 +1,15 @@
 from collections import Counter
 
 import pandas as pd
-import small_project
 from hypothesis import given
 from hypothesis import strategies as st
-from small_project import as_table
 
+import small_project
 from netchu.core.params import PhaseParams, parse_config
 from netchu.training import folds
-from netchu.training.loop import fit
-from netchu.training.phases import fresh
+from netchu.training.loop import fit_phase
+from netchu.training.phases import build_recogniser
+from small_project import as_table
 
 
 def as_rows(rows):
@@ -24,7 +24,7 @@ lines_of = st.lists(
 
 
 @given(lines_of, st.integers(2, 4), st.integers(0, 5))
-def test_a_writer_or_the_text_of_nobody_stays_in_one_fold(lines, number, seed):
+def test_the_lines_of_a_writer_or_a_text_are_in_one_fold(lines, number, seed):
     fold_of = folds.assign_folds(lines, number, seed)
     assert fold_of.between(0, number - 1).all()
     assert list(fold_of.index) == list(lines.index)
@@ -34,7 +34,7 @@ def test_a_writer_or_the_text_of_nobody_stays_in_one_fold(lines, number, seed):
             assert fold_of[rows.index].nunique() == 1
 
 
-def test_folds_are_even_and_drawn_by_seed():
+def test_folds_are_of_equal_size_and_depend_on_the_seed():
     lines = as_rows([(f"hand {n}", "a") for n in range(20)])
     first = folds.assign_folds(lines, 4, 1)
     assert set(Counter(first).values()) == {5}
@@ -42,7 +42,7 @@ def test_folds_are_even_and_drawn_by_seed():
     assert not first.equals(folds.assign_folds(lines, 4, 2))
 
 
-def test_each_train_line_is_held_out_once_and_the_best_fold_is_kept(project_folder, monkeypatch):
+def test_each_training_line_is_held_out_once(project_folder, monkeypatch):
     lines = as_table(
         small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 2)
         + small_project.drawn_lines("test", 2)
@@ -52,17 +52,17 @@ def test_each_train_line_is_held_out_once_and_the_best_fold_is_kept(project_fold
     def watched(recogniser, table, *rest):
         held.append(set(table.loc[table["split"] == "val", "id"]))
         assert set(table["id"]) == set(lines.loc[lines["split"] == "train", "id"])
-        return fit(recogniser, table, *rest)
+        return fit_phase(recogniser, table, *rest)
 
-    monkeypatch.setattr(folds, "fit", watched)
+    monkeypatch.setattr(folds, "fit_phase", watched)
     project = small_project.params()
     phase = parse_config(PhaseParams, small_project.PHASE | {"folds": 2}, "test")
-    start = fresh(project, "netchu_small")
+    start = build_recogniser(project, "netchu_small")
     before = {name: value.clone() for name, value in start.state_dict().items()}
-    result = folds.best_fold(start, lines, phase, project, project_folder / "folds", 3)
+    result = folds.fit_best_fold(start, lines, phase, project, project_folder / "folds", 3)
     assert len(held) == 2
     assert held[0] | held[1] == set(lines.loc[lines["split"] == "train", "id"])
     assert not held[0] & held[1]
-    assert len(result.folds) == 2
-    assert result.summary()["fold_val_cer"] == [round(cer, 6) for cer in result.folds]
+    assert len(result.fold_cers) == 2
+    assert result.summary()["fold_val_cer"] == [round(cer, 6) for cer in result.fold_cers]
     assert all(value.equal(before[name]) for name, value in start.state_dict().items())

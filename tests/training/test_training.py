@@ -1,4 +1,4 @@
-"""Training as a whole: the same bytes, resumed or not, and what stops it."""
+"""The training of a stage: the same bytes, resumed or not, and its errors."""
 
 import dataclasses
 import json
@@ -11,20 +11,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import small_project
 import torch
-from small_project import MODEL, PHASE, as_table, drawn_lines
 
+import small_project
 from netchu.core.errors import NetchuError
+from netchu.core.files import hash_folder
 from netchu.core.paths import CHECKPOINTS
-from netchu.data.line_table import fingerprint, read_skipped, write_table
+from netchu.data.line_table import read_skipped, write_table
 from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.netchu_small import NetchuSmall
 from netchu.training import loop
-from netchu.training.phases import fresh, train
+from netchu.training.callbacks import TimerCallback
+from netchu.training.phases import build_recogniser, train_stage
+from small_project import MODEL, PHASE, as_table, drawn_lines
 
 LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4}
-TESTS = [str(Path(__file__).parent), str(Path(small_project.__file__).parent)]
+HERE, SUPPORT = Path(__file__).parent, Path(small_project.__file__).parent
+TESTS = [str(folder) for folder in (HERE, HERE.parent, SUPPORT)]
 
 
 def settings(seed=7, **phase):
@@ -44,7 +47,7 @@ def trained(home, monkeypatch, **changes):
     monkeypatch.chdir(home)
     params = settings(**changes)
     write_lines(params)
-    return home / train(params, "netchu_small", "pretrain")
+    return home / train_stage(params, "netchu_small", "pretrain")
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path, monkeypatch):
@@ -52,11 +55,11 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path, monke
         trained(tmp_path / name, monkeypatch, seed=seed)
         for name, seed in (("a", 7), ("b", 7), ("c", 8))
     )
-    assert fingerprint(first) == fingerprint(again)
+    assert hash_folder(first) == hash_folder(again)
     assert weights_hash(first) != weights_hash(other)
 
 
-def test_what_training_leaves(tmp_path, monkeypatch):
+def test_the_files_and_figures_of_a_trained_stage(tmp_path, monkeypatch):
     folder = trained(tmp_path, monkeypatch)
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.csv", "model.json", "model.safetensors", "skipped.csv",
@@ -69,7 +72,7 @@ def test_what_training_leaves(tmp_path, monkeypatch):
     assert list(history["step"]) == [3, 6]
     assert history.notna().all().all()
     card = read_card(folder)
-    assert card["provenance"]["data"] == {"drawn": fingerprint(tmp_path / "data/tiny/lines/drawn")}
+    assert card["provenance"]["data"] == {"drawn": hash_folder(tmp_path / "data/tiny/lines/drawn")}
     (phase,) = card["training"]
     assert phase["lines"] == 12
     assert phase["val_cer"] == pytest.approx(history["val_cer"].min(), rel=1e-4)
@@ -81,9 +84,9 @@ def test_what_training_leaves(tmp_path, monkeypatch):
     assert not list(CHECKPOINTS.rglob("*.ckpt"))
 
 
-def test_finetuning_goes_on_from_the_pretrained_weights(tmp_path, monkeypatch):
+def test_finetuning_starts_from_the_pretrained_weights(tmp_path, monkeypatch):
     before = trained(tmp_path, monkeypatch)
-    after = train(settings(), "netchu_small", "finetune")
+    after = train_stage(settings(), "netchu_small", "finetune")
     card = read_card(after)
     assert card["provenance"]["pretrained"] == weights_hash(before)
     assert [phase["stage"] for phase in card["training"]] == ["pretrain", "finetune"]
@@ -101,7 +104,7 @@ def test_every_phase_trains_in_training_mode(tmp_path, monkeypatch):
 
     monkeypatch.setattr(NetchuSmall, "training_step", watched)
     system = {"model": MODEL, "pretrain": [LONG], "finetune": [LONG, LONG]}
-    train(small_project.params(systems={"netchu_small": system}), "netchu_small", "finetune")
+    train_stage(small_project.params(systems={"netchu_small": system}), "netchu_small", "finetune")
     assert modes == [True] * 12
 
 
@@ -119,7 +122,7 @@ def die_in_epoch_1(monkeypatch, count):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, decay):
+def test_a_resumed_training_gives_the_bytes_of_an_uninterrupted_one(tmp_path, monkeypatch, decay):
     whole = trained(tmp_path / "whole", monkeypatch, ema_decay=decay)
     steps = []
     with monkeypatch.context() as patch:
@@ -131,10 +134,10 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, decay):
         steps.append("restart")
         halves = trained(tmp_path / "halves", monkeypatch, ema_decay=decay)
     assert steps[6:] == [(1, 0), (1, 1), (1, 2)]
-    assert fingerprint(whole) == fingerprint(halves)
+    assert hash_folder(whole) == hash_folder(halves)
 
 
-def test_the_running_mean_is_what_is_kept(tmp_path, monkeypatch):
+def test_with_ema_decay_the_running_mean_is_saved(tmp_path, monkeypatch):
     plain = load_model(trained(tmp_path / "plain", monkeypatch, epochs=1)).state_dict()
     first = load_model(
         trained(tmp_path / "first", monkeypatch, epochs=1, ema_decay=1.0)
@@ -147,7 +150,7 @@ def test_the_running_mean_is_what_is_kept(tmp_path, monkeypatch):
     assert between < torch.dist(first["head.weight"], plain["head.weight"])
 
 
-def test_a_dataset_named_twice_is_shown_twice_and_validates_once(tmp_path, monkeypatch):
+def test_a_dataset_named_twice_trains_twice_and_validates_once(tmp_path, monkeypatch):
     once = read_card(trained(tmp_path / "once", monkeypatch))
     twice = read_card(trained(tmp_path / "twice", monkeypatch, datasets=("drawn", "drawn")))
     assert twice["training"][0]["lines"] == 2 * once["training"][0]["lines"]
@@ -156,7 +159,7 @@ def test_a_dataset_named_twice_is_shown_twice_and_validates_once(tmp_path, monke
     assert loop.validation_lines(lines, phase)["id"].is_unique
 
 
-def test_a_phase_with_lines_of_another_height(tmp_path, monkeypatch):
+def test_a_phase_may_train_at_another_height(tmp_path, monkeypatch):
     seen = []
     step = NetchuSmall.training_step
 
@@ -172,7 +175,7 @@ def test_a_phase_with_lines_of_another_height(tmp_path, monkeypatch):
 
 def test_a_network_of_one_height_refuses_another(tmp_path, monkeypatch):
     monkeypatch.setattr(NetchuSmall, "any_height", False)
-    with pytest.raises(NetchuError, match="netchu_small reads lines of 32 px alone"):
+    with pytest.raises(NetchuError, match="netchu_small takes only lines of 32 px"):
         trained(tmp_path, monkeypatch, height=24)
 
 
@@ -181,7 +184,7 @@ import os, signal, sys
 sys.path[:0] = {tests!r}
 import conftest  # one thread, as in the tests
 from netchu.models.netchu_small import NetchuSmall
-from netchu.training.phases import train
+from netchu.training.phases import train_stage
 from test_training import settings
 
 step = NetchuSmall.training_step
@@ -192,11 +195,11 @@ def dying(self, batch, batch_idx):
     return step(self, batch, batch_idx)
 
 NetchuSmall.training_step = dying
-train(settings(), "netchu_small", "pretrain")
+train_stage(settings(), "netchu_small", "pretrain")
 """
 
 
-def test_a_killed_process_is_gone_on_with(tmp_path, monkeypatch):
+def test_a_killed_process_resumes_from_its_last_epoch(tmp_path, monkeypatch):
     whole = trained(tmp_path / "whole", monkeypatch)
     home = tmp_path / "killed"
     home.mkdir()
@@ -209,20 +212,20 @@ def test_a_killed_process_is_gone_on_with(tmp_path, monkeypatch):
     (last,) = CHECKPOINTS.rglob("last.ckpt")
     assert last.stat().st_size
     epochs = []
-    started = loop.Curve.on_train_epoch_start
+    started = TimerCallback.on_train_epoch_start
 
     def watched(self, trainer, module):
         epochs.append(trainer.current_epoch)
         started(self, trainer, module)
 
-    monkeypatch.setattr(loop.Curve, "on_train_epoch_start", watched)
-    train(settings(), "netchu_small", "pretrain")
+    monkeypatch.setattr(TimerCallback, "on_train_epoch_start", watched)
+    train_stage(settings(), "netchu_small", "pretrain")
     assert epochs == [1]
-    assert fingerprint(whole) == fingerprint(home / "models/tiny/netchu_small/pretrain")
+    assert hash_folder(whole) == hash_folder(home / "models/tiny/netchu_small/pretrain")
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0.01}, {"seed": 8}, "lines", "code"])
-def test_what_a_checkpoint_depends_on_is_not_resumed_when_it_changes(tmp_path, monkeypatch, change):
+def test_a_change_of_parameters_lines_or_code_prevents_resuming(tmp_path, monkeypatch, change):
     steps = []
     die_in_epoch_1(monkeypatch, steps)
     with pytest.raises(RuntimeError, match="power"):
@@ -233,7 +236,7 @@ def test_what_a_checkpoint_depends_on_is_not_resumed_when_it_changes(tmp_path, m
         write_lines(params, splits=("train", "val", "test"))
     if change == "code":
         monkeypatch.setattr("netchu.core.fingerprints.fingerprint", lambda entries: "other code")
-    train(params, "netchu_small", "pretrain")
+    train_stage(params, "netchu_small", "pretrain")
     assert len(steps) == 5 + 1 + 6
 
 
@@ -243,11 +246,11 @@ def short_line():
     return dataclasses.replace(line, id="squeezed", text="ngã tư " * 8 + "xa")
 
 
-def test_lines_too_short_for_ctc_are_left_out_counted_and_listed(tmp_path, monkeypatch):
+def test_lines_too_short_for_ctc_are_skipped_and_listed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = settings()
     write_lines(params, [short_line()])
-    folder = train(params, "netchu_small", "pretrain")
+    folder = train_stage(params, "netchu_small", "pretrain")
     (skipped,) = read_skipped(folder)
     assert skipped.id == "squeezed"
     assert skipped.reason.startswith("too short for CTC: 32 time steps for 58 needed")
@@ -260,16 +263,16 @@ def test_a_split_without_a_line_is_named(tmp_path, monkeypatch, missing):
     params = settings()
     write_lines(params, splits=({"train", "val"} - {missing}) | {"test"})
     with pytest.raises(NetchuError, match=f"netchu_small: no {missing} line in drawn; check"):
-        train(params, "netchu_small", "pretrain")
+        train_stage(params, "netchu_small", "pretrain")
     assert not Path("models").exists()
 
 
-def test_levels_choose_lines(tmp_path, monkeypatch):
+def test_a_phase_trains_only_on_lines_of_its_levels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = settings(levels=["line"])
     write_lines(params)
     lines = sum(line.level == "line" for line in drawn_lines("train"))
-    folder = train(params, "netchu_small", "pretrain")
+    folder = train_stage(params, "netchu_small", "pretrain")
     assert read_card(folder)["training"][0]["lines"] == lines < 12
 
 
@@ -277,43 +280,43 @@ def test_a_missing_table_and_a_missing_pretrained_model_are_named(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     params = settings()
     with pytest.raises(NetchuError, match="drawn holds no line table; run"):
-        train(params, "netchu_small", "pretrain")
+        train_stage(params, "netchu_small", "pretrain")
     write_lines(params)
     with pytest.raises(NetchuError, match="pretrain holds no model; run 'dvc repro'"):
-        train(params, "netchu_small", "finetune")
+        train_stage(params, "netchu_small", "finetune")
 
 
-def test_early_stopping_ends_the_phase_and_the_best_epoch_is_kept(tmp_path, monkeypatch):
+def test_early_stopping_ends_the_phase(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.EarlyStopping, "_evaluate_stopping_criteria",
                         lambda self, current: (self.patience == 1, "enough"))  # fmt: skip
     folder = trained(tmp_path, monkeypatch, patience=1, epochs=4)
     assert len(pd.read_csv(folder / "history.csv")) == 1
 
 
-def test_several_phases_go_on_from_one_another_and_are_told_apart(tmp_path, monkeypatch):
+def test_history_and_card_name_each_of_several_phases(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     phases = [LONG | {"freeze": "backbone", "epochs": 1}, LONG | {"folds": 2, "epochs": 1}]
     system = {"model": MODEL, "pretrain": phases, "finetune": phases}
     params = small_project.params(systems={"netchu_small": system})
     write_lines(params)
-    folder = train(params, "netchu_small", "pretrain")
+    folder = train_stage(params, "netchu_small", "pretrain")
     first, second = read_card(folder)["training"]
     assert first["phase"]["freeze"] == "backbone"
     assert len(second["fold_val_cer"]) == 2
     assert list(pd.read_csv(folder / "history.csv")["phase"]) == [0, 1]
 
 
-def test_validation_reads_no_more_lines_than_asked():
+def test_val_lines_limits_the_validation_lines():
     params = settings(val_lines=3)
     lines = as_table(drawn_lines("train") + drawn_lines("val"))
-    recogniser = fresh(params, "netchu_small")
+    recogniser = build_recogniser(params, "netchu_small")
     (phase,) = params.system("netchu_small").pretrain
-    data = loop._data(recogniser, lines, phase, params, 1)
+    data = loop._data_module(recogniser, lines, phase, params, 1)
     assert len(data.val) == 3
-    assert data.val.equals(loop._data(recogniser, lines, phase, params, 2).val)
+    assert data.val.equals(loop._data_module(recogniser, lines, phase, params, 2).val)
 
 
-def test_a_step_without_a_finite_gradient_is_left_out(tmp_path, monkeypatch, capsys):
+def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, monkeypatch, capsys):
     usual = NetchuSmall.loss
     calls = []
 
@@ -324,15 +327,15 @@ def test_a_step_without_a_finite_gradient_is_left_out(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(NetchuSmall, "loss", sometimes_broken)
     folder = trained(tmp_path, monkeypatch)
-    assert "step 1 has no finite gradient" in capsys.readouterr().err
+    assert "step 1 has no finite gradient and is skipped" in capsys.readouterr().err
     assert pd.read_csv(folder / "history.csv")["val_loss"].notna().all()
 
 
-def test_a_pretraining_may_begin_with_the_weights_of_a_model(tmp_path, monkeypatch):
+def test_pretraining_may_start_from_the_weights_of_a_model_folder(tmp_path, monkeypatch):
     first = trained(tmp_path, monkeypatch)
     grown = {"model": MODEL | {"weights": str(first), "mixers": 2}, "pretrain": [], "finetune": []}
     params = small_project.params(profile="later", systems={"netchu_small": grown})
-    folder = train(params, "netchu_small", "pretrain")
+    folder = train_stage(params, "netchu_small", "pretrain")
     old, new = load_model(first).state_dict(), load_model(folder).state_dict()
     assert all(torch.equal(new[name], weight) for name, weight in old.items())
     assert {name.split(".")[1] for name in set(new) - set(old)} == {"1"}
@@ -340,7 +343,7 @@ def test_a_pretraining_may_begin_with_the_weights_of_a_model(tmp_path, monkeypat
     assert card["training"] == read_card(first)["training"]
     assert card["provenance"]["pretrained"] == weights_hash(first)
     shutil.rmtree(first)
-    assert train(params, "netchu_small", "finetune")  # the origin is not needed again
+    assert train_stage(params, "netchu_small", "finetune")  # the origin is not needed again
 
 
 @pytest.mark.parametrize(
@@ -354,4 +357,4 @@ def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, 
     first = trained(tmp_path, monkeypatch)
     grown = {"model": MODEL | {"weights": str(first)} | changes, "pretrain": [], "finetune": []}
     with pytest.raises(NetchuError, match=told):
-        fresh(small_project.params(systems={"netchu_small": grown}), "netchu_small")
+        build_recogniser(small_project.params(systems={"netchu_small": grown}), "netchu_small")

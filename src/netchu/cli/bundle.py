@@ -88,11 +88,11 @@ def train_command(
       0  the checkpoints are written
       2  the bundle or the folder is damaged, or training failed
     """
-    from netchu.training.timed_run import train_piece
+    from netchu.training.timed_run import train_for_minutes
 
     changes = {"accelerator": accelerator, "precision": precision}
     trainer = {name: value for name, value in changes.items() if value}
-    print(train_piece(bundle, out, minutes, trainer, workers))
+    print(train_for_minutes(bundle, out, minutes, trainer, workers))
 
 
 @needs_extra("train", "a bundle")

@@ -25,7 +25,7 @@ def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> No
     """
     recogniser.save(folder)
     own = {
-        "system": recogniser.system,
+        "system": recogniser.network,
         "config": recogniser.config_dict(),
         "alphabet": recogniser.alphabet,
         "weights": weights_hash(folder),

@@ -1,1 +1,1 @@
-"""Training: a stage's phases under Lightning, resumable, on this machine or in pieces elsewhere."""
+"""Training: the phases of a stage under Lightning, resumable, here or on another machine."""

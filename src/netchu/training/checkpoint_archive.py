@@ -1,15 +1,14 @@
-"""The state of a training in pieces: out of a project's tree, and back into one.
+"""The checkpoints and models of a training as a few small files, to carry between machines.
 
-A state is a folder of at most `FILES` files of at most `FILE_BYTES`: `state.json` (how far it is,
-and what it belongs to), `state.<digest>.<n>` (a zip of checkpoints and finished models, in parts)
-and `best`, a model directory of the best weights so far.
+An archive is a folder of at most `MAX_FILES` files of at most `MAX_FILE_BYTES`: `archive.json`
+(progress, and what the checkpoints belong to), `archive.<digest>.<n>` (parts of a zip of
+checkpoints and finished models) and `best`, a model folder of the best weights so far.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import shutil
 import tempfile
 import zipfile
@@ -19,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_folder, read_json, write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD, CHECKPOINTS, MODELS
-from netchu.training.bundle import FILE_BYTES, FILES, stages
+from netchu.training.stages import cost_file, training_stages
 
-STATE = "state.json"
+ARCHIVE = "archive.json"
+MAX_FILES, MAX_FILE_BYTES = 8, 15_000_000
 
 
 @dataclass(frozen=True)
-class Work:
-    """The training of a system in the project's tree under `root`."""
+class SystemTraining:
+    """The training of one system in the project tree under `root`."""
 
     root: Path
     params: Params
@@ -36,150 +37,153 @@ class Work:
 
     @property
     def checkpoints(self) -> Path:
-        """Where the training leaves its checkpoints: stage/key/phase."""
+        """Folder of the checkpoints, which are at stage/key/phase."""
         return self.root / CHECKPOINTS / self.params.profile / self.system
 
     def finished(self) -> dict[str, Path]:
-        """The model directories that are done, by stage."""
+        """Return the finished model folders by stage."""
         folders = {
             stage: self.root / self.params.model_folder(self.system, stage)
-            for stage in stages(self.params, self.system)
+            for stage in training_stages(self.params, self.system)
         }
-        # The cost is the last that training writes.
-        return {stage: path for stage, path in folders.items() if _cost(path).exists()}
+        # The cost is the last file that training writes.
+        return {stage: path for stage, path in folders.items() if cost_file(path).exists()}
 
     def newest(self, *names: str) -> Path | None:
-        """The newest checkpoint of one of these names, if a stage is under way."""
+        """Return the newest file of one of these names among the checkpoints."""
         found = [path for name in names for path in self.checkpoints.rglob(name)]
         return max(found, key=lambda path: (path.stat().st_mtime_ns, path), default=None)
 
 
-def save_state(work: Work, out: Path, record: dict[str, Any]) -> int:
-    """Replace the state in `out`; return its bytes. `record` is what `state.json` tells.
+def save_archive(training: SystemTraining, out: Path, record: dict[str, Any]) -> int:
+    """Replace the archive in `out`; return the bytes of its zip. `record` goes to archive.json.
 
-    New parts have new names and `state.json` is exchanged last, so that a state broken off here
-    leaves the former one whole.
+    New parts have new names and archive.json is replaced last, so that a process killed here
+    leaves the former archive whole.
     """
-    content = _zipped(work)
+    content = _zip(training)
     digest = hashlib.sha256(content).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     parts = []
-    for number, at in enumerate(range(0, len(content), FILE_BYTES)):
-        parts.append(f"state.{digest[:12]}.{number}")
-        (out / parts[-1]).write_bytes(content[at : at + FILE_BYTES])
-    passing = out / f"{STATE}.part"
-    told = record | {"profile": work.params.profile, "parts": parts, "sha256": digest}
-    passing.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    passing.replace(out / STATE)
-    for old in out.glob("state.*"):
-        if old.name not in (STATE, *parts):
+    for number, start in enumerate(range(0, len(content), MAX_FILE_BYTES)):
+        parts.append(f"archive.{digest[:12]}.{number}")
+        (out / parts[-1]).write_bytes(content[start : start + MAX_FILE_BYTES])
+    whole = record | {"profile": training.params.profile, "parts": parts, "sha256": digest}
+    write_json(whole, out / ARCHIVE)
+    for old in out.glob("archive.*"):
+        if old.name not in (ARCHIVE, *parts):
             old.unlink()
-    _save_best(work, out / "best", FILES - 1 - len(parts), record)
+    _save_best(training, out / "best", MAX_FILES - 1 - len(parts), record)
     return len(content)
 
 
-def read_state(out: Path) -> tuple[dict[str, Any], bytes]:
-    """The record of the state in `out`, and its zip.
+def read_archive(out: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the content of archive.json in `out`, and the zip.
 
     Raises:
         NetchuError: a file is missing or damaged.
     """
+    record = read_json(out / ARCHIVE, f"copy all files of the archive to {out}")
     try:
-        record = json.loads((out / STATE).read_text(encoding="utf-8"))
         content = b"".join((out / part).read_bytes() for part in record["parts"])
-        sound = hashlib.sha256(content).hexdigest() == record["sha256"]
+        intact = hashlib.sha256(content).hexdigest() == record["sha256"]
     except FileNotFoundError as error:
         raise NetchuError(
-            f"{error.filename} is not here: {out} holds no whole state; bring all its files"
+            f"{error.filename} is not here; copy all files of the archive to {out}"
         ) from None
-    except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise NetchuError(f"the state in {out} is damaged; bring its files again, or start anew")
+    except (KeyError, TypeError):
+        intact = False
+    if not intact:
+        raise NetchuError(
+            f"the archive in {out} is damaged; copy its files again, or train into an empty folder"
+        )
     return record, content
 
 
-def restore_state(work: Work, out: Path, belongs: dict[str, Any]) -> None:
-    """Lay the state in `out` into the tree, if it belongs to this training.
+def restore_archive(training: SystemTraining, out: Path, identity: dict[str, Any]) -> None:
+    """Extract the archive in `out` into the tree of `training`.
+
+    Args:
+        training: where the files go.
+        out: folder of the archive.
+        identity: what the checkpoints must belong to; see `timed_run`.
 
     Raises:
-        NetchuError: it is damaged, or of another training.
+        NetchuError: the archive is damaged, or belongs to another training.
     """
-    record, content = read_state(out)
-    if odd := [name for name, value in belongs.items() if record["belongs"][name] != value]:
+    record, content = read_archive(out)
+    if odd := [name for name, value in identity.items() if record["identity"][name] != value]:
         raise NetchuError(
-            f"{out} holds a training with another {' and '.join(odd)}; go on with the former one, "
-            "or give an empty folder"
+            f"{out} holds a training with another {' and '.join(odd)}; resume with the former, "
+            "or name an empty folder"
         )
     with zipfile.ZipFile(io.BytesIO(content)) as file:
-        file.extractall(work.root)
+        file.extractall(training.root)
 
 
 def unpack(out: Path) -> list[Path]:
-    """Put the finished models of a state where the pipeline has them; return their folders.
+    """Copy the finished models of the archive in `out` to the pipeline's models.
 
-    Their cards tell of the parcel, since its tables stood in for those that it was packed from.
+    Their cards get the header of the bundle, because its tables replaced those it was packed from.
+
+    Returns:
+        The model folders, pretraining first.
 
     Raises:
-        NetchuError: the state is damaged, or no stage is finished.
+        NetchuError: the archive is damaged, or no stage is finished.
     """
-    record, content = read_state(out)
+    record, content = read_archive(out)
     home = MODELS / record["profile"] / record["header"]["system"]
-    provenance = {"parcel": record["header"], "trainer": record["belongs"]["trainer"]}
+    provenance = {"bundle": record["header"], "trainer": record["identity"]["trainer"]}
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(content)) as file:
         file.extractall(folder)
         cards = sorted(Path(folder, home).glob(f"*/{CARD}"), reverse=True)
-        placed = [_place(card.parent, home, provenance) for card in cards]
+        placed = [_install(card.parent, home, provenance) for card in cards]
     if not placed:
-        raise NetchuError(f"{out}: no stage is finished yet ({record['progress']}); train on")
+        raise NetchuError(
+            f"{out}: no stage is finished yet ({record['progress']}); run 'netchu bundle train' "
+            "again"
+        )
     return placed
 
 
-def _place(made: Path, home: Path, provenance: dict[str, Any]) -> Path:
-    """Copy a model directory and its cost to `home`, whole or not at all."""
-    from netchu.core.files import write_json
+def _install(model: Path, home: Path, provenance: dict[str, Any]) -> Path:
+    """Copy a model folder and its cost to `home`."""
     from netchu.models.model_folder import load_model, read_card
 
-    load_model(made)
-    card = read_card(made)
+    load_model(model)  # raises if the weights are damaged
+    card = read_card(model)
     card["provenance"] |= provenance
-    write_json(card, made / CARD)
-    target = home / made.name
-    passing = target.with_name(f"{made.name}.part")
-    shutil.rmtree(passing, ignore_errors=True)
-    shutil.copytree(made, passing)
-    shutil.rmtree(target, ignore_errors=True)
-    passing.rename(target)
-    shutil.copy(_cost(made), home)
+    write_json(card, model / CARD)
+    target = home / model.name
+    with new_folder(target) as partial:
+        shutil.copytree(model, partial, dirs_exist_ok=True)
+    shutil.copy(cost_file(model), home)
     return target
 
 
-def _cost(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.cost.json")
-
-
-def _zipped(work: Work) -> bytes:
-    """Checkpoints, less what training does not read again, and finished models."""
+def _zip(training: SystemTraining) -> bytes:
+    """Return a zip of the checkpoints that a resumed training reads, and of finished models."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        for path in _kept(work):
+        for path in _files(training):
             content = _weights_only(path) if path.name == "best.ckpt" else path.read_bytes()
-            file.writestr(path.relative_to(work.root).as_posix(), content)
+            file.writestr(path.relative_to(training.root).as_posix(), content)
     return buffer.getvalue()
 
 
-def _kept(work: Work) -> Iterator[Path]:
-    for path in sorted(work.checkpoints.rglob("*")):
-        over = path.with_name("done.json").exists()
-        if path.name in ("best.ckpt", "done.json") or (path.name == "last.ckpt" and not over):
+def _files(training: SystemTraining) -> Iterator[Path]:
+    for path in sorted(training.checkpoints.rglob("*")):
+        phase_done = path.with_name("done.json").exists()
+        if path.name in ("best.ckpt", "done.json") or (path.name == "last.ckpt" and not phase_done):
             yield path
-    for folder in work.finished().values():
+    for folder in training.finished().values():
         yield from sorted(path for path in folder.rglob("*") if path.is_file())
-        yield _cost(folder)
+        yield cost_file(folder)
 
 
 def _weights_only(path: Path) -> bytes:
-    """A checkpoint of which only the weights are read again: a third of its bytes."""
+    """Return a checkpoint without the optimiser: a third of its bytes."""
     import torch
 
     whole = torch.load(path, weights_only=False, map_location="cpu")
@@ -188,26 +192,28 @@ def _weights_only(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _save_best(work: Work, folder: Path, files: int, record: dict[str, Any]) -> None:
-    """Write the best weights so far as a model directory, unless they take too many files."""
+def _save_best(
+    training: SystemTraining, folder: Path, max_files: int, record: dict[str, Any]
+) -> None:
+    """Write the best weights so far as a model folder, unless they exceed the limits."""
     shutil.rmtree(folder, ignore_errors=True)
-    best, finished = work.newest("best.ckpt"), list(work.finished().values())
+    best, finished = training.newest("best.ckpt"), list(training.finished().values())
     if best:
         import torch
 
         from netchu.models.model_folder import save_model
-        from netchu.training.phases import fresh
+        from netchu.training.phases import build_recogniser
 
-        recogniser = fresh(work.params, work.system)
-        kept = torch.load(best, weights_only=False, map_location="cpu")
-        recogniser.load_state_dict(kept["state_dict"])
+        recogniser = build_recogniser(training.params, training.system)
+        checkpoint = torch.load(best, weights_only=False, map_location="cpu")
+        recogniser.load_state_dict(checkpoint["state_dict"])
         folder.mkdir()
-        provenance = {"parcel": record["header"], "progress": record["progress"]}
+        provenance = {"bundle": record["header"], "progress": record["progress"]}
         save_model(recogniser, folder, {"provenance": provenance, "training": []})
     elif finished:
         shutil.copytree(finished[-1], folder, ignore=shutil.ignore_patterns("*.csv"))
     else:
         return
     sizes = [path.stat().st_size for path in folder.rglob("*")]
-    if len(sizes) > files or max(sizes) > FILE_BYTES:
+    if len(sizes) > max_files or max(sizes) > MAX_FILE_BYTES:
         shutil.rmtree(folder)

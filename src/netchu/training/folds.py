@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import pandas as pd
 
 from netchu.core.params import Params, PhaseParams
 from netchu.models.base import Recogniser
 from netchu.models.transcription import read_lines
-from netchu.training.loop import PhaseResult, fit, validation_lines
+from netchu.training.loop import PhaseResult, fit_phase, validation_lines
 
 
 def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:
-    """The fold (0 … folds-1) of every line; a writer's lines, or one text's, stay together."""
+    """Return the fold (0 … folds-1) of every line. A writer's lines, or a text's, share one."""
     groups = lines["writer"].where(lines["writer"] != "", "text " + lines["text"])
     names = np.array(sorted(groups.unique()))
     order = np.random.default_rng(seed).permutation(len(names))
@@ -23,7 +24,7 @@ def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:
     return groups.map(place)
 
 
-def best_fold(
+def fit_best_fold(
     recogniser: Recogniser,
     lines: pd.DataFrame,
     phase: PhaseParams,
@@ -31,10 +32,10 @@ def best_fold(
     folder: Path,
     seed: int,
 ) -> PhaseResult:
-    """Train once a fold from the same start; keep the fold that reads the val split best.
+    """Train once per fold from the same start; keep the fold with the lowest CER on the val split.
 
-    Train lines outside the fold train, those inside choose the epoch; so each fold is chosen by
-    lines of its own, and all folds are compared on the val split that none of them saw.
+    For each fold, the training lines outside it train and those inside it choose the epoch. The
+    val split then compares the folds; none of them has used it.
     """
     train = lines["split"] == "train"
     fold_of = assign_folds(lines[train], phase.folds, seed)
@@ -43,17 +44,15 @@ def best_fold(
         table = lines[train].copy()
         table["split"] = np.where(fold_of == fold, "val", "train")
         start = copy.deepcopy(recogniser)
-        results.append(fit(start, table, phase, params, folder / f"fold{fold}", seed + fold))
+        results.append(fit_phase(start, table, phase, params, folder / f"fold{fold}", seed + fold))
     val = validation_lines(lines, phase)
     scores = [_cer(result.recogniser, val, phase) for result in results]
     chosen = results[int(np.argmin(scores))]
-    chosen.folds = scores
+    chosen.fold_cers = scores
     chosen.seconds = sum(result.seconds for result in results)
     return chosen
 
 
 def _cer(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams) -> float:
-    import jiwer
-
     texts = [reading.text for reading in read_lines(recogniser, lines, phase.batch_size)]
     return float(jiwer.cer(lines["text"].tolist(), texts))

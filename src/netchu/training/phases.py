@@ -1,8 +1,8 @@
 """The training of one stage: its phases in order, resumable, and the same bytes every time.
 
-Checkpoints live outside the stage's output (DVC empties that before a run) in a folder named by
-what they depend on: parameters, lines and code. A run that was killed finds them and goes on;
-one that changed any of the three does not.
+Checkpoints lie outside the stage's output, which DVC empties before a run, in a folder named after
+a hash of what they depend on: parameters, lines and code. A stage that was killed resumes from
+them, unless one of the three has changed.
 """
 
 from __future__ import annotations
@@ -16,92 +16,103 @@ from typing import Any
 import pandas as pd
 import torch
 
-from netchu.core import fingerprints
-from netchu.core.files import write_json
+from netchu.core.files import hash_folder, new_folder, write_json
 from netchu.core.params import Params, PhaseParams, parse_config
 from netchu.core.paths import CHECKPOINTS
 from netchu.core.runtime import is_main_process
 from netchu.core.text import ALPHABET
-from netchu.data.line_table import Skipped, fingerprint, read_table, write_skipped
-from netchu.imaging.images import prepared_width
+from netchu.data.line_table import Skipped, read_table, write_skipped
+from netchu.imaging.preparation import prepared_width
 from netchu.models import network_class
 from netchu.models.base import Recogniser
 from netchu.models.model_folder import load_model, read_card, save_model, weights_hash
-from netchu.training.folds import best_fold
-from netchu.training.loop import PhaseResult, fit, phase_preprocessing
+from netchu.training.folds import fit_best_fold
+from netchu.training.loop import PhaseResult, fit_phase, phase_preprocessing
+from netchu.training.stages import code_fingerprint, cost_file
 
 
-def train(params: Params, system: str, stage: str) -> Path:
-    """Run `stage` (pretrain or finetune) of `system`; return its model directory.
+def train_stage(params: Params, system: str, stage: str) -> Path:
+    """Train `system` in all phases of a stage, pretrain or finetune.
 
-    Beside the directory lies `<stage>.cost.json`: the seconds it took, apart from the model so
-    that the model's bytes do not depend on the clock.
+    The seconds it took are written to `<stage>.cost.json` beside the model folder, so that no byte
+    of the model depends on the clock.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        NetchuError: a line table or the pretrained model is missing, a split is empty, or the
+            parameters do not suit the network.
     """
     settings = params.system(system)
     phases = settings.pretrain if stage == "pretrain" else settings.finetune
-    data = {name: fingerprint(params.lines / name) for phase in phases for name in phase.datasets}
+    data = {name: hash_folder(params.lines / name) for phase in phases for name in phase.datasets}
     start = params.model_folder(settings.start or system, "pretrain")
-    # Lightning leaves a network in the mode it finds, and a loaded one is ready to read.
-    recogniser = (fresh(params, system) if stage == "pretrain" else load_model(start)).train()
-    before = recogniser.origin() if stage == "pretrain" else start
+    # Lightning keeps the mode of a network, and a loaded one is in evaluation mode.
+    recogniser = (
+        build_recogniser(params, system) if stage == "pretrain" else load_model(start)
+    ).train()
+    origin = recogniser.origin() if stage == "pretrain" else start
     card: dict[str, Any] = {
         "stage": stage,
         "provenance": {
             "seed": params.seed,
             "profile": params.profile,
             "data": data,
-            "pretrained": weights_hash(before) if before else "",
+            "pretrained": weights_hash(origin) if origin else "",
         },
     }
-    scratch = CHECKPOINTS / params.profile / system / stage / _key(params, system, stage, card)
+    checkpoints = CHECKPOINTS / params.profile / system / stage
+    key = _resume_key(params, system, card)
     results: list[PhaseResult] = []
     skipped: list[Skipped] = []
     for number, phase in enumerate(phases):
         lines = _lines(params, phase)
         if number == 0:
-            recogniser.fit_to(lines["text"].tolist())
-        kept, left_out = fitting_lines(recogniser, lines, phase)
-        skipped += left_out
-        folder = scratch / f"phase{number}"
+            recogniser.configure_for(lines["text"].tolist())
+        kept, rejected = split_trainable(recogniser, lines, phase)
+        skipped += rejected
         seed = _seed(params.seed, params.network(system), stage, number)
-        runner = best_fold if phase.folds > 1 else fit
-        result = runner(recogniser, kept, phase, params, folder, seed)
+        fit = fit_best_fold if phase.folds > 1 else fit_phase
+        result = fit(recogniser, kept, phase, params, checkpoints / key / f"phase{number}", seed)
         recogniser = result.recogniser
         results.append(result)
     out = params.model_folder(system, stage)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # no process may still be reading checkpoints
     if is_main_process():
-        _write(recogniser, results, skipped, card, out, before)
-        shutil.rmtree(CHECKPOINTS / params.profile / system / stage, ignore_errors=True)
+        _write(recogniser, results, skipped, card, out, origin)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return out
 
 
-def fresh(params: Params, system: str) -> Recogniser:
-    """A recogniser with its first weights: drawn by the seed, or those that its config names."""
+def build_recogniser(params: Params, system: str) -> Recogniser:
+    """Return a recogniser with its first weights: drawn by the seed, or pretrained ones."""
     network = params.network(system)
-    kind = network_class(network)
+    recogniser_class = network_class(network)
     config = parse_config(
-        kind.config_class, params.system(system).model, f"params.yaml systems.{system}.model"
+        recogniser_class.config_class,
+        params.system(system).model,
+        f"params.yaml systems.{system}.model",
     )
     torch.manual_seed(_seed(params.seed, network, "first", 0))
-    return kind(config, ALPHABET)
+    return recogniser_class(config, ALPHABET)
 
 
-def fitting_lines(
+def split_trainable(
     recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams
 ) -> tuple[pd.DataFrame, list[Skipped]]:
-    """Split `lines` into those the network can learn from and those it cannot, each with why."""
-    how = phase_preprocessing(recogniser, phase)
+    """Return the lines that the network can learn from, and the others with the reason."""
+    preprocessing = phase_preprocessing(recogniser, phase)
     reasons = [
-        recogniser.rejection_reason(text, prepared_width(width, height, how))
+        recogniser.rejection_reason(text, prepared_width(width, height, preprocessing))
         for text, width, height in zip(lines["text"], lines["width"], lines["height"], strict=True)
     ]
-    fits = [reason == "" for reason in reasons]
-    left_out = [
+    accepted = [reason == "" for reason in reasons]
+    rejected = [
         Skipped(line, reason) for line, reason in zip(lines["id"], reasons, strict=True) if reason
     ]
-    return lines[fits].reset_index(drop=True), left_out
+    return lines[accepted].reset_index(drop=True), rejected
 
 
 def _lines(params: Params, phase: PhaseParams) -> pd.DataFrame:
@@ -115,12 +126,12 @@ def _seed(*parts: object) -> int:
     return int.from_bytes(digest[:4], "big") % 2**31
 
 
-def _key(params: Params, system: str, stage: str, card: dict[str, Any]) -> str:
-    """What a checkpoint depends on, in a few letters."""
-    entry = fingerprints.PACKAGE / "models" / f"{params.network(system)}.py"
+def _resume_key(params: Params, system: str, card: dict[str, Any]) -> str:
+    """Return a short hash of all that the bytes of a checkpoint depend on."""
     parts = [
-        fingerprints.fingerprint([Path(__file__), entry]),
-        params.compute, params.trainer, params.systems[system], card,
+        code_fingerprint(params.network(system)),
+        # Not `workers`: the same lines are drawn by any number of processes.
+        params.compute.threads, params.compute.isa, params.trainer, params.systems[system], card,
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -131,27 +142,23 @@ def _write(
     skipped: list[Skipped],
     card: dict[str, Any],
     out: Path,
-    before: Path | None,
+    origin: Path | None,
 ) -> None:
-    """Write the model directory whole or not at all, and the cost beside it."""
-    partial = out.with_name(out.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    earlier = read_card(before)["training"] if before else []
-    training = [result.summary() | {"stage": card["stage"]} for result in results]
-    save_model(recogniser, partial, card | {"training": earlier + training})
-    write_skipped(skipped, partial)
-    history = [
-        {"stage": card["stage"], "phase": number} | row
-        for number, result in enumerate(results)
-        for row in result.history
-    ]
-    columns = ["stage", "phase", "epoch", "step", "train_loss", "val_loss", "val_cer",
-               "learning_rate"]  # fmt: skip
-    pd.DataFrame(history, columns=columns).to_csv(
-        partial / "history.csv", index=False, float_format="%.6g", lineterminator="\n"
-    )
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    """Write the model folder, and the cost beside it."""
+    with new_folder(out) as partial:
+        earlier = read_card(origin)["training"] if origin else []
+        training = [result.summary() | {"stage": card["stage"]} for result in results]
+        save_model(recogniser, partial, card | {"training": earlier + training})
+        write_skipped(skipped, partial)
+        history = [
+            {"stage": card["stage"], "phase": number} | row
+            for number, result in enumerate(results)
+            for row in result.history
+        ]
+        columns = ["stage", "phase", "epoch", "step", "train_loss", "val_loss", "val_cer",
+                   "learning_rate"]  # fmt: skip
+        pd.DataFrame(history, columns=columns).to_csv(
+            partial / "history.csv", index=False, float_format="%.6g", lineterminator="\n"
+        )
     seconds = round(sum(result.seconds for result in results), 1)
-    write_json({"seconds": seconds}, out.with_name(out.name + ".cost.json"))
+    write_json({"seconds": seconds}, cost_file(out))

@@ -1,12 +1,11 @@
-"""Training in pieces of some minutes: go on from the state of the former piece, and leave one.
+"""Training in runs of limited time: each resumes from the archive of the one before.
 
 The training is the pipeline's own. It runs in a process that is killed when the time is up, since
-a killed training goes on from its last epoch anyway: what is lost is part of one epoch.
+a killed training resumes from its last whole epoch anyway; part of one epoch is lost.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -18,124 +17,135 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from netchu.core import fingerprints, runtime
+from netchu.core import runtime
 from netchu.core.errors import NetchuError, one_line_errors
+from netchu.core.files import read_json
 from netchu.core.params import Params, PhaseParams, TrainerParams, parse_config
-from netchu.training.bundle import Parcel, stages, unpack_into
-from netchu.training.checkpoint_archive import STATE, Work, restore_state, save_state
+from netchu.training.bundle import Bundle, extract
+from netchu.training.checkpoint_archive import (
+    ARCHIVE,
+    SystemTraining,
+    restore_archive,
+    save_archive,
+)
+from netchu.training.stages import code_fingerprint, training_stages
 
-_SAVING = 40.0
-"""Seconds at the end of a piece in which its state is written, loading torch included."""
+_SAVING_SECONDS = 40.0
+"""Time at the end of a run in which the archive is written, loading torch included."""
 
 
-def train_piece(
+def train_for_minutes(
     path: Path, out: Path, minutes: float, trainer: Mapping[str, str], workers: int | None
 ) -> str:
-    """Train the system of a parcel for so many minutes, writing included; say how far it is.
+    """Train the system of a bundle and write an archive of its checkpoints.
 
-    out: the folder of the state, empty or of a former piece. trainer: what is to be otherwise in
-    the trainer's parameters. workers: processes that load, or None for the parcel's number.
+    Args:
+        path: the bundle.
+        out: folder of the archive, empty or of an earlier run.
+        minutes: time limit, writing the archive included.
+        trainer: changes to the parameters of the trainer.
+        workers: processes that load lines; None is the bundle's number.
+
+    Returns:
+        One line that says how far the training is.
 
     Raises:
-        NetchuError: a damaged parcel or state, a state of another parcel, code or trainer, or a
-            training that broke off (whose state is written all the same).
+        NetchuError: the bundle or the archive is damaged, the archive belongs to another bundle,
+            code or trainer, or the training failed (its archive is written all the same).
     """
-    until = time.monotonic() + max(60 * minutes - _SAVING, 30 * minutes)
+    deadline = time.monotonic() + max(60 * minutes - _SAVING_SECONDS, 30 * minutes)
     with tempfile.TemporaryDirectory() as folder:
-        parcel = unpack_into(path, Path(folder))
-        work = Work(Path(folder), _changed(parcel.params, trainer, workers), parcel.system)
-        belongs = _belongs(parcel, work.params)
-        if (out / STATE).exists():
-            restore_state(work, out, belongs)
-        runtime.set_compute_environment(work.params.compute)
-        sound = _run(work, until)
-        told = _progress(work)
-        record = {"belongs": belongs, "header": parcel.header, "progress": told}
-        size = save_state(work, out, record)
-    line = f"{parcel.system}: {told}; state {size / 1e6:.1f} MB"
-    if not sound:
-        raise NetchuError(f"the training broke off, see above ({line})")
+        bundle = extract(path, Path(folder))
+        params = _changed(bundle.params, trainer, workers)
+        training = SystemTraining(Path(folder), params, bundle.system)
+        identity = _identity(bundle, params)
+        if (out / ARCHIVE).exists():
+            restore_archive(training, out, identity)
+        runtime.set_compute_environment(params.compute)
+        succeeded = _run(training, deadline)
+        progress = _progress(training)
+        record = {"identity": identity, "header": bundle.header, "progress": progress}
+        size = save_archive(training, out, record)
+    line = f"{bundle.system}: {progress}; archive {size / 1e6:.1f} MB"
+    if not succeeded:
+        raise NetchuError(f"the training failed, see above ({line})")
     return line
 
 
 def _changed(params: Params, trainer: Mapping[str, str], workers: int | None) -> Params:
     changed = parse_config(TrainerParams, asdict(params.trainer) | dict(trainer), "trainer")
-    beside = params.compute.workers if workers is None else workers
-    return replace(params, trainer=changed, compute=replace(params.compute, workers=beside))
+    if workers is None:
+        workers = params.compute.workers
+    return replace(params, trainer=changed, compute=replace(params.compute, workers=workers))
 
 
-def _belongs(parcel: Parcel, params: Params) -> dict[str, Any]:
-    """What a state depends on: with another one, training would start anew."""
-    network = fingerprints.PACKAGE / "models" / f"{params.network(parcel.system)}.py"
+def _identity(bundle: Bundle, params: Params) -> dict[str, Any]:
+    """Return what checkpoints belong to; if it changed, training would start from the beginning."""
     return {
-        "parcel": parcel.digest,
-        "code": fingerprints.fingerprint(
-            [fingerprints.PACKAGE / "training" / "phases.py", network]
-        ),
+        "bundle": bundle.digest,
+        "code": code_fingerprint(params.network(bundle.system)),
         "trainer": asdict(params.trainer),
     }
 
 
-def _run(work: Work, until: float) -> bool:
-    """Train in a process of its own, killed at `until`; return whether nothing went wrong.
+def _run(training: SystemTraining, deadline: float) -> bool:
+    """Train in a process that is killed at `deadline`; return False if the training failed.
 
-    Ctrl-C, or a request to terminate, ends the piece early and keeps its state too.
+    Ctrl-C and SIGTERM end the run early and keep its checkpoints too.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Forked: torch, where it is loaded already, has its caps; CUDA is not touched by this process.
-    child = multiprocessing.get_context("fork").Process(target=_train, args=(work,))
+    # Forked: if torch is loaded already, the child keeps its thread limits. This process does not
+    # touch CUDA.
+    child = multiprocessing.get_context("fork").Process(target=_train, args=(training,))
     child.start()
     with suppress(KeyboardInterrupt):
-        child.join(max(0.0, until - time.monotonic()))
+        child.join(max(0.0, deadline - time.monotonic()))
     if not child.is_alive():
         return child.exitcode == 0
     assert child.pid
-    with suppress(ProcessLookupError):  # so young that it has no group of its own
-        os.killpg(child.pid, signal.SIGKILL)  # with the processes that load beside it
+    with suppress(ProcessLookupError):  # it has no process group of its own yet
+        os.killpg(child.pid, signal.SIGKILL)  # with the processes that load lines
     child.kill()
     child.join()
     return True
 
 
-def _train(work: Work) -> None:
-    """The stages that are not finished, by the pipeline's own training."""
+def _train(training: SystemTraining) -> None:
+    """Run the stages that are not finished."""
     os.setpgid(0, 0)
-    os.chdir(work.root)
+    os.chdir(training.root)
     with one_line_errors():
-        from netchu.training.phases import train
+        from netchu.training.phases import train_stage
 
-        for stage in stages(work.params, work.system):
-            if stage not in work.finished():
-                train(work.params, work.system, stage)
+        for stage in training_stages(training.params, training.system):
+            if stage not in training.finished():
+                train_stage(training.params, training.system, stage)
 
 
-def _progress(work: Work) -> str:
-    """How far the training is, for a person."""
-    newest = work.newest("last.ckpt", "done.json")
+def _progress(training: SystemTraining) -> str:
+    """Return how far the training is, for people."""
+    newest = training.newest("last.ckpt", "done.json")
     if newest is None:
-        done = " and ".join(work.finished())
-        return f"{done} finished" if done else "no epoch finished yet"
-    stage, _, place = newest.relative_to(work.checkpoints).parts[:3]
-    phase: PhaseParams = getattr(work.params.system(work.system), stage)[
-        int(place.removeprefix("phase"))
-    ]
-    curve = _curve(newest)
-    rows = curve["rows"]
-    rate = len(rows) * phase.steps_per_epoch * phase.batch_size / max(curve["seconds"], 1e-9)
+        finished = " and ".join(training.finished())
+        return f"{finished} finished" if finished else "no epoch finished yet"
+    stage, _, folder = newest.relative_to(training.checkpoints).parts[:3]
+    phases: list[PhaseParams] = getattr(training.params.system(training.system), stage)
+    phase = phases[int(folder.removeprefix("phase"))]
+    rows, seconds = _history(newest)
+    rate = len(rows) * phase.steps_per_epoch * phase.batch_size / max(seconds, 1e-9)
     best = min(row["val_cer"] for row in rows)
     return (
-        f"{stage}, {place}, epoch {len(rows)} of {phase.epochs}, validation CER "
+        f"{stage}, {folder}, epoch {len(rows)} of {phase.epochs}, validation CER "
         f"{rows[-1]['val_cer']:.2%} (best {best:.2%}), {rate:.0f} lines/s"
     )
 
 
-def _curve(checkpoint: Path) -> dict[str, Any]:
-    """What `fitting.Curve` keeps of a phase under way, or of a finished one."""
+def _history(checkpoint: Path) -> tuple[list[dict[str, Any]], float]:
+    """Return the rows of the epochs and the seconds, from last.ckpt or done.json of a phase."""
     if checkpoint.suffix == ".json":
-        curve: dict[str, Any] = json.loads(checkpoint.read_text(encoding="utf-8"))
-        return curve
+        record = read_json(checkpoint, "train again into an empty folder")
+        return record["rows"], record["seconds"]
     import torch
 
-    last = torch.load(checkpoint, weights_only=False, map_location="cpu")
-    curve = last["callbacks"]["Curve"]
-    return curve
+    states = torch.load(checkpoint, weights_only=False, map_location="cpu")["callbacks"]
+    return states["HistoryCallback"]["rows"], states["TimerCallback"]["seconds"]

@@ -1,0 +1,94 @@
+"""Lightning callbacks of one phase. Their state lies in its checkpoints and survives a kill."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+
+class SeedEachStep(Callback):
+    """Seed torch before every training step with `seed` plus the number of the step.
+
+    Dropout is then the same after a restart. Without it, it would not be: Lightning draws from the
+    same generator, and draws more in the first epoch of a process.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        torch.manual_seed(self.seed + trainer.global_step)
+
+
+class SkipNonFiniteGradients(Callback):
+    """Skip the optimiser step if a gradient is NaN or infinite; it would make every weight NaN."""
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            optimizer.zero_grad()
+            print(f"netchu: step {trainer.global_step} has no finite gradient and is skipped",
+                  file=sys.stderr)  # fmt: skip
+
+
+class TimerCallback(Callback):
+    """Count the seconds spent in epochs, validation included, over all restarts."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._since
+        self._since = now
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = state_dict["seconds"]
+
+
+class HistoryCallback(Callback):
+    """Keep one row per epoch: losses, validation CER and learning rate."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append(
+            {"epoch": trainer.current_epoch, "step": trainer.global_step, "learning_rate": rate}
+            | {name: values[name] for name in ("train_loss", "val_loss", "val_cer")}
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+
+class RelocatableCheckpoint(ModelCheckpoint):
+    """A `ModelCheckpoint` that knows the best epoch even if its folder was moved.
+
+    Lightning's own forgets it when a training resumes in another folder than it started in, as a
+    timed run does.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict | {"dirpath": self.dirpath})
