@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow bench-synthesis bench-serving lint ui register stale lock clean
+.PHONY: help env repro test slow bench-synthesis bench-serving lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -47,6 +47,9 @@ bench-serving: env  ## measure throughput and latency of the HTTP API
 lint: env  ## run ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
+docs: env  ## build the documentation into site/, and check its links
+	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
 ui: env  ## compare the runs in MLflow's page; prints a link for each profile
 	@$(RUN) netchu ui
 
@@ -64,4 +67,4 @@ lock:  ## resolve pyproject.toml into requirements.lock again
 		--upgrade --extra train --extra serve --extra cluster --extra dev pyproject.toml --output-file requirements.lock
 
 clean:  ## remove all that can be rebuilt, with .venv
-	rm -rf .venv data models .checkpoints mlflow.db mlartifacts
+	rm -rf .venv data models .checkpoints mlflow.db mlartifacts site
