@@ -48,7 +48,7 @@ lint: env  ## run ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 docs: env  ## build the documentation into site/, and check its links
-	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 ui: env  ## compare the runs in MLflow's page; prints a link for each profile
 	@$(RUN) netchu ui

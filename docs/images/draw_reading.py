@@ -49,8 +49,8 @@ def main() -> None:
         for character in line.characters:
             right_end = (1, 0) if text else (0.02, middle)
             text = right.annotate(
-                character.text, right_end, xycoords=text or "data", va="bottom" if text else "center",
-                fontsize=16, family="DejaVu Sans",
+                character.text, right_end, xycoords=text or "data",
+                fontsize=16, family="DejaVu Sans", va="bottom" if text else "center",
                 color="#c62828" if character.confidence < DOUBTFUL else "black",
             )  # fmt: skip
         right.text(0.98, middle, f"{100 * line.confidence:.0f} %", va="center", ha="right",

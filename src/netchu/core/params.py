@@ -303,7 +303,7 @@ class Params(Strict):
     """Arguments of `lightning.Trainer`."""
 
     sources: dict[str, dict[str, Any]]
-    """Sources to fetch, each with the keys of its module in `data/sources/`."""
+    """Sources to fetch, each with the keys of its module in `data/fetch/`."""
 
     synthetic: dict[str, SyntheticParams]
     """Synthetic datasets by name."""
