@@ -119,7 +119,7 @@ def test_an_unknown_name_lists_the_known_ones(what):
 
 
 def test_an_unknown_network_lists_the_known_ones():
-    with pytest.raises(NetchuError, match="unknown system 'vietocr'; there are: netchu_small, "):
+    with pytest.raises(NetchuError, match="unknown network 'vietocr'; known: netchu_small, "):
         network_class("vietocr")
 
 

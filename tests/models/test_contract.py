@@ -1,4 +1,4 @@
-"""What every system must do, at sizes that take a blink."""
+"""What every network must do, at sizes that take a moment."""
 
 import cv2
 import numpy as np
@@ -35,13 +35,13 @@ TINY = {
                      "gradient_checkpointing": False},
 }  # fmt: skip
 TEXTS = ("Thị xã", "đường Láng", "quý hoà")
-every_system = pytest.mark.parametrize("system", NETWORKS)
+every_network = pytest.mark.parametrize("network", NETWORKS)
 
 
-def made(system, seed=7, **changes):
-    model = TINY[system] | changes
-    project = params(seed=seed, systems={system: {"model": model, "pretrain": [], "finetune": []}})
-    recogniser = build_recogniser(project, system)
+def made(network, seed=7, **changes):
+    model = TINY[network] | changes
+    project = params(seed=seed, systems={network: {"model": model, "pretrain": [], "finetune": []}})
+    recogniser = build_recogniser(project, network)
     recogniser.configure_for(TEXTS)
     return recogniser
 
@@ -57,9 +57,9 @@ def batch_for(recogniser, texts=TEXTS):
     )  # fmt: skip
 
 
-@every_system
-def test_the_loss_is_a_finite_scalar_that_reaches_every_trained_parameter(system):
-    recogniser = made(system).train()
+@every_network
+def test_the_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(network):
+    recogniser = made(network).train()
     loss = recogniser.loss(batch_for(recogniser))
     assert loss.shape == ()
     assert torch.isfinite(loss)
@@ -70,9 +70,9 @@ def test_the_loss_is_a_finite_scalar_that_reaches_every_trained_parameter(system
     assert all(torch.isfinite(p.grad).all() for p in trained.values())
 
 
-@every_system
-def test_one_reading_for_each_image(system):
-    recogniser = made(system).eval()
+@every_network
+def test_one_reading_for_each_image(network):
+    recogniser = made(network).eval()
     readings = recogniser.transcribe(batch_for(recogniser))
     assert len(readings) == len(TEXTS)
     for reading in readings:
@@ -83,11 +83,11 @@ def test_one_reading_for_each_image(system):
         assert all(0 <= p <= 1 + 1e-6 for p in reading.character_confidences)
 
 
-@every_system
-def test_it_reads_the_same_after_save_and_load(system, tmp_path):
-    recogniser = made(system).eval()
+@every_network
+def test_it_reads_the_same_after_save_and_load(network, tmp_path):
+    recogniser = made(network).eval()
     batch = batch_for(recogniser)
-    if system == "effnet_seq2seq":  # is kept in half precision, so what is read back is rounded
+    if network == "effnet_seq2seq":  # saved in half precision, so loading gives rounded weights
         recogniser.half().float()
     save_model(recogniser, tmp_path, {})
     again = load_model(tmp_path)
@@ -96,23 +96,23 @@ def test_it_reads_the_same_after_save_and_load(system, tmp_path):
     assert again.config == recogniser.config
 
 
-@every_system
-def test_the_seed_decides_the_first_weights(system, tmp_path):
+@every_network
+def test_the_seed_decides_the_first_weights(network, tmp_path):
     marks = []
     for place, seed in enumerate((7, 7, 8)):
         torch.manual_seed(place)  # what was drawn before must not matter
         folder = tmp_path / str(place)
         folder.mkdir()
-        save_model(made(system, seed), folder, {})
+        save_model(made(network, seed), folder, {})
         marks.append(weights_hash(folder))
     assert marks[0] == marks[1]
     # All of TrOCR's first weights are its checkpoint's.
-    assert (marks[1] == marks[2]) == (system == "trocr")
+    assert (marks[1] == marks[2]) == (network == "trocr")
 
 
-@every_system
-def test_what_cannot_be_taught_is_said(system):
-    recogniser = made(system)
+@every_network
+def test_a_rejection_reason_is_one_line(network):
+    recogniser = made(network)
     width = int(batch_for(recogniser).widths_B[0])
     assert recogniser.rejection_reason(TEXTS[0], width) == ""
     reason = recogniser.rejection_reason("a" * 5000, width)
@@ -120,28 +120,28 @@ def test_what_cannot_be_taught_is_said(system):
     assert "\n" not in reason
 
 
-@every_system
-def test_an_unknown_part_cannot_be_frozen_and_the_known_are_listed(system):
-    recogniser = made(system)
+@every_network
+def test_freezing_an_unknown_part_lists_the_known_ones(network):
+    recogniser = made(network)
     known = next(iter(recogniser.named_children()))[0]
     assert isinstance(recogniser.part(known), torch.nn.Module)
-    with pytest.raises(NetchuError, match=rf"{system} has no part 'wheel'.*{known}"):
+    with pytest.raises(NetchuError, match=rf"{network} has no part 'wheel'.*{known}"):
         recogniser.part("wheel")
 
 
-@every_system
-def test_it_belongs_to_one_preprocessing_and_says_its_config(system):
-    recogniser = made(system)
-    assert recogniser.network == system
+@every_network
+def test_its_config_can_be_written_and_parsed_again(network):
+    recogniser = made(network)
+    assert recogniser.network == network
     assert (
         parse_config(recogniser.config_class, recogniser.config_dict(), "card") == recogniser.config
     )
-    assert recogniser.preprocessing.height in (TINY[system].get("height"), 64)
+    assert recogniser.preprocessing.height in (TINY[network].get("height"), 64)
 
 
-@pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual"])
-def test_ctc_needs_a_step_for_each_letter_and_one_more_between_equal_ones(system):
-    recogniser = made(system)
+@pytest.mark.parametrize("network", ["netchu_small", "crnn_vgg", "crnn_residual"])
+def test_ctc_needs_a_step_per_character_and_one_between_equal_ones(network):
+    recogniser = made(network)
     assert isinstance(recogniser, CTCRecogniser)
     width = 128
     images = torch.zeros(1, 1, recogniser.preprocessing.height, width)
@@ -156,7 +156,7 @@ def test_ctc_needs_a_step_for_each_letter_and_one_more_between_equal_ones(system
         recogniser.loss(batch)
 
 
-def test_attention_counts_characters():
+def test_attention_rejects_more_than_max_length_characters():
     recogniser = made("effnet_seq2seq")
     assert isinstance(recogniser, AttentionRecogniser)
     assert recogniser.rejection_reason("a" * 24, 100) == ""
@@ -166,15 +166,15 @@ def test_attention_counts_characters():
     )
 
 
-@pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual", "effnet_seq2seq"])
-def test_a_letter_outside_the_alphabet_is_named(system):
-    recogniser = made(system)
+@pytest.mark.parametrize("network", ["netchu_small", "crnn_vgg", "crnn_residual", "effnet_seq2seq"])
+def test_a_character_outside_the_alphabet_is_named(network):
+    recogniser = made(network)
     with pytest.raises(NetchuError, match="'漢'"):
         recogniser.loss(batch_for(recogniser, ("chữ 漢",)))
 
 
 @pytest.mark.parametrize(
-    ("system", "rate", "changes"),
+    ("network", "rate", "changes"),
     [
         ("netchu_small", 5e-3, {"channels": [8, 16, 16, 32], "dropout": 0.0}),
         ("crnn_vgg", 3e-3, {"hidden": 32}),
@@ -182,8 +182,8 @@ def test_a_letter_outside_the_alphabet_is_named(system):
         ("effnet_seq2seq", 5e-3, {"dropout": 0.0}),
     ],
 )
-def test_it_memorises_one_batch(system, rate, changes):
-    recogniser = made(system, **changes).train()
+def test_it_memorises_one_batch(network, rate, changes):
+    recogniser = made(network, **changes).train()
     batch = batch_for(recogniser, ("Thị xã", "Láng", "quý hoà"))
     optimiser = torch.optim.Adam(recogniser.parameters(), lr=rate)
     torch.manual_seed(0)
@@ -199,20 +199,20 @@ def test_it_memorises_one_batch(system, rate, changes):
 
 
 def read(recogniser, batch):
-    """What it reads in evaluation mode, between steps of training."""
+    """Read in evaluation mode, between training steps."""
     readings = recogniser.eval().transcribe(batch)
     recogniser.train()
     return tuple(reading.text for reading in readings)
 
 
-def test_training_without_a_phase_is_refused():
-    with pytest.raises(NetchuError, match="not in a training phase"):
+def test_training_without_a_phase_fails():
+    with pytest.raises(NetchuError, match="has no training phase"):
         made("netchu_small").configure_optimizers()
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle", "plateau"])
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "adamw8bit"])
-def test_every_optimiser_and_schedule_takes_only_what_learns(optimizer, schedule):
+def test_no_optimiser_takes_frozen_parameters(optimizer, schedule):
     recogniser = made("netchu_small")
     recogniser.part("backbone").requires_grad_(False)
     values = {"datasets": ["a"], "epochs": 2, "steps_per_epoch": 3}
@@ -225,9 +225,9 @@ def test_every_optimiser_and_schedule_takes_only_what_learns(optimizer, schedule
     assert ("lr_scheduler" in found) == (schedule != "constant")
 
 
-@pytest.mark.parametrize("system", ["netchu_small", "crnn_vgg", "crnn_residual"])
-def test_the_shortcut_head_learns_beside_the_main_one_and_reads_nothing(system):
-    plain, helped = made(system, shortcut=0.0).eval(), made(system, shortcut=0.5).eval()
+@pytest.mark.parametrize("network", ["netchu_small", "crnn_vgg", "crnn_residual"])
+def test_the_shortcut_head_adds_to_the_loss_and_not_to_the_reading(network):
+    plain, helped = made(network, shortcut=0.0).eval(), made(network, shortcut=0.5).eval()
     assert plain.shortcut_head is None
     helped.load_state_dict(plain.state_dict(), strict=False)
     batch = batch_for(helped)

@@ -1,4 +1,4 @@
-"""Seed 2's network at full size: its counts and the shapes it prints."""
+"""The network of source project 2 at full size: parameter counts and shapes."""
 
 import pytest
 import torch
@@ -16,20 +16,20 @@ def full():
         return CrnnResidual(CrnnResidualConfig(), LETTERS)
 
 
-def test_trainable_parameters_are_those_of_pytorch_and_of_keras(full):
+def test_the_number_of_trainable_parameters_is_that_of_the_source_project(full):
     assert full.codec.size == 142
     assert sum(p.numel() for p in full.parameters() if p.requires_grad) == 12_974_670
     second = [p.numel() for name, p in full.named_parameters() if "bias_hh" in name]
     assert 12_974_670 - sum(second) == 12_966_478
 
 
-def test_what_is_not_trained_are_the_norms_statistics(full):
+def test_only_running_statistics_are_not_trained(full):
     running = [b.numel() for name, b in full.named_buffers() if "running" in name]
     assert sum(running) == 2_560
     assert 12_966_478 + sum(running) == 12_969_038
 
 
-def test_each_layer_has_the_parameters_that_the_seed_prints(full):
+def test_each_layer_has_the_parameters_of_the_source_project(full):
     counts = [sum(p.numel() for p in layer.parameters()) for layer in full.convolutions]
     assert counts == [640, 36_928, 73_856, 147_584, 295_168, 590_080, 1_180_160]
     norms = [2 * sum(p.numel() for p in norm.parameters()) for norm in full.norms]
@@ -42,7 +42,7 @@ def test_each_layer_has_the_parameters_that_the_seed_prints(full):
     assert sum(p.numel() for p in full.head.parameters()) == 145_550
 
 
-def test_the_shapes_that_the_seed_prints():
+def test_every_shape_is_that_of_the_source_project():
     network = CrnnResidual(CrnnResidualConfig(), LETTERS).eval()
     shapes = {}
 
@@ -71,21 +71,21 @@ def test_the_shapes_that_the_seed_prints():
     assert network.time_steps(3002) == 333
 
 
-def test_it_reads_from_seed_2s_images():
+def test_preprocessing_is_that_of_the_source_project():
     network = CrnnResidual(CrnnResidualConfig(width=0.125), ALPHABET)
     assert (network.preprocessing.variant, network.preprocessing.height) == ("adaptive", 163)
     assert network.preprocessing.max_width == 0
 
 
 @pytest.mark.parametrize("width", [32, 64, 96, 640, 1024, 3040])
-def test_time_steps_are_what_comes_out_and_one_is_nine_pixels(width):
+def test_time_steps_equal_the_output_length_and_one_is_nine_pixels(width):
     network = CrnnResidual(CrnnResidualConfig(height=96, width=1 / 64), ALPHABET).eval()
     logits = network(torch.zeros(1, 1, 96, width))
     assert logits.shape[1] == network.time_steps(width)
     assert abs(network.time_steps(width) - width / 9) < 1.25
 
 
-def test_both_additions_pass_the_signal_around_their_convolutions():
+def test_both_residual_additions_bypass_their_convolutions():
     network = CrnnResidual(CrnnResidualConfig(height=96, width=0.125), ALPHABET).eval()
     images = torch.rand(1, 1, 96, 64, generator=torch.Generator().manual_seed(0))
     for place in (3, 5):

@@ -1,10 +1,9 @@
-"""Seed 1's network: VGG16's own size, no weights without a hub, and the frozen phase."""
+"""The network of source project 1: size of VGG16, pretrained weights and the frozen phase."""
 
 import pytest
-import small_project
 import torch
-from small_project import as_table
 
+import small_project
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
@@ -12,6 +11,7 @@ from netchu.models import crnn_vgg
 from netchu.models.crnn_vgg import CrnnVgg, CrnnVggConfig
 from netchu.training.loop import fit_phase
 from netchu.training.phases import build_recogniser
+from small_project import as_table
 
 TINY = {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none", "hidden": 8,
         "layers": 1}  # fmt: skip
@@ -29,7 +29,7 @@ def test_width_1_has_vgg16s_convolutions():
 
 @pytest.mark.parametrize("height", [32, 64])
 @pytest.mark.parametrize("width", [32, 96, 640])
-def test_one_time_step_every_four_pixels(height, width):
+def test_there_is_one_time_step_per_four_pixels(height, width):
     network = CrnnVgg(CrnnVggConfig(height=height, width=0.0625, weights="none"), ALPHABET).eval()
     logits = network(torch.zeros(1, 1, height, width))
     assert logits.shape == (1, width // 4, len(ALPHABET) + 1)
@@ -38,7 +38,7 @@ def test_one_time_step_every_four_pixels(height, width):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("offline")])
-def test_without_a_hub_imagenet_weights_are_one_line(monkeypatch, batch_norm, error):
+def test_without_the_hub_imagenet_weights_are_an_error_of_one_line(monkeypatch, batch_norm, error):
     asked = []
 
     def unreachable(name, **options):
@@ -52,7 +52,7 @@ def test_without_a_hub_imagenet_weights_are_one_line(monkeypatch, batch_norm, er
     assert "\n" not in str(caught.value)
 
 
-def test_imagenet_weights_would_be_timms_and_are_not_fetched_again_by_load(monkeypatch, tmp_path):
+def test_imagenet_weights_are_timms_and_load_does_not_fetch_them_again(monkeypatch, tmp_path):
     real = crnn_vgg.timm.create_model
 
     def local(name, pretrained, **options):
@@ -76,11 +76,14 @@ def test_imagenet_weights_would_be_timms_and_are_not_fetched_again_by_load(monke
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (CrnnVggConfig(height=48, weights="none"), "height 48 is no multiple of 32; use 32 or 64"),
+        (
+            CrnnVggConfig(height=48, weights="none"),
+            "height 48 is not a multiple of 32",
+        ),
         (CrnnVggConfig(width=0.5), "ImageNet weights exist for width 1; set weights: none"),
     ],
 )
-def test_what_cannot_be(config, said):
+def test_impossible_configs_are_refused(config, said):
     with pytest.raises(NetchuError, match=said):
         CrnnVgg(config, ALPHABET)
 
@@ -100,18 +103,18 @@ def trained(folder, **changes):
     return before, recogniser.state_dict()
 
 
-def test_a_frozen_phase_leaves_the_backbones_weights_and_changes_the_rest(tmp_path):
+def test_a_frozen_backbone_keeps_its_weights(tmp_path):
     before, after = trained(tmp_path, freeze="backbone")
     learned = {n for n in before if "running" not in n and "num_batches" not in n}
     same = {name for name in learned if torch.equal(before[name], after[name])}
     assert same == {name for name in learned if name.startswith("backbone.")}
 
 
-def test_an_unfrozen_phase_changes_the_backbone_too(tmp_path):
+def test_without_freezing_the_backbone_is_trained(tmp_path):
     before, after = trained(tmp_path)
     assert not torch.equal(before["backbone.0.weight"], after["backbone.0.weight"])
 
 
-def test_a_part_that_is_not_there_cannot_be_frozen(tmp_path):
+def test_freezing_an_unknown_part_lists_the_parts(tmp_path):
     with pytest.raises(NetchuError, match=r"no part 'cnn' to freeze; it has: backbone"):
         trained(tmp_path, freeze="cnn")

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import bitsandbytes as bnb
 import pytest
@@ -24,7 +24,12 @@ from netchu.models import network_class
 from netchu.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import char_tokenizer
-from netchu.models.hub.qlora import SplitExperts, add_adapter, four_bit_config, reach, split_experts
+from netchu.models.hub.qlora import (
+    SplitExperts,
+    add_adapter,
+    four_bit_config,
+    split_experts,
+)
 from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
 
@@ -63,12 +68,12 @@ def trained(recogniser, batch, steps):
     return losses
 
 
-def test_it_is_found_by_name_and_says_that_it_is_tiny():
+def test_it_is_found_by_name_and_notes_the_tiny_checkpoint():
     assert network_class("deepseek_ocr") is DeepSeekOCR
     assert made().hub_note == TINY_NOTE
 
 
-def test_a_qlora_step_changes_the_adapter_alone_and_memorises():
+def test_qlora_steps_change_only_the_adapter_and_lower_the_loss():
     recogniser, batch = made(), lines()
     before = {name: p.detach().clone() for name, p in recogniser.named_parameters()}
     assert any(isinstance(p, bnb.nn.Params4bit) for p in recogniser.parameters())
@@ -81,7 +86,7 @@ def test_a_qlora_step_changes_the_adapter_alone_and_memorises():
 
 
 @pytest.mark.parametrize("change", [{"four_bit": False}, {"gradient_checkpointing": True}])
-def test_it_learns_in_16_bits_and_with_checkpointed_activations(change):
+def test_it_trains_in_16_bits_and_with_gradient_checkpointing(change):
     losses = trained(made(replace(TINY, **change)), lines(), 8)
     assert losses[-1] < losses[0]
 
@@ -116,7 +121,7 @@ def write_llava(folder):
     ).save_pretrained(folder)  # fmt: skip
 
 
-def test_a_checkpoint_of_another_architecture_learns_and_reads(tmp_path):
+def test_a_checkpoint_of_another_architecture_trains_and_reads(tmp_path):
     write_llava(tmp_path / "llava")
     config = replace(TINY, checkpoint=str(tmp_path / "llava"))
     recogniser, batch = made(config), lines()
@@ -141,7 +146,7 @@ def test_splitting_the_experts_changes_no_output(tmp_path):
     assert sum(isinstance(module, SplitExperts) for module in model.modules()) == 1
 
 
-def test_four_bit_experts_stay_near_the_full_ones(tmp_path):
+def test_four_bit_experts_approximate_the_full_ones(tmp_path):
     model = open_tiny(tmp_path)
     experts = model.model.language_model.layers[1].mlp.experts
     full = experts.down_proj[0].detach().clone()
@@ -154,7 +159,7 @@ def test_four_bit_experts_stay_near_the_full_ones(tmp_path):
     assert 0 < error < 0.15
 
 
-def test_the_end_is_the_last_supervised_token_and_the_question_is_masked():
+def test_labels_are_the_text_and_its_end_and_mask_the_prompt():
     recogniser = made()
     inputs, labels_BL = recogniser.supervised(lines())
     ids_BL = inputs["input_ids"]
@@ -185,7 +190,7 @@ def test_padding_does_not_change_the_loss_of_a_line():
     torch.testing.assert_close(sum(one_by_one) / counted, together, rtol=2e-2, atol=0)
 
 
-def test_it_reads_in_three_ways_and_the_same_after_save_and_load(tmp_path):
+def test_it_has_three_variants_and_reads_the_same_after_save_and_load(tmp_path):
     recogniser, batch = made(), lines()
     trained(recogniser, batch, 8)
     recogniser.eval()
@@ -211,14 +216,14 @@ def test_it_reads_in_three_ways_and_the_same_after_save_and_load(tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-def test_reading_leaves_the_base_as_it_was():
+def test_reading_does_not_change_the_base():
     recogniser = made().eval()
     before = {name: p.detach().clone() for name, p in recogniser.named_parameters()}
     recogniser.transcribe(lines())
     assert all(torch.equal(before[name], p) for name, p in recogniser.named_parameters())
 
 
-def test_the_guard_stops_repetition():
+def test_the_guard_prevents_repetition():
     guarded = replace(TINY, repetition_penalty=1.0, no_repeat_ngram_size=2)
     recogniser = made(guarded).eval()
     free = recogniser.transcribe(lines(), guarded=False)
@@ -235,7 +240,7 @@ def repeats(text):
     return len(pairs) != len(set(pairs))
 
 
-def test_a_checkpoint_of_lightning_holds_the_adapter_alone():
+def test_state_dict_holds_only_the_adapter():
     recogniser = made()
     weights = recogniser.state_dict()
     assert weights
@@ -247,13 +252,13 @@ def test_a_checkpoint_of_lightning_holds_the_adapter_alone():
         recogniser.load_state_dict(dict(list(changed.items())[1:]))
 
 
-def test_a_text_longer_than_the_cap_is_a_misfit():
+def test_a_text_of_more_than_max_new_tokens_is_rejected():
     recogniser = made()
     assert recogniser.rejection_reason("a" * 23, 200) == ""
     assert "25 tokens for a max_new_tokens of 24" in recogniser.rejection_reason("a" * 24, 200)
 
 
-def test_letters_of_several_tokens_have_their_product():
+def test_the_confidence_of_a_character_is_the_product_over_its_tokens():
     class Bytes:
         """A tokeniser whose tokens are bytes."""
 
@@ -275,7 +280,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     assert marks[0] == marks[1] != marks[2]
 
 
-def test_an_adapter_of_another_base_or_rank_is_named(tmp_path):
+def test_an_adapter_of_another_base_or_rank_is_refused(tmp_path):
     made().save(tmp_path)
     with pytest.raises(NetchuError, match="another rank or layout"):
         DeepSeekOCR.load(tmp_path, replace(TINY, rank=8), ALPHABET)
@@ -285,6 +290,55 @@ def test_an_adapter_of_another_base_or_rank_is_named(tmp_path):
     write_deepseek(base, ALPHABET)
     with pytest.raises(NetchuError, match="is for 'tiny'"):
         DeepSeekOCR.load(tmp_path, replace(TINY, checkpoint=str(base)), ALPHABET)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a model has LoRA and 4-bit storage.
+
+    Attributes:
+        adapted: linear layers with LoRA.
+        adapted_experts: those of them that belong to an expert.
+        four_bit: linear layers in 4 bits.
+        base: all parameters of the base.
+        base_four_bit: those of them in 4-bit layers.
+        base_adapted: those of them in layers with LoRA.
+        trainable: parameters of the adapter.
+    """
+
+    adapted: int
+    adapted_experts: int
+    four_bit: int
+    base: int
+    base_four_bit: int
+    base_adapted: int
+    trainable: int
+
+
+def count_coverage(adapted: torch.nn.Module) -> Coverage:
+    """Count the layers and parameters of `adapted` that have LoRA and 4-bit storage."""
+    linear = {
+        n: m
+        for n, m in adapted.named_modules()
+        if isinstance(m, torch.nn.Linear) and "lora_" not in n
+    }
+    with_lora = {n: m for n, m in linear.items() if n.endswith(".base_layer")}
+    packed = {n: m for n, m in linear.items() if isinstance(m, bnb.nn.Linear4bit)}
+    return Coverage(
+        adapted=len(with_lora),
+        adapted_experts=sum(".experts.single." in name for name in with_lora),
+        four_bit=len(packed),
+        base=sum(_elements(p) for n, p in adapted.named_parameters() if "lora_" not in n),
+        base_four_bit=sum(m.in_features * m.out_features for m in packed.values()),
+        base_adapted=sum(m.in_features * m.out_features for m in with_lora.values()),
+        trainable=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+    )
+
+
+def _elements(parameter: torch.nn.Parameter) -> int:
+    """Return the number of weights; a packed 4-bit parameter has two per byte."""
+    packed = isinstance(parameter, bnb.nn.Params4bit) and parameter.bnb_quantized
+    return parameter.numel() * (2 if packed else 1)
 
 
 def published():
@@ -305,7 +359,7 @@ def published():
     return DeepseekOcr2Config(text_config=text, vision_config=vision)
 
 
-def test_what_lora_and_four_bits_reach_in_the_full_model():
+def test_lora_and_four_bits_cover_the_experts_of_the_published_model():
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(published())
     quantizer = AutoHfQuantizer.from_config(four_bit_config(), pre_quantized=False)
@@ -321,7 +375,7 @@ def test_what_lora_and_four_bits_reach_in_the_full_model():
 
     assert split_experts(model, four_bit=True) == 11 * 64
     adapted = add_adapter(model, rank=16)
-    found = reach(adapted)
+    found = count_coverage(adapted)
     assert found.base == 3_389_119_360
     assert found.adapted_experts == 11 * 64 * 3 == 2112
     # 12 × 4 of attention, 3 of the dense layer, 11 × 3 of shared experts; 24 × 7 of the encoder.

@@ -1,4 +1,4 @@
-"""Seed 3's ensemble: two half-precision files under 50 MB, read by their mean probability."""
+"""The ensemble of source project 3: file sizes, half precision and mean probabilities."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_both_full_size_members_take_less_than_50_mb_on_disk(tmp_path):
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
-def test_no_encoder_carries_blocks_that_nothing_reads(stride):
+def test_no_encoder_keeps_unused_blocks(stride):
     member = MemberConfig("tf_efficientnetv2_b1", stride, hidden=8, embedding=8)
     config = EffnetSeq2SeqConfig(members=(member,), height=64, imagenet=False)
     encoder = EffnetSeq2Seq(config, ALPHABET).members[0].encoder
@@ -83,7 +83,7 @@ def test_the_ensembles_probabilities_are_the_mean_of_its_members(ensemble):
             ids = together.argmax(-1)
 
 
-def test_reading_step_by_step_is_what_teacher_forcing_says(ensemble):
+def test_decoding_step_by_step_equals_teacher_forcing(ensemble):
     lines = batch()
     inputs = ensemble.targets(lines.texts)[:, :-1]
     with torch.inference_mode():
@@ -94,7 +94,7 @@ def test_reading_step_by_step_is_what_teacher_forcing_says(ensemble):
             torch.testing.assert_close(step, whole[:, place], rtol=1e-4, atol=1e-6)
 
 
-def test_targets_begin_end_and_are_padded(ensemble):
+def test_targets_have_start_end_and_padding(ensemble):
     ids = ensemble.targets(("ab", "c"))
     a, b, c = ensemble.codec.encode("abc")
     assert ids.tolist() == [[1, a, b, 2], [1, c, 2, 0]]
@@ -108,11 +108,11 @@ def test_reading_stops_at_max_length(ensemble):
 @pytest.mark.parametrize(
     ("member", "said"),
     [
-        (MemberConfig("tinynet_e", stride=4), "stride 4 is none of 8, 16, 32"),
+        (MemberConfig("tinynet_e", stride=4), "stride 4 is not one of 8, 16, 32"),
         (MemberConfig("no_such_backbone"), "no_such_backbone cannot be made"),
     ],
 )
-def test_a_member_that_cannot_be_is_one_line(member, said):
+def test_an_impossible_member_is_an_error_of_one_line(member, said):
     with pytest.raises(NetchuError, match=said) as caught:
         EffnetSeq2Seq(EffnetSeq2SeqConfig(members=(member,), imagenet=False), ALPHABET)
     assert "\n" not in str(caught.value)

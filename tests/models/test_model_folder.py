@@ -2,13 +2,13 @@ import json
 
 import pytest
 import torch
-from small_project import params
 
 from netchu.core.errors import NetchuError
-from netchu.core.text import ALPHABET
 from netchu.core.files import hash_folder
+from netchu.core.text import ALPHABET
 from netchu.models.model_folder import load_model, read_card, save_model, weight_files, weights_hash
 from netchu.training.phases import build_recogniser
+from small_project import params
 
 
 @pytest.fixture
@@ -24,24 +24,24 @@ def edit_card(folder, **changes):
     (folder / "model.json").write_text(json.dumps(card | changes), encoding="utf-8")
 
 
-def said(folder, alphabet=ALPHABET):
+def load_error(folder, alphabet=ALPHABET):
     with pytest.raises(NetchuError) as caught:
         load_model(folder, alphabet)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_a_model_directory_is_weights_and_a_card(folder):
+def test_a_model_folder_holds_weights_and_a_card(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors"]
     card = read_card(folder)
-    assert card["system"] == "netchu_small"
+    assert card["network"] == "netchu_small"
     assert card["alphabet"] == ALPHABET
     assert card["stage"] == "finetune"
     assert card["config"]["height"] == 32
     assert card["weights"] == weights_hash(folder)
 
 
-def test_what_is_loaded_is_what_was_saved(folder):
+def test_loading_gives_the_saved_model(folder):
     saved, loaded = build_recogniser(params(), "netchu_small"), load_model(folder)
     assert not loaded.training
     assert loaded.config == saved.config
@@ -58,49 +58,68 @@ def test_saving_again_gives_the_same_bytes_and_another_seed_does_not(folder, tmp
     assert weights_hash(folder) != weights_hash(tmp_path / "other")
 
 
-def test_every_weight_file_counts(folder):
+def test_the_hash_covers_every_weight_file(folder):
     before = weights_hash(folder)
     (folder / "adapter.safetensors").write_bytes(b"more")
     assert len(weight_files(folder)) == 2
     assert weights_hash(folder) != before
 
 
-def test_another_alphabet_is_refused_and_the_difference_named(folder):
-    told = said(folder, ALPHABET.replace("ắ", "") + "ǽ")
-    assert "writes another alphabet" in told
+def test_another_alphabet_is_refused_with_the_difference(folder):
+    told = load_error(folder, ALPHABET.replace("ắ", "") + "ǽ")
+    assert "has another alphabet" in told
     assert "'ắǽ'" in told or "'ǽắ'" in told
     assert "train it again" in told
-    assert "the order differs" in said(folder, ALPHABET[::-1])
+    assert "the order differs" in load_error(folder, ALPHABET[::-1])
 
 
-def test_no_model_there(tmp_path):
-    assert "holds no model; run 'dvc repro'" in said(tmp_path / "nowhere")
+def test_a_folder_without_a_model_is_named(tmp_path):
+    assert "holds no model; run 'dvc repro'" in load_error(tmp_path / "nowhere")
 
 
-def test_a_damaged_card(folder):
-    (folder / "model.json").write_text('{"system": "netchu')
-    assert "model.json is damaged" in said(folder)
+def test_a_damaged_card_is_named(folder):
+    (folder / "model.json").write_text('{"network": "netchu')
+    assert "model.json is damaged" in load_error(folder)
 
 
-def test_missing_weights(folder):
+def test_missing_weights_are_an_error_of_one_line(folder):
     (folder / "model.safetensors").unlink()
-    assert "train it again" in said(folder)
+    assert "train it again" in load_error(folder)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 500])
-def test_truncated_weights(folder, keep):
+def test_truncated_weights_do_not_load(folder, keep):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    assert "the weights do not load" in said(folder)
+    assert "the weights do not load" in load_error(folder)
 
 
-def test_weights_of_another_shape(folder):
+def test_weights_of_another_shape_do_not_load(folder):
     edit_card(folder, config=read_card(folder)["config"] | {"mixers": 2})
-    assert "the weights do not load" in said(folder)
+    assert "the weights do not load" in load_error(folder)
 
 
-def test_a_card_with_an_unknown_key_or_system(folder):
-    edit_card(folder, system="vietocr")
-    assert "unknown system 'vietocr'" in said(folder)
-    edit_card(folder, system="netchu_small", config={"mixer": 2})
-    assert "did you mean 'mixers'?" in said(folder)
+def test_a_card_with_an_unknown_key_or_network_is_refused(folder):
+    edit_card(folder, network="vietocr")
+    assert "unknown network 'vietocr'" in load_error(folder)
+    edit_card(folder, network="netchu_small", config={"mixer": 2})
+    assert "did you mean 'mixers'?" in load_error(folder)
+
+
+def test_a_card_of_an_older_version_is_upgraded(folder):
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    card["system"] = card.pop("network")
+    card["provenance"] = {"seed": 7, "parcel": {"height": 32}}
+    old_phase = {"difficulty": [0.2, 0.5], "joined": 0.4, "average": 0.99, "epochs": 3}
+    card["training"] = [{"stage": "pretrain", "phase": old_phase}, {"stage": "finetune"}]
+    (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
+
+    upgraded = read_card(folder)
+    assert upgraded["network"] == "netchu_small"
+    assert "system" not in upgraded
+    assert upgraded["provenance"] == {"seed": 7, "bundle": {"height": 32}}
+    phase = {"augmentation_strength": [0.2, 0.5], "concat_prob": 0.4, "ema_decay": 0.99}
+    assert upgraded["training"] == [
+        {"stage": "pretrain", "phase": phase | {"epochs": 3}}, {"stage": "finetune"},
+    ]  # fmt: skip
+    assert load_model(folder).network == "netchu_small"

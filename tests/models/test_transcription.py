@@ -1,11 +1,11 @@
 import pytest
-from small_project import as_table, drawn_lines, params
 
 from netchu.core.errors import NetchuError
 from netchu.data.batches import frame_batches
 from netchu.decoding.readings import Reading
 from netchu.models.transcription import read_lines
 from netchu.training.phases import build_recogniser
+from small_project import as_table, drawn_lines, params
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def recogniser():
     return build_recogniser(params(), "netchu_small").train()
 
 
-def test_readings_come_in_the_order_of_the_rows_whatever_their_width(recogniser):
+def test_readings_are_in_the_order_of_the_rows(recogniser):
     lines = as_table(drawn_lines("test", 9))
     wanted = {}
     for batch in frame_batches(lines, recogniser.eval().preprocessing, 4):
@@ -26,7 +26,7 @@ def test_readings_come_in_the_order_of_the_rows_whatever_their_width(recogniser)
     assert not recogniser.training
 
 
-def test_ids_may_repeat_and_another_way_of_reading_may_be_named(recogniser):
+def test_ids_may_repeat_and_transcribe_may_be_replaced(recogniser):
     lines = as_table(drawn_lines("test", 6)).assign(id="same")
 
     def by_text(batch):

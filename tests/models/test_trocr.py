@@ -32,7 +32,7 @@ def made(config=TINY):
     return recogniser
 
 
-def test_every_letter_of_the_alphabet_has_one_token_and_comes_back(tmp_path):
+def test_every_character_has_one_token_and_decodes_to_itself(tmp_path):
     tokenizer = char_tokenizer(ALPHABET)
     codec = Codec(ALPHABET, specials=len(SPECIALS))
     for letter in ALPHABET:
@@ -45,12 +45,12 @@ def test_every_letter_of_the_alphabet_has_one_token_and_comes_back(tmp_path):
     assert tokenizer("漢", add_special_tokens=False)["input_ids"] == [SPECIALS.index("<unk>")]
 
 
-def test_it_is_found_by_name_and_says_that_it_is_tiny():
+def test_it_is_found_by_name_and_notes_the_tiny_checkpoint():
     assert network_class("trocr") is TrOCR
     assert made().hub_note == TINY_NOTE
 
 
-def test_the_ids_agree_wherever_they_are_asked_for():
+def test_all_configs_have_the_same_special_tokens():
     network = made().model
     for config in (network.config, network.decoder.config, network.generation_config):
         ids = (config.bos_token_id, config.pad_token_id, config.eos_token_id)
@@ -61,7 +61,7 @@ def test_the_ids_agree_wherever_they_are_asked_for():
     assert network.decoder.get_output_embeddings().weight.shape[0] == size
 
 
-def test_letters_begin_apart_from_each_other():
+def test_characters_start_with_distinct_embeddings():
     rows = made().model.decoder.get_input_embeddings().weight
     assert len(torch.unique(rows, dim=0)) == len(rows)
 
@@ -74,7 +74,7 @@ def test_labels_end_with_the_end_token_and_ignore_padding():
     assert labels_BL.tolist() == [[ids[0], EOS_ID, -100], [ids[1], ids[2], EOS_ID]]
 
 
-def test_max_length_comes_from_the_texts_unless_it_is_given():
+def test_max_length_is_derived_from_the_texts_unless_given():
     assert made().max_length == 14
     assert made(TrOCRSettings("tiny", 64, 1, max_length=40)).max_length == 40
     assert made().rejection_reason("a" * 14, 64) == ""
@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     assert marks[0] == marks[1] != marks[2]
 
 
-def test_images_are_what_the_checkpoints_own_processor_makes():
+def test_pixels_equal_those_of_the_checkpoints_processor():
     recogniser, batch = made(), lines()
     white_on_black = (1 - batch.images_BCHW).expand(-1, 3, -1, -1)
     theirs = recogniser.image_processor(
@@ -134,7 +134,7 @@ def test_images_are_what_the_checkpoints_own_processor_makes():
         (TrOCRSettings("tiny", 64, max_length=10_000), "lower it"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(config, said, monkeypatch):
+def test_impossible_settings_are_errors_of_one_line(config, said, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(NetchuError, match=said) as caught:
@@ -142,7 +142,7 @@ def test_what_cannot_be_is_said_in_one_line(config, said, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_of_another_size_or_alphabet_is_named(tmp_path):
+def test_a_checkpoint_of_another_size_or_alphabet_is_refused(tmp_path):
     write_trocr(tmp_path / "small", 64)
     with pytest.raises(NetchuError, match="set it to 64"):
         TrOCR(TrOCRSettings(str(tmp_path / "small"), image_size=96), ALPHABET)
@@ -151,6 +151,6 @@ def test_a_checkpoint_of_another_size_or_alphabet_is_named(tmp_path):
         TrOCR.load(tmp_path, TINY, ALPHABET[:-1])
 
 
-def test_a_letter_outside_the_alphabet_is_named():
+def test_a_character_outside_the_alphabet_is_named():
     with pytest.raises(NetchuError, match="'漢'"):
         made().loss(lines(("漢",)))

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import small_project
 
+import small_project
 from netchu.core.errors import NetchuError
 from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line, write_table

@@ -10,7 +10,6 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_project import MODEL, as_table, drawn_lines, params
 
 from netchu.core.errors import NetchuError
 from netchu.core.fingerprints import PACKAGE
@@ -19,6 +18,7 @@ from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.release import export as exporting
 from netchu.release.export import compare, export, rounded
 from netchu.training.phases import build_recogniser
+from small_project import MODEL, as_table, drawn_lines, params
 
 
 def made(system="netchu_small", model=MODEL, seed=7):
@@ -54,7 +54,7 @@ def test_the_folder_holds_three_files_and_nothing_else(folder):
 
 def test_the_card_says_what_a_reader_needs(folder, trained):
     card = read_card(folder)
-    assert card["system"] == "netchu_small"
+    assert card["network"] == "netchu_small"
     assert card["alphabet"] == trained.alphabet
     assert card["preprocessing"] == {"variant": "grey", "height": 32, "max_width": 0}
     assert card["step"] == 4

@@ -350,7 +350,7 @@ def test_pretraining_may_start_from_the_weights_of_a_model_folder(tmp_path, monk
     "changes, told",
     [
         ({"channels": [4, 4, 8, 12]}, r"backbone\S+ \(.*\) is no weight of this netchu_small"),
-        ({"weights": "nowhere"}, "nowhere holds no weights to begin with"),
+        ({"weights": "nowhere"}, "nowhere holds no weights to start from"),
     ],
 )
 def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, told):

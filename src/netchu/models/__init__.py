@@ -1,6 +1,6 @@
-"""The systems, one file each, imported only when asked for.
+"""The networks, one file each. Only the one that is asked for is imported.
 
-A stage that trains one system depends on that system's file alone, so nothing here imports them.
+So a stage that trains one network depends on no other network's file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ NETWORKS: dict[str, str] = {
     "trocr": "TrOCR",
     "deepseek_ocr": "DeepSeekOCR",
 }
-"""System -> class in the module of the same name."""
+"""Networks: name of the module -> name of its class."""
 
 
 def network_class(name: str) -> type[Recogniser]:
-    """The class of a system; an unknown name is an error that lists the known ones."""
+    """Return the class of a network.
+
+    Raises:
+        NetchuError: there is no such network; the message lists them.
+    """
     if name not in NETWORKS:
-        raise NetchuError(f"unknown system {name!r}; there are: {', '.join(NETWORKS)}")
+        raise NetchuError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
     found: type[Recogniser] = getattr(import_module(f"netchu.models.{name}"), NETWORKS[name])
     return found

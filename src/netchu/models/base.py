@@ -1,4 +1,4 @@
-"""The contract of every recogniser: a LightningModule that learns from and reads lines.
+"""The base class of every network: a LightningModule that is trained on lines and reads them.
 
 The families in `ctc/` and `attention/` implement most of it. Shapes in names: B batch,
 C channels, H height, W width, T time steps, V classes, L text length.
@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import jiwer
 import lightning as L
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -29,16 +28,17 @@ from netchu.models.optimisation import optimiser_and_schedule
 class Recogniser(L.LightningModule, ABC):
     """A network that reads lines.
 
-    A system says in one file what is different about it: its config dataclass, its network, and
-    whatever of the methods below its family does not settle.
+    Each network has one file with a config dataclass and a subclass, which implements what its
+    family leaves open.
     """
 
     network: ClassVar[str]
+    """Name of the network, which is also that of its file."""
     config_class: ClassVar[type[Any]]
     levels: ClassVar[tuple[str, ...]] = ("word", "line")
-    """What it can be asked to read; the others are not put to it."""
+    """Levels it is evaluated on."""
     any_height: ClassVar[bool] = False
-    """Whether it can learn from lines of another height than its own."""
+    """Whether it can be trained on lines of another height than `preprocessing.height`."""
 
     def __init__(self, config: Any, alphabet: str) -> None:
         super().__init__()
@@ -50,22 +50,31 @@ class Recogniser(L.LightningModule, ABC):
     @property
     @abstractmethod
     def preprocessing(self) -> Preprocessing:
-        """How photos are prepared for this network."""
+        """How photos are prepared for the network."""
 
     @abstractmethod
     def loss(self, batch: LineBatch) -> Tensor:
-        """Mean training loss of a batch, a scalar."""
+        """Return the mean training loss of a batch, a scalar."""
 
     @abstractmethod
     def transcribe(self, batch: LineBatch) -> list[Reading]:
-        """Read a batch; one reading for each image, in order."""
+        """Return one reading for each image of a batch, in order."""
 
     @abstractmethod
     def rejection_reason(self, text: str, width: int) -> str:
-        """Why a line of prepared `width` cannot teach `text` to this network; '' if it can."""
+        """Return why the network cannot be trained on a line; '' if it can.
+
+        Args:
+            text: the label.
+            width: of the prepared image, in pixels.
+        """
 
     def part(self, name: str) -> nn.Module:
-        """The part of the network that `freeze: name` means."""
+        """Return the submodule that `freeze: name` in a phase names.
+
+        Raises:
+            NetchuError: the network has no such part.
+        """
         found = getattr(self, name, None)
         if not isinstance(found, nn.Module):
             parts = ", ".join(n for n, _ in self.named_children())
@@ -73,7 +82,7 @@ class Recogniser(L.LightningModule, ABC):
         return found
 
     def save(self, folder: Path) -> None:
-        """Write the weights into an existing folder; `load` of the same class reads them."""
+        """Write the weights into an existing folder, for `load` of the same class."""
         from safetensors.torch import save_file
 
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
@@ -81,7 +90,7 @@ class Recogniser(L.LightningModule, ABC):
 
     @classmethod
     def load(cls, folder: Path, config: Any, alphabet: str) -> Recogniser:
-        """A recogniser with the weights that `save` wrote."""
+        """Return a recogniser with the weights that `save` wrote."""
         from safetensors.torch import load_file
 
         recogniser = cls(cls.without_pretrained(config), alphabet)
@@ -91,42 +100,42 @@ class Recogniser(L.LightningModule, ABC):
 
     @classmethod
     def without_pretrained(cls, config: Any) -> Any:
-        """`config` without what would fetch first weights: `load` overwrites them anyway."""
+        """Return `config` without pretrained weights, for `load`, which overwrites them anyway."""
         return config
 
     def origin(self) -> Path | None:
-        """The model directory whose weights it began with; None if they were drawn or fetched."""
+        """Return the model folder that the first weights came from; None if from elsewhere."""
         return None
 
     def load_pretrained(self, folder: Path) -> None:
-        """Take over the weights of a model directory; what it lacks keeps its own.
+        """Copy the weights of a model folder; weights that it lacks stay as they are.
 
         Raises:
-            NetchuError: no weights there, or others than this network's.
+            NetchuError: the folder holds no weights, or weights of another network or config.
         """
         from safetensors.torch import load_file
 
         try:
             known = load_file(folder / "model.safetensors")
         except (OSError, SafetensorError) as error:
-            raise NetchuError(f"{folder} holds no weights to begin with ({error})") from None
+            raise NetchuError(f"{folder} holds no weights to start from ({error})") from None
         own = self.state_dict()
         for name, weight in known.items():
             if name not in own or own[name].shape != weight.shape:
                 raise NetchuError(
                     f"{folder}: {name} {tuple(weight.shape)} is no weight of this {self.network}; "
-                    "give it the config that stands in the folder's model.json"
+                    "use the config from the folder's model.json"
                 )
         self.load_state_dict(own | known)
 
     def configure_for(self, texts: Sequence[str]) -> None:
-        """Learn what depends on the training texts (a greatest length, say); nothing by default."""
+        """Set what depends on the training texts, such as a maximum length; nothing by default."""
 
     def config_dict(self) -> dict[str, Any]:
-        """The config as plain values, for model.json."""
+        """Return the config as plain values, for model.json."""
         return asdict(self.config)
 
-    # What Lightning calls. `phase` is set by training/fitting.py before a fit.
+    # Hooks of Lightning. `training.loop.fit_phase` sets `phase` first.
 
     def training_step(self, batch: LineBatch, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
@@ -147,5 +156,5 @@ class Recogniser(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         if self.phase is None:
-            raise NetchuError(f"{self.network} is not in a training phase; use netchu.training")
+            raise NetchuError(f"{self.network} has no training phase; use netchu.training")
         return optimiser_and_schedule(self, self.phase)

@@ -1,4 +1,4 @@
-"""crnn_residual: seed 2's light CRNN for Kalapa, layer by layer.
+"""crnn_residual: the light CRNN of source project 2 (Kalapa), layer by layer.
 
 Seven convolutions with two residual additions, two bidirectional LSTMs and CTC on a 163 px high,
 adaptively thresholded line. At full size with 142 classes it has 12,974,670 trainable parameters
@@ -21,20 +21,23 @@ from netchu.models.ctc import CTCRecogniser
 
 @dataclass(frozen=True)
 class CrnnResidualConfig(Strict):
-    """The seed has 163 px, a width of 1 and two layers.
-
-    width: factor on all channels and units. layers: of LSTMs. shortcut: weight of the second CTC
-    head (`CTCRecogniser`), which the seed lacks.
-    """
+    """Config; the defaults are those of the source project."""
 
     height: int = 163
+    """Height of prepared lines in pixels."""
+
     width: float = 1.0
+    """Factor on the number of channels and units."""
+
     layers: int = 2
+    """Number of LSTM layers."""
+
     shortcut: float = 0.0
+    """Weight of the second CTC head (see `CTCRecogniser`), which the source project lacks."""
 
 
 class CrnnResidual(CTCRecogniser):
-    """One time step every 9 pixels, after two poolings by 3."""
+    """Convolutions with residual additions and LSTMs; one time step per 9 pixels."""
 
     network: ClassVar[str] = "crnn_residual"
     config_class: ClassVar[type[CrnnResidualConfig]] = CrnnResidualConfig
@@ -46,8 +49,8 @@ class CrnnResidual(CTCRecogniser):
         plan = [(1, c64), (c64, c64), (c64, c128), (c128, c128), (c128, c256), (c256, c256),
                 (c256, c512)]  # fmt: skip
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in plan)
-        # Keras' defaults (its momentum 0.99 is 0.01 here), but for the momentum: short runs of the
-        # small profiles would end before the running statistics have settled.
+        # Keras' defaults, except for its momentum (0.99 there is 0.01 here): short runs of the
+        # small profiles would end before the running statistics have converged.
         self.norms = nn.ModuleList(nn.BatchNorm2d(o, eps=1e-3) for _, o in plan[2:])
         self.lstm = nn.LSTM(c512, c512, config.layers, batch_first=True, bidirectional=True)
         self.head = nn.Linear(2 * c512, self.codec.size)
@@ -65,7 +68,8 @@ class CrnnResidual(CTCRecogniser):
         conv, norm = self.convolutions, self.norms
         x = images_BCHW.contiguous(memory_format=torch.channels_last)
         x = F.relu(F.max_pool2d(conv[0](x), 3, 3))
-        # The seed prints 54×1000 before this pooling and 17×333 behind: window 4, stride 3.
+        # The source project prints 54×1000 before this pooling and 17×333 after it: window 4,
+        # stride 3.
         x = F.relu(F.max_pool2d(conv[1](x), 4, 3))
         x = F.relu(norm[0](conv[2](x)))
         x = F.relu(norm[1](conv[3](x)) + x)
@@ -81,9 +85,10 @@ class CrnnResidual(CTCRecogniser):
 
 
 def _initialise_like_keras(network: nn.Module) -> None:
-    """The seed's first weights: Glorot, orthogonal recurrences, zero biases, open forget gates.
+    """Initialise like Keras: Glorot, orthogonal recurrent weights, biases 0, of forget gates 1.
 
-    PyTorch's own leave the first, unnormalised layers so faint that CTC takes off far later.
+    With PyTorch's initialisation the outputs of the first, unnormalised layers are so small that
+    CTC starts to learn far later.
     """
     for name, weight in network.named_parameters():
         if "weight_hh" in name:

@@ -1,4 +1,7 @@
-"""crnn_vgg: seed 1's VGG16 + bidirectional LSTM + CTC (Shi et al. 2015, arXiv 1507.05717)."""
+"""crnn_vgg: VGG16, bidirectional LSTM and CTC, as in source project 1.
+
+The architecture is that of Shi et al. 2015 (arXiv 1507.05717).
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,38 @@ from netchu.models.ctc import CTCRecogniser
 
 @dataclass(frozen=True)
 class CrnnVggConfig(Strict):
-    """weights: `imagenet` starts from timm's VGG16, `none` from chance.
-
-    depth: 16 as in the seed, or 11. width: factor on the channels; only 1 has ImageNet weights.
-    batch_norm: with batch normalisation, without which the plain stack hardly starts from chance.
-    """
+    """Config; the defaults are those of the source project, except for the height."""
 
     height: int = 64
+    """Height of prepared lines in pixels, a multiple of 32."""
+
     depth: Literal[11, 16] = 16
+    """VGG11 or VGG16."""
+
     width: float = 1.0
+    """Factor on the number of channels. ImageNet weights exist for 1 only."""
+
     batch_norm: bool = False
+    """Whether VGG has batch normalisation. Without it, random weights hardly start to learn."""
+
     weights: Literal["imagenet", "none"] = "imagenet"
+    """First weights of VGG: timm's, trained on ImageNet, or random ones."""
+
     hidden: int = 256
+    """Units of the LSTM in each direction."""
+
     layers: int = 2
+    """Number of LSTM layers."""
+
     dropout: float = 0.2
+    """Dropout between LSTM layers."""
+
     shortcut: float = 0.0
+    """Weight of the second CTC head (see `CTCRecogniser`)."""
 
 
 class CrnnVgg(CTCRecogniser):
-    """One time step every 4 pixels: VGG's last three poolings halve the height alone."""
+    """One time step per 4 pixels: the last three poolings of VGG halve only the height."""
 
     network: ClassVar[str] = "crnn_vgg"
     config_class: ClassVar[type[CrnnVggConfig]] = CrnnVggConfig
@@ -46,7 +62,7 @@ class CrnnVgg(CTCRecogniser):
         super().__init__(config, alphabet)
         if config.height % 32:
             raise NetchuError(
-                f"crnn_vgg: height {config.height} is no multiple of 32; use 32 or 64"
+                f"crnn_vgg: height {config.height} is not a multiple of 32; use 32 or 64"
             )
         self.backbone, channels = _vgg(config)
         columns = channels * config.height // 32
@@ -81,7 +97,7 @@ class CrnnVgg(CTCRecogniser):
 
 
 def _vgg(config: CrnnVggConfig) -> tuple[nn.Sequential, int]:
-    """VGG's convolutions on one grey channel, and the number of channels they give."""
+    """Return the convolutions of VGG for one grey channel, and their number of output channels."""
     if config.weights == "imagenet":
         network = _pretrained(f"vgg{config.depth}" + "_bn" * config.batch_norm, config)
     else:

@@ -1,8 +1,8 @@
-"""A vision-language model that reads, fine-tuned by QLoRA (seed 0; DeepSeek-OCR-2 by default).
+"""A vision-language model fine-tuned by QLoRA (source project 0): DeepSeek-OCR-2 by default.
 
-Any `AutoModelForImageTextToText` checkpoint does; the first DeepSeek-OCR has only remote code for
-an older transformers, its successor is a native class. The base stays frozen, in 4 bits if asked;
-what is trained and saved is the adapter.
+Any `AutoModelForImageTextToText` checkpoint works. The first DeepSeek-OCR has only remote code for
+an older transformers; its successor is a native class. The base stays frozen, in 4 bits if asked;
+only the adapter is trained and saved.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from netchu.models.base import Recogniser
 from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
 from netchu.models.hub.qlora import (
     add_adapter,
+    disable_cpu_repacking,
     four_bit_config,
-    keep_layout,
     load_adapter,
     split_experts,
 )
@@ -44,27 +44,38 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class DeepSeekOCRSettings(Strict):
-    """checkpoint: a directory, a hub id, or `tiny`. instruction: what the model is asked.
-
-    four_bit: keep the base in NF4. rank: of the adapter. height: pixels of a prepared image, whose
-    width is as long as it comes (the checkpoint's processor scales it further). max_new_tokens:
-    where reading stops. repetition_penalty, no_repeat_ngram_size: against endless loops, 1.0 and
-    0 are none. gradient_checkpointing: compute activations twice to hold fewer.
-    """
+    """Config."""
 
     checkpoint: str = "deepseek-community/DeepSeek-OCR-2"
+    """A folder, a model id of the hub, or `tiny` for a small random checkpoint."""
+
     instruction: str = "Free OCR."
+    """Prompt of the model."""
+
     four_bit: bool = True
+    """Whether the base is stored in 4 bits (NF4)."""
+
     rank: int = 16
+    """Rank of the LoRA adapter."""
+
     height: int = 512
+    """Height of prepared lines in pixels; the checkpoint's processor scales them further."""
+
     max_new_tokens: int = 512
+    """Maximum number of tokens of a reading."""
+
     repetition_penalty: float = 1.05
+    """Penalty of repeated tokens, against endless loops; 1.0 is none."""
+
     no_repeat_ngram_size: int = 20
+    """N-grams of this size are never repeated, against endless loops; 0 allows all."""
+
     gradient_checkpointing: bool = True
+    """Whether activations are computed twice to save memory."""
 
 
 class DeepSeekOCR(Recogniser):
-    """A frozen vision-language model with a LoRA adapter on its projections, experts included."""
+    """A frozen vision-language model with LoRA on its projections, also those of MoE experts."""
 
     network: ClassVar[str] = "deepseek_ocr"
     levels: ClassVar[tuple[str, ...]] = ("word", "line", "paragraph")
@@ -73,15 +84,15 @@ class DeepSeekOCR(Recogniser):
     def __init__(
         self, config: DeepSeekOCRSettings, alphabet: str, folder: Path | None = None
     ) -> None:
-        """`folder`: an adapter that `save` wrote; without it a new one is made.
+        """Load the adapter in `folder`, which `save` wrote, or else create a new one.
 
         Raises:
-            NetchuError: no such checkpoint, or an adapter of another one.
+            NetchuError: there is no such checkpoint, or the adapter belongs to another one.
         """
         super().__init__(config, alphabet)
-        with checkpoint_source(config.checkpoint, partial(_write_tiny, alphabet)) as place:
-            self.processor = AutoProcessor.from_pretrained(place)
-            base = _open_base(place, config)
+        with checkpoint_source(config.checkpoint, partial(_write_tiny, alphabet)) as location:
+            self.processor = AutoProcessor.from_pretrained(location)
+            base = _load_base(location, config)
         self.model = add_adapter(base, config.rank)
         if folder is not None:
             load_adapter(self.model, folder)
@@ -94,7 +105,7 @@ class DeepSeekOCR(Recogniser):
 
     @property
     def hub_note(self) -> str:
-        """What a report must say about the weights; '' for a published checkpoint."""
+        """Note about the weights for the report; '' for a published checkpoint."""
         return TINY_NOTE if self.config.checkpoint == TINY else ""
 
     @property
@@ -108,12 +119,12 @@ class DeepSeekOCR(Recogniser):
         return f"too long: {needed} tokens for a max_new_tokens of {self.config.max_new_tokens}"
 
     def _answer(self, text: str) -> list[int]:
-        """Tokens of `text` and the end: a model never shown the end learns to go on for ever."""
+        """Return the tokens of `text` and the end token, without which the model never stops."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
 
     def _question(self, batch: LineBatch) -> dict[str, Tensor]:
-        """What the processor makes of the images and the instruction, padded on the left."""
+        """Return the processor's inputs for the images and the instruction, padded on the left."""
         images = [
             _photo(image_HW[:, :width])
             for image_HW, width in zip(
@@ -126,7 +137,7 @@ class DeepSeekOCR(Recogniser):
         return dict(asked.to(self.device, dtype=self.model.get_base_model().dtype))
 
     def _prompt(self) -> str:
-        """The instruction in the checkpoint's own chat template, or after its image token."""
+        """Return the instruction in the checkpoint's chat template, or after its image token."""
         if not self.processor.chat_template:
             return f"{self.processor.image_token}\n{self.config.instruction}"
         content = [{"type": "image"}, {"type": "text", "text": self.config.instruction}]
@@ -135,7 +146,7 @@ class DeepSeekOCR(Recogniser):
         return prompt
 
     def supervised(self, batch: LineBatch) -> tuple[dict[str, Tensor], Tensor]:
-        """The model's inputs and labels (B, L): the text and its end; -100 for all the rest."""
+        """Return the model's inputs, and labels (B, L): the text and its end; -100 elsewhere."""
         inputs = self._question(batch)
         answers = [torch.tensor(self._answer(text), device=self.device) for text in batch.texts]
         ids_BL = pad_sequence(answers, True, self.tokenizer.pad_token_id)
@@ -163,10 +174,9 @@ class DeepSeekOCR(Recogniser):
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch, guarded: bool = True) -> list[Reading]:
-        """Greedy reading; `guarded` by the repetition penalty and against repeated n-grams.
+        """Decode greedily; `guarded` applies the repetition penalty and bans repeated n-grams.
 
-        A letter's probability is that of the tokens it came with, as the model gave it before any
-        penalty.
+        The confidence of a character is the probability of its tokens before any penalty.
         """
         inputs = self._question(batch)
         written = self.model.generate(
@@ -182,7 +192,7 @@ class DeepSeekOCR(Recogniser):
             output_logits=True,
         )
         ids_BL = written.sequences[:, inputs["input_ids"].shape[1] :]
-        sure_BL = torch.stack(
+        probabilities_BL = torch.stack(
             [
                 logits_BV.softmax(-1).gather(1, ids_BL[:, step, None])[:, 0]
                 for step, logits_BV in enumerate(written.logits)
@@ -190,22 +200,22 @@ class DeepSeekOCR(Recogniser):
             dim=1,
         )
         return [
-            self._reading(ids, sure)
-            for ids, sure in zip(ids_BL.tolist(), sure_BL.tolist(), strict=True)
+            self._reading(ids, probabilities)
+            for ids, probabilities in zip(ids_BL.tolist(), probabilities_BL.tolist(), strict=True)
         ]
 
-    def _reading(self, ids: list[int], sure: list[float]) -> Reading:
+    def _reading(self, ids: list[int], probabilities: list[float]) -> Reading:
         end = self.tokenizer.eos_token_id
         length = ids.index(end) if end in ids else len(ids)
-        text, characters = read_tokens(self.tokenizer, ids[:length], sure[:length])
-        return Reading(text, joint_probability(sure[:length]), characters)
+        text, characters = read_tokens(self.tokenizer, ids[:length], probabilities[:length])
+        return Reading(text, joint_probability(probabilities[:length]), characters)
 
     def looped(self, text: str) -> bool:
-        """Whether a reading ran away: its tail repeats itself, or it hit the length cap."""
+        """Return whether a reading ends in a loop or reached the maximum length."""
         return ends_in_loop(text) or len(self._answer(text)) > self.config.max_new_tokens
 
     def variants(self) -> dict[str, Callable[[LineBatch], list[Reading]]]:
-        """Ways to read that an evaluation compares: with guards, without, without the adapter."""
+        """Return ways to read by name: with guards, without them, and without the adapter."""
         return {
             "guarded": self.transcribe,
             "unguarded": partial(self.transcribe, guarded=False),
@@ -217,16 +227,16 @@ class DeepSeekOCR(Recogniser):
             return self.transcribe(batch)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """The adapter's weights alone: the frozen base is in the checkpoint already."""
+        """Return the adapter's weights only; the frozen base is that of the checkpoint."""
         weights: dict[str, Any] = super().state_dict(*args, **kwargs)
         return {name: value for name, value in weights.items() if ".lora_" in name}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Load what `state_dict` gave; `strict` asks for every adapter weight and no other."""
+        """Load weights from `state_dict`; `strict` requires every adapter weight and no other."""
         if strict and set(state_dict) != set(self.state_dict()):
-            raise NetchuError("deepseek_ocr: these weights are of another adapter; train it again")
+            raise NetchuError("deepseek_ocr: these weights belong to another adapter; train again")
         return super().load_state_dict(state_dict, strict=False, assign=assign)
 
     def save(self, folder: Path) -> None:
@@ -236,7 +246,7 @@ class DeepSeekOCR(Recogniser):
 
     @classmethod
     def load(cls, folder: Path, config: Any, alphabet: str) -> DeepSeekOCR:
-        """The config's base checkpoint with the adapter that `save` wrote."""
+        """Return the config's base checkpoint with the adapter that `save` wrote."""
         return cls(config, alphabet, folder)
 
 
@@ -244,18 +254,18 @@ def _write_tiny(alphabet: str, folder: Path) -> None:
     write_deepseek(folder, alphabet)
 
 
-def _open_base(place: str, config: DeepSeekOCRSettings) -> Any:
-    """The base with its experts split, on the CPU: Lightning moves it to where it is trained."""
+def _load_base(location: str, config: DeepSeekOCRSettings) -> Any:
+    """Return the base with its experts split, on the CPU; Lightning moves it to the device."""
     base = AutoModelForImageTextToText.from_pretrained(
-        place,
+        location,
         dtype="auto",
         device_map={"": "cpu"},
         quantization_config=four_bit_config() if config.four_bit else None,
     )
-    # What peft writes down as the base; a temporary folder's name would change from run to run.
+    # peft saves it as the name of the base; that of a temporary folder would differ in each run.
     base.name_or_path = config.checkpoint
     split_experts(base, config.four_bit)
-    keep_layout(base)
+    disable_cpu_repacking(base)
     if config.four_bit:
         base = prepare_model_for_kbit_training(
             base, use_gradient_checkpointing=config.gradient_checkpointing
@@ -264,6 +274,6 @@ def _open_base(place: str, config: DeepSeekOCRSettings) -> Any:
 
 
 def _photo(image_HW: Tensor) -> Image.Image:
-    """An RGB photo, black on white, of prepared pixels (H, W), 0 paper and 1 ink."""
+    """Return prepared pixels (H, W), 0 paper and 1 ink, as an RGB image, black on white."""
     grey_HW = ((1 - image_HW.float()) * 255).round().to(torch.uint8).cpu().numpy()
     return Image.fromarray(grey_HW).convert("RGB")

@@ -1,7 +1,7 @@
-"""effnet_seq2seq: seed 3's two EfficientNetV2 encoders with VietOCR's attention decoder.
+"""effnet_seq2seq: two EfficientNetV2 encoders with VietOCR's attention decoder (source project 3).
 
-Two networks learn side by side and are read as one: at every step the probabilities of both are
-averaged. They are kept in half precision, one file each, under 50 MB together.
+The two networks are trained side by side and read as an ensemble: their probabilities are averaged
+at every step. They are saved in half precision, one file each, under 50 MB together.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ from netchu.models.base import Recogniser
 
 @dataclass(frozen=True)
 class MemberConfig(Strict):
-    """One network. stride: pixels of the image behind one feature column, 8, 16 or 32.
-
-    hidden: units of the encoder's GRU (each direction) and of the decoder's.
-    """
+    """Config of one member of the ensemble."""
 
     backbone: str
+    """A timm model that gives features."""
+
     stride: int = 32
+    """Image pixels per feature column: 8, 16 or 32."""
+
     hidden: int = 256
+    """Units of the decoder's GRU, and of the encoder's in each direction."""
+
     embedding: int = 256
+    """Size of a character's embedding."""
 
 
-def _seed_members() -> tuple[MemberConfig, ...]:
+def _default_members() -> tuple[MemberConfig, ...]:
     return (
         MemberConfig("tf_efficientnetv2_b1", hidden=384),
         MemberConfig("tf_efficientnetv2_b2", hidden=256),
@@ -47,15 +51,28 @@ def _seed_members() -> tuple[MemberConfig, ...]:
 
 @dataclass(frozen=True)
 class EffnetSeq2SeqConfig(Strict):
-    """weights: whether the encoders start from ImageNet. smoothing: of the labels."""
+    """Config; the defaults are those of the source project."""
 
-    members: tuple[MemberConfig, ...] = field(default_factory=_seed_members)
+    members: tuple[MemberConfig, ...] = field(default_factory=_default_members)
+    """Members of the ensemble."""
+
     height: int = 128
+    """Height of prepared lines in pixels."""
+
     max_width: int = 2048
+    """Maximum width of prepared lines in pixels; wider ones are shrunk."""
+
     max_length: int = 128
+    """Maximum number of characters of a line."""
+
     imagenet: bool = True
+    """Whether the encoders start from ImageNet weights."""
+
     smoothing: float = 0.1
+    """Label smoothing."""
+
     dropout: float = 0.1
+    """Dropout in encoder and decoder."""
 
 
 class Member(nn.Module):
@@ -81,10 +98,10 @@ class Member(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def begin(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Context (B, S, 2·hidden), its attention keys, and the decoder's first state."""
+        """Return context (B, S, 2·hidden), its attention keys, and the decoder's first state."""
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW = self.narrow(self.encoder(images_BCHW)[-1])
-        # Column by column, top to bottom, as VietOCR lays its features out.
+        # Column by column, top to bottom, the order of VietOCR's features.
         sequence_BSC = features_BCHW.transpose(2, 3).flatten(2).transpose(1, 2)
         context_BSC, _ = self.context_rnn(self.dropout(sequence_BSC))
         return context_BSC, self.key(context_BSC), torch.tanh(self.first_state(context_BSC.mean(1)))
@@ -92,7 +109,7 @@ class Member(nn.Module):
     def advance(
         self, ids_B: Tensor, context_BSC: Tensor, keys_BSC: Tensor, state_BC: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Logits (B, V) of the next character, and the next state."""
+        """Return logits (B, V) of the next character, and the next state."""
         energy_BS = self.energy(torch.tanh(keys_BSC + self.query(state_BC)[:, None])).squeeze(-1)
         seen_BC = torch.einsum("bs,bsc->bc", energy_BS.softmax(-1), context_BSC)
         letter_BC = self.dropout(self.embedding(ids_B))
@@ -101,7 +118,7 @@ class Member(nn.Module):
 
 
 class EffnetSeq2Seq(AttentionRecogniser):
-    """The ensemble."""
+    """The ensemble of `Member`s."""
 
     network: ClassVar[str] = "effnet_seq2seq"
     config_class: ClassVar[type[EffnetSeq2SeqConfig]] = EffnetSeq2SeqConfig
@@ -126,7 +143,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
         return [cast(Member, member) for member in self.members]
 
     def member_logits(self, member: Member, images_BCHW: Tensor, inputs_BL: Tensor) -> Tensor:
-        """Logits (B, L, V) of one network under teacher forcing."""
+        """Return logits (B, L, V) of one member under teacher forcing."""
         context, keys, state = member.begin(images_BCHW)
         steps = []
         for ids_B in inputs_BL.unbind(1):
@@ -135,14 +152,14 @@ class EffnetSeq2Seq(AttentionRecogniser):
         return torch.stack(steps, 1)
 
     def forward(self, images_BCHW: Tensor, widths_B: Tensor, inputs_BL: Tensor) -> Tensor:
-        """Logarithms (B, L, V) of the members' mean probabilities."""
+        """Return logarithms (B, L, V) of the members' mean probabilities."""
         mean_BLV = torch.stack(
             [self.member_logits(m, images_BCHW, inputs_BL).softmax(-1) for m in self._members()]
         ).mean(0)
         return mean_BLV.clamp_min(1e-9).log()
 
     def loss(self, batch: LineBatch) -> Tensor:
-        """Mean of the members' own losses: they learn apart and meet only in reading."""
+        """Return the mean of the members' losses; the ensemble exists only when reading."""
         ids_BL = self.targets(batch.texts)
         losses = [
             F.cross_entropy(
@@ -167,7 +184,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
         return torch.stack(probabilities).mean(0), states
 
     def save(self, folder: Path) -> None:
-        """One half-precision file a member: `<backbone>.safetensors`."""
+        """Write one half-precision file per member: `<number>_<backbone>.safetensors`."""
         for number, (config, member) in enumerate(
             zip(self.config.members, self._members(), strict=True)
         ):
@@ -197,7 +214,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
 def _encoder(config: MemberConfig, imagenet: bool) -> Any:
     depth = {8: 2, 16: 3, 32: 4}
     if config.stride not in depth:
-        raise NetchuError(f"effnet_seq2seq: stride {config.stride} is none of 8, 16, 32")
+        raise NetchuError(f"effnet_seq2seq: stride {config.stride} is not one of 8, 16, 32")
     try:
         encoder = timm.create_model(
             config.backbone, pretrained=imagenet, in_chans=1, features_only=True,
@@ -209,6 +226,6 @@ def _encoder(config: MemberConfig, imagenet: bool) -> Any:
             "connect to the model hub, set imagenet: false, or name a timm backbone"
         ) from None
     if isinstance(encoder, EfficientNetFeatures):
-        # timm keeps and runs the blocks behind the wanted one, 4.8 M of b1's 6.6 M at stride 16.
+        # timm keeps and runs all later blocks too: 4.8 M of b1's 6.6 M parameters at stride 16.
         encoder.blocks = encoder.blocks[: encoder.feature_info.get_dicts()[-1]["stage"]]
     return encoder

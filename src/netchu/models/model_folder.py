@@ -1,31 +1,43 @@
-"""The model directory: weights, and a card `model.json` that says what they are."""
+"""The model folder: weights, and a card `model.json` that describes them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
 from netchu.core.errors import NetchuError
-from netchu.core.files import write_json
+from netchu.core.files import read_json, write_json
 from netchu.core.params import parse_config
 from netchu.core.paths import CARD
 from netchu.core.text import ALPHABET
 from netchu.models import network_class
 from netchu.models.base import Recogniser
 
+RENAMED_CARD_KEYS = {"system": "network"}
+RENAMED_PROVENANCE_KEYS = {"parcel": "bundle"}
+RENAMED_PHASE_KEYS = {
+    "difficulty": "augmentation_strength",
+    "joined": "concat_prob",
+    "average": "ema_decay",
+}
+"""Keys that older versions wrote -> keys of today: of a card, of its provenance and of the
+parameters of its training phases."""
+
 
 def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> None:
     """Write weights and card into `folder`, which must exist.
 
-    `card` adds provenance and training to what the recogniser knows of itself.
+    Args:
+        recogniser: the model to save.
+        folder: the model folder.
+        card: what the card says besides network, config, alphabet and hash of the weights.
     """
     recogniser.save(folder)
     own = {
-        "system": recogniser.network,
+        "network": recogniser.network,
         "config": recogniser.config_dict(),
         "alphabet": recogniser.alphabet,
         "weights": weights_hash(folder),
@@ -34,12 +46,12 @@ def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> No
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of a model directory that hold weights."""
+    """Return the files of a model folder that hold weights."""
     return sorted(folder.rglob("*.safetensors"))
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 over the weight files: the name under which training and evaluation meet."""
+    """Return the SHA-256 of the weight files, which identifies a model."""
     digest = hashlib.sha256()
     for path in weight_files(folder):
         digest.update(path.read_bytes())
@@ -47,38 +59,53 @@ def weights_hash(folder: Path) -> str:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a model directory.
+    """Return the card of a model folder, with the keys of today if an older version wrote it.
 
     Raises:
-        NetchuError: there is no model in `folder`.
+        NetchuError: there is no model in `folder`, or the card is damaged.
     """
-    try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NetchuError(f"{folder} holds no model; run 'dvc repro' to train it") from None
-    except ValueError as error:
-        raise NetchuError(f"{folder / CARD} is damaged ({error}); train the model again") from None
-    return card
+    if not (folder / CARD).exists():
+        raise NetchuError(f"{folder} holds no model; run 'dvc repro' to train it")
+    card: dict[str, Any] = read_json(folder / CARD, "train the model again")
+    return _upgraded(card)
+
+
+def _upgraded(card: dict[str, Any]) -> dict[str, Any]:
+    upgraded = _renamed(card, RENAMED_CARD_KEYS)
+    if "provenance" in card:
+        upgraded["provenance"] = _renamed(card["provenance"], RENAMED_PROVENANCE_KEYS)
+    if "training" in card:
+        upgraded["training"] = [
+            entry | {"phase": _renamed(entry["phase"], RENAMED_PHASE_KEYS)}
+            if "phase" in entry
+            else entry
+            for entry in card["training"]
+        ]
+    return upgraded
+
+
+def _renamed(mapping: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in mapping.items()}
 
 
 def load_model(folder: Path, alphabet: str = ALPHABET) -> Recogniser:
-    """The recogniser in `folder`, in evaluation mode.
+    """Return the recogniser in `folder`, in evaluation mode.
 
     Raises:
-        NetchuError: no model there, weights of another shape, or another alphabet than `alphabet`.
+        NetchuError: there is no model, its weights do not load, or its alphabet is not `alphabet`.
     """
     card = read_card(folder)
     if card["alphabet"] != alphabet:
         odd = "".join(sorted(set(card["alphabet"]) ^ set(alphabet)))
         difference = f"they differ in {odd!r}" if odd else "the order differs"
         raise NetchuError(
-            f"{folder} writes another alphabet ({len(card['alphabet'])} characters, not "
-            f"{len(alphabet)}; {difference}); train it again with the present one"
+            f"{folder} has another alphabet ({len(card['alphabet'])} characters, not "
+            f"{len(alphabet)}; {difference}); train it again"
         )
-    kind = network_class(card["system"])
-    config = parse_config(kind.config_class, card["config"], f"{folder / CARD} config")
+    recogniser_class = network_class(card["network"])
+    config = parse_config(recogniser_class.config_class, card["config"], f"{folder / CARD} config")
     try:
-        recogniser = kind.load(folder, config, alphabet)
+        recogniser = recogniser_class.load(folder, config, alphabet)
     except (RuntimeError, OSError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise NetchuError(f"{folder}: the weights do not load ({first}); train it again") from None

@@ -1,9 +1,9 @@
-"""netchu_small: our own light recogniser.
+"""netchu_small: the project's own light network.
 
-Residual convolutions, then one-dimensional ones along the line, and CTC. The column maximum and the
-second head are those of Retsinas et al. 2022 ("Best practices for a handwritten text recognition
-system"); in place of their recurrent layers stand blocks like those of Liu et al. 2022 ("A ConvNet
-for the 2020s"), which train three times as fast on a CPU and read all columns at once.
+Residual convolutions, convolutions along the line, and CTC. The maximum over each column and the
+second head come from Retsinas et al. 2022 ("Best practices for a handwritten text recognition
+system"). Their recurrent layers are replaced by blocks like those of Liu et al. 2022 ("A ConvNet
+for the 2020s"), which train three times as fast on a CPU.
 """
 
 from __future__ import annotations
@@ -23,23 +23,32 @@ from netchu.models.ctc import CTCRecogniser
 
 @dataclass(frozen=True)
 class NetchuSmallConfig(Strict):
-    """height: pixels. channels: of stem and blocks. mixers: blocks along the line.
-
-    kernel: time steps that a mixer sees at once, odd. shortcut: weight of the second CTC head.
-    weights: a model directory whose weights it begins with; '' draws them.
-    """
+    """Config."""
 
     height: int = 48
+    """Height of prepared lines in pixels."""
+
     channels: tuple[int, int, int, int] = (32, 64, 128, 192)
+    """Channels of the stem and of the three residual blocks."""
+
     mixers: int = 6
+    """Number of blocks along the line."""
+
     kernel: int = 9
+    """Time steps in the kernel of such a block, odd."""
+
     dropout: float = 0.1
+    """Dropout in the blocks along the line."""
+
     shortcut: float = 0.1
+    """Weight of the second CTC head (see `CTCRecogniser`)."""
+
     weights: str = ""
+    """Model folder whose weights it starts from; '' for random ones."""
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions and a skip, strided in the first."""
+    """Two 3×3 convolutions, the first of them strided, and a skip connection."""
 
     def __init__(self, inner: int, outer: int, stride: tuple[int, int]) -> None:
         super().__init__()
@@ -58,9 +67,9 @@ class ResidualBlock(nn.Module):
 
 
 class Mixer(nn.Module):
-    """What the neighbours say about a column: a depthwise convolution, two linear layers, a skip.
+    """A ConvNeXt block along the line: depthwise convolution, two linear layers, skip connection.
 
-    Columns (B, T, C) in and out.
+    Input and output are columns (B, T, C).
     """
 
     def __init__(self, channels: int, kernel: int, dropout: float) -> None:
@@ -81,7 +90,7 @@ class Mixer(nn.Module):
 
 
 class NetchuSmall(CTCRecogniser):
-    """One time step every 4 pixels."""
+    """Residual convolutions and blocks along the line; one time step per 4 pixels."""
 
     network: ClassVar[str] = "netchu_small"
     config_class: ClassVar[type[NetchuSmallConfig]] = NetchuSmallConfig
@@ -99,7 +108,7 @@ class NetchuSmall(CTCRecogniser):
             ResidualBlock(b, c, (2, 1)),
             ResidualBlock(c, d, (2, 1)),
         )
-        # A fifth less time in training than with weights in the usual order.
+        # Training takes a fifth less time than with weights in the usual memory format.
         self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mixers = nn.Sequential(
             *(Mixer(d, config.kernel, config.dropout) for _ in range(config.mixers))
@@ -125,7 +134,7 @@ class NetchuSmall(CTCRecogniser):
         return width // 4
 
     def column_features(self, images_BCHW: Tensor) -> Tensor:
-        """The strongest answer over the height."""
+        """Return the maximum over the height of each column."""
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW: Tensor = self.backbone(images_BCHW)
         return features_BCHW.amax(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules, as a phase's parameters name them."""
+"""Optimisers and learning-rate schedules by the names in the parameters of a phase."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from netchu.core.params import PhaseParams
 
 
 def optimiser_and_schedule(network: nn.Module, phase: PhaseParams) -> dict[str, Any]:
-    """What `configure_optimizers` returns: only parameters with a gradient are optimised."""
+    """Return the value for `configure_optimizers`; frozen parameters are left out."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = _optimiser(parameters, phase)
     steps = phase.epochs * phase.steps_per_epoch
-    # One step of warm-up would make OneCycleLR divide by zero.
+    # With one step of warm-up, OneCycleLR divides by zero.
     warmup = max(phase.warmup, 2 / (steps + 1))
     match phase.schedule:
         case "constant":

@@ -20,10 +20,14 @@ def read_lines(
     transcribe: Transcribe | None = None,
     advance: Callable[[int], object] = lambda lines: None,
 ) -> list[Reading]:
-    """The readings of a line table's rows, in their order.
+    """Return the readings of a line table's rows, in their order.
 
-    transcribe: a way to read of the recogniser's (`variants`), else its usual one. advance: hears
-    of each batch how many lines were read.
+    Args:
+        recogniser: it is put into evaluation mode.
+        lines: rows of a line table.
+        batch_size: most lines of a batch.
+        transcribe: one of the recogniser's `variants()` instead of its `transcribe`.
+        advance: called after each batch with its number of lines.
     """
     recogniser.eval()
     transcribe = transcribe or recogniser.transcribe

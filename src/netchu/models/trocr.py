@@ -1,8 +1,8 @@
-"""TrOCR (Li et al. 2021, the fourth seed): a ViT that looks, a text decoder that writes.
+"""TrOCR (Li et al. 2021, source project 4): a ViT encoder and a text decoder.
 
-The published checkpoint keeps its layers; its tokeniser, which cannot write Vietnamese well, gives
-way to one token a letter (`char_tokenizer`). A letter's new embedding is the mean of those that
-the checkpoint's own tokens for it had, so that plain letters stay what the decoder learned.
+The layers are those of the published checkpoint. Its tokeniser, which is not suited to Vietnamese,
+is replaced by one with a token per character (`char_tokenizer`). The embedding of a character is
+the mean of those of the checkpoint's tokens for it, so plain letters keep theirs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
-from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, quiet
+from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, silenced
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr
 
@@ -37,20 +37,23 @@ MARGIN = 1.1
 
 @dataclass(frozen=True)
 class TrOCRSettings(Strict):
-    """checkpoint: a directory, a hub id, or `tiny`. image_size: pixels of a side, the checkpoint's.
-
-    beams: of beam search, 1 is greedy. max_length: the most characters that are written; 0 takes
-    it from the training texts.
-    """
+    """Config."""
 
     checkpoint: str = "microsoft/trocr-base-handwritten"
+    """A folder, a model id of the hub, or `tiny` for a small random checkpoint."""
+
     image_size: int = 384
+    """Side of the square images in pixels, which the checkpoint prescribes."""
+
     beams: int = 4
+    """Beam width; 1 decodes greedily."""
+
     max_length: int = 0
+    """Maximum number of characters of a reading; 0 derives it from the training texts."""
 
 
 class TrOCR(Recogniser):
-    """VisionEncoderDecoderModel with one token a letter and beam search."""
+    """VisionEncoderDecoderModel with one token per character and beam search."""
 
     network: ClassVar[str] = "trocr"
     config_class: ClassVar[type[Any]] = TrOCRSettings
@@ -59,34 +62,34 @@ class TrOCR(Recogniser):
     std: Tensor
 
     def __init__(self, config: TrOCRSettings, alphabet: str, folder: Path | None = None) -> None:
-        """`folder`: a model that `save` wrote; without it the config's checkpoint is opened.
+        """Load the model in `folder`, which `save` wrote, or else the config's checkpoint.
 
         Raises:
-            NetchuError: no such checkpoint, or one of another image size or alphabet.
+            NetchuError: there is no such checkpoint, or it has another image size or alphabet.
         """
         super().__init__(config, alphabet)
         self.codec = Codec(alphabet, specials=len(SPECIALS))
         source = folder or config.checkpoint
-        with checkpoint_source(source, partial(_write_tiny, config)) as place:
-            self.model = VisionEncoderDecoderModel.from_pretrained(place)
-            processor = TrOCRProcessor.from_pretrained(place)
-        # Nothing reads the pooler, and a parameter without gradients would stop DDP.
+        with checkpoint_source(source, partial(_write_tiny, config)) as location:
+            self.model = VisionEncoderDecoderModel.from_pretrained(location)
+            processor = TrOCRProcessor.from_pretrained(location)
+        # The pooler is unused, and a parameter without gradients would stop DDP.
         self.model.encoder.pooler = None
         self.image_processor = processor.image_processor
         self.register_buffer("mean", torch.tensor(self.image_processor.image_mean), False)
         self.register_buffer("std", torch.tensor(self.image_processor.image_std), False)
         self._check_size()
         if folder is None:
-            _teach_alphabet(self.model.decoder, processor.tokenizer, self.codec)
-            self._settle_specials()
-            self._write_at_most(config.max_length or self._positions)
+            _replace_tokens(self.model.decoder, processor.tokenizer, self.codec)
+            self._set_special_tokens()
+            self._set_max_length(config.max_length or self._positions)
         elif self.model.decoder.config.vocab_size != self.codec.size:
             raise NetchuError(f"{folder} was trained with another alphabet; train it again")
         self.train()
 
     @property
     def hub_note(self) -> str:
-        """What a report must say about the weights; '' for a published checkpoint."""
+        """Note about the weights for the report; '' for a published checkpoint."""
         return TINY_NOTE if self.config.checkpoint == TINY else ""
 
     @property
@@ -95,39 +98,39 @@ class TrOCR(Recogniser):
 
     @property
     def encoder(self) -> nn.Module:
-        """The part that looks, for `freeze: encoder`."""
+        """The ViT, for `freeze: encoder`."""
         found: nn.Module = self.model.encoder
         return found
 
     @property
     def decoder(self) -> nn.Module:
-        """The part that writes, for `freeze: decoder`."""
+        """The text decoder, for `freeze: decoder`."""
         found: nn.Module = self.model.decoder
         return found
 
     @property
     def max_length(self) -> int:
-        """The most characters that are written for one image."""
+        """Maximum number of characters of a reading."""
         return int(self.model.generation_config.max_new_tokens) - 1
 
     @property
     def _positions(self) -> int:
-        """The most characters that the decoder has positions for, start and end left out."""
+        """Number of characters that the decoder has positions for, besides start and end."""
         return int(self.model.decoder.config.max_position_embeddings) - 2
 
     def configure_for(self, texts: Sequence[str]) -> None:
-        """Take max_length from the training texts: the longest and a tenth more.
+        """Set max_length to the length of the longest training text and a tenth more.
 
-        Transformers' own default cuts a line at 20 tokens (transformers #17259).
+        The default of transformers cuts a line after 20 tokens (transformers #17259).
         """
         if not self.config.max_length:
             longest = max(map(len, texts))
-            self._write_at_most(min(self._positions, max(longest + 2, int(longest * MARGIN))))
+            self._set_max_length(min(self._positions, max(longest + 2, int(longest * MARGIN))))
 
-    def _write_at_most(self, characters: int) -> None:
+    def _set_max_length(self, characters: int) -> None:
         if characters > self._positions:
             raise NetchuError(
-                f"trocr: max_length {characters} is more than the {self._positions} characters "
+                f"trocr: max_length {characters} exceeds the {self._positions} characters "
                 f"that the decoder of {self.config.checkpoint!r} has positions for; lower it"
             )
         self.model.generation_config.max_new_tokens = characters + 1
@@ -136,15 +139,15 @@ class TrOCR(Recogniser):
         size = self.model.encoder.config.image_size
         if size != self.config.image_size:
             raise NetchuError(
-                f"trocr: checkpoint {self.config.checkpoint!r} wants images of {size} pixels, "
+                f"trocr: checkpoint {self.config.checkpoint!r} takes images of {size} pixels, but "
                 f"image_size is {self.config.image_size}; set it to {size}"
             )
 
-    def _settle_specials(self) -> None:
-        """One answer to which token starts, ends and pads, in all the three places that ask.
+    def _set_special_tokens(self) -> None:
+        """Set the start, end and padding tokens in all three configs that hold them.
 
-        Published TrOCR starts with the end token, which fine-tuning in another language trips over
-        (transformers #15823, #18163); here the start is a token of its own and is never written.
+        Published TrOCR starts with the end token, which breaks fine-tuning in another language
+        (transformers #15823, #18163). Here the start is a token of its own and is never generated.
         """
         ids = {"bos_token_id": BOS_ID, "pad_token_id": PAD_ID, "eos_token_id": EOS_ID}
         for config in (self.model.config, self.model.decoder.config):
@@ -160,12 +163,12 @@ class TrOCR(Recogniser):
         return f"too long: {len(text)} characters for a max_length of {self.max_length}"
 
     def _pixels(self, images_BCHW: Tensor) -> Tensor:
-        """(B, 3, H, W) as the checkpoint's image processor makes it: paper white, normalised."""
+        """Return (B, 3, H, W) as from the checkpoint's image processor: white paper, normalised."""
         paper_white_BCHW = (1 - images_BCHW).expand(-1, 3, -1, -1)
         return (paper_white_BCHW - self.mean[:, None, None]) / self.std[:, None, None]
 
     def targets(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Decoder inputs (start, text) and labels (text, end, -100 in padding): (B, L + 1)."""
+        """Return decoder inputs (start, text) and labels (text, end, or -100), both (B, L + 1)."""
         rows = [torch.tensor(self.codec.encode(text), device=self.device) for text in texts]
         inputs = [F.pad(row, (1, 0), value=BOS_ID) for row in rows]
         labels = [F.pad(row, (0, 1), value=EOS_ID) for row in rows]
@@ -183,7 +186,7 @@ class TrOCR(Recogniser):
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
-        """Beam search; a letter's probability is the decoder's, given the letters before it."""
+        """Decode by beam search; confidences are the decoder's, given the characters before."""
         written = self.model.generate(
             pixel_values=self._pixels(batch.images_BCHW),
             num_beams=self.config.beams,
@@ -199,24 +202,28 @@ class TrOCR(Recogniser):
         ).exp()
         ids_BL = written.sequences[:, -probabilities_BL.shape[1] :]
         return [
-            self._reading(ids, sure)
-            for ids, sure in zip(ids_BL.tolist(), probabilities_BL.tolist(), strict=True)
+            self._reading(ids, probabilities)
+            for ids, probabilities in zip(ids_BL.tolist(), probabilities_BL.tolist(), strict=True)
         ]
 
-    def _reading(self, ids: list[int], sure: list[float]) -> Reading:
+    def _reading(self, ids: list[int], probabilities: list[float]) -> Reading:
         length = ids.index(EOS_ID) if EOS_ID in ids else len(ids)
-        return Reading(self.codec.decode(ids[:length]), joint_probability(sure[:length]), tuple(sure[:length]))
+        return Reading(
+            self.codec.decode(ids[:length]),
+            joint_probability(probabilities[:length]),
+            tuple(probabilities[:length]),
+        )
 
     def save(self, folder: Path) -> None:
-        """Write the hub's format: config, weights, generation config, processor."""
+        """Write config, weights, generation config and processor in the format of the hub."""
         processor = TrOCRProcessor(self.image_processor, char_tokenizer(self.alphabet))
-        with quiet():
+        with silenced():
             self.model.save_pretrained(folder)
             processor.save_pretrained(folder)
 
     @classmethod
     def load(cls, folder: Path, config: Any, alphabet: str) -> TrOCR:
-        """The recogniser that `save` wrote; no hub is asked."""
+        """Return the recogniser that `save` wrote, without access to the hub."""
         return cls(config, alphabet, folder)
 
 
@@ -225,13 +232,14 @@ def _write_tiny(config: TrOCRSettings, folder: Path) -> None:
 
 
 @torch.no_grad()
-def _teach_alphabet(decoder: Any, pieces: Any, codec: Codec) -> None:
-    """Give `decoder` one token a letter; `pieces` is the tokeniser that it had.
+def _replace_tokens(decoder: Any, tokenizer: Any, codec: Codec) -> None:
+    """Give `decoder` one token per character; `tokenizer` is its old one.
 
-    A letter's embedding, and its row of the output layer, become the mean of its old pieces'.
+    The embedding of a character and its row of the output layer become the means of those of its
+    old tokens.
     """
-    old = [[pieces.convert_tokens_to_ids(token)] for token in SPECIALS]
-    old += [pieces(letter, add_special_tokens=False)["input_ids"] for letter in codec.alphabet]
+    old = [[tokenizer.convert_tokens_to_ids(token)] for token in SPECIALS]
+    old += [tokenizer(letter, add_special_tokens=False)["input_ids"] for letter in codec.alphabet]
     layers = (decoder.get_input_embeddings, decoder.get_output_embeddings)
     means = [torch.stack([layer().weight[ids].mean(0) for ids in old]) for layer in layers]
     decoder.resize_token_embeddings(codec.size)

@@ -15,7 +15,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds, percent
 from netchu.core.params import Params
 from netchu.core.paths import CARD
-from netchu.inference.exported_model import SHIPPED
+from netchu.inference.exported_model import SHIPPED_MODEL
 from netchu.models.model_folder import read_card
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -122,7 +122,7 @@ def model_card(
     curves = [("CER", reject)] + ([("CER with the language model", decoder["reject"])]
                                   if decoder else [])  # fmt: skip
     return TEMPLATE.format(
-        system=card["system"],
+        system=card["network"],
         parameters=magnitude(metrics["parameters"]),
         size=megabytes(export["size_mb"]),
         weights=card["weights"][:12],
@@ -184,7 +184,7 @@ def _phase(phase: Mapping[str, Any]) -> str:
     return f"- {phase['stage']}: {phase['lines']:,} lines ({datasets}), {seen:,} images seen"
 
 
-def ship(params: Params, system: str, out: Path = SHIPPED) -> Path:
+def ship(params: Params, system: str, out: Path = SHIPPED_MODEL) -> Path:
     """Put the exported `system` and its card into `out`, all of it or nothing.
 
     Raises:

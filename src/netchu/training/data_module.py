@@ -11,7 +11,7 @@ from netchu.data.batches import (
     Batches,
     Item,
     LineDataset,
-    WidthBatches,
+    WidthBatchSampler,
     batch_loader,
     frame_batches,
     item_widths,
@@ -74,7 +74,7 @@ class LineDataModule(L.LightningDataModule):
         rank, world = (
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
-        batches = WidthBatches(
+        batches = WidthBatchSampler(
             self.widths, self.batch_size, self.steps, (self.seed, epoch), rank, world
         )
         return batch_loader(dataset, batches, self.workers)

@@ -1,4 +1,4 @@
-"""The attention family: one character after another until the end sign."""
+"""The attention family: one character after another, until the end token."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from netchu.models.base import Recogniser
 
 
 class AttentionRecogniser(Recogniser):
-    """Writes one character after another, each looking at the image and at those before it.
+    """Predicts each character from the image and the characters before it.
 
-    A subclass gives `forward` for training (teacher forcing) and `start` and `step` for reading.
+    A subclass implements `forward` for training with teacher forcing, and `start` and `step` for
+    reading.
     """
 
     PAD: ClassVar[int] = 0
@@ -33,19 +34,19 @@ class AttentionRecogniser(Recogniser):
     @property
     @abstractmethod
     def max_length(self) -> int:
-        """The most characters that are written for one image."""
+        """Maximum number of characters of a reading."""
 
     @abstractmethod
     def forward(self, images_BCHW: Tensor, widths_B: Tensor, inputs_BL: Tensor) -> Tensor:
-        """Logits of shape (B, L, V) for the character after each of `inputs_BL`."""
+        """Return logits (B, L, V) of the character after each of `inputs_BL`."""
 
     @abstractmethod
     def start(self, images_BCHW: Tensor, widths_B: Tensor) -> Any:
-        """The state from which `step` writes the first character."""
+        """Return the state from which `step` predicts the first character."""
 
     @abstractmethod
     def step(self, ids_B: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Probabilities (B, V) of the character after `ids_B`, and the next state."""
+        """Return probabilities (B, V) of the character after `ids_B`, and the next state."""
 
     def rejection_reason(self, text: str, width: int) -> str:
         if len(text) <= self.max_length:
@@ -53,7 +54,7 @@ class AttentionRecogniser(Recogniser):
         return f"too long: {len(text)} characters for a max_length of {self.max_length}"
 
     def targets(self, texts: Sequence[str]) -> Tensor:
-        """START, the text, END and padding: ids of shape (B, L + 2)."""
+        """Return ids (B, L + 2): START, the text, END and padding."""
         rows = [
             torch.tensor([self.START, *self.codec.encode(text), self.END], device=self.device)
             for text in texts
@@ -69,12 +70,12 @@ class AttentionRecogniser(Recogniser):
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
-        """Greedy: the most probable character at each step, until END or `max_length`."""
+        """Decode greedily: the most probable character at each step, until END or `max_length`."""
         state = self.start(batch.images_BCHW, batch.widths_B)
         ids_B = torch.full((len(batch.texts),), self.START, device=self.device)
         done_B = torch.zeros_like(ids_B, dtype=torch.bool)
         ids: list[list[int]] = [[] for _ in batch.texts]
-        sure: list[list[float]] = [[] for _ in batch.texts]
+        probabilities: list[list[float]] = [[] for _ in batch.texts]
         for _ in range(self.max_length):
             probabilities_BV, state = self.step(ids_B, state)
             best_B, ids_B = probabilities_BV.max(-1)
@@ -84,8 +85,8 @@ class AttentionRecogniser(Recogniser):
             written_B = ~done_B & (ids_B > self.END)
             for row in written_B.nonzero().flatten().tolist():
                 ids[row].append(int(ids_B[row]))
-                sure[row].append(float(best_B[row]))
+                probabilities[row].append(float(best_B[row]))
         return [
             Reading(self.codec.decode(i), joint_probability(p), tuple(p))
-            for i, p in zip(ids, sure, strict=True)
+            for i, p in zip(ids, probabilities, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""The CTC family: a class or a blank at every time step."""
+"""The CTC family: one class or the blank at every time step."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from netchu.models.base import Recogniser
 class CTCRecogniser(Recogniser):
     """Connectionist temporal classification (Graves et al. 2006): one step, one class or blank.
 
-    A subclass gives `columns`, `column_logits` and `time_steps`; a step is a fixed number of
-    pixels. With `shortcut` above 0 a second CTC head reads the columns directly while training
-    (Retsinas et al. 2022, "Best practices for a handwritten text recognition system"): the
-    convolutions then learn letters long before the recurrent layers let a gradient through.
+    A subclass implements `column_features`, `column_logits` and `time_steps`; a step is a fixed
+    number of pixels. With `shortcut` above 0, a second CTC head on the column features adds to the
+    training loss (Retsinas et al. 2022, "Best practices for a handwritten text recognition
+    system"). The convolutions then learn long before the gradient of the recurrent layers is of
+    use.
     """
 
     BLANK: ClassVar[int] = 0
@@ -35,21 +36,21 @@ class CTCRecogniser(Recogniser):
         self.shortcut_head: nn.Module | None = None
 
     def add_shortcut(self, channels: int) -> None:
-        """Give the network its second head, where the config weighs one."""
+        """Add the second head if `shortcut` in the config is above 0."""
         if self.config.shortcut > 0:
             self.shortcut_head = nn.Conv1d(channels, self.codec.size, 3, padding=1)
 
     @abstractmethod
     def column_features(self, images_BCHW: Tensor) -> Tensor:
-        """Features (B, T, C) of the image's columns: the convolutional part."""
+        """Return features (B, T, C) of image columns, from the convolutional part."""
 
     @abstractmethod
     def column_logits(self, columns_BTC: Tensor) -> Tensor:
-        """Logits (B, T, V) of column features: the recurrent part."""
+        """Return logits (B, T, V) of column features, from the part along the line."""
 
     @abstractmethod
     def time_steps(self, width: int) -> int:
-        """Number of time steps of an image `width` pixels wide."""
+        """Return the number of time steps of an image that is `width` pixels wide."""
 
     def rejection_reason(self, text: str, width: int) -> str:
         repeats = sum(a == b for a, b in pairwise(text))
@@ -63,7 +64,7 @@ class CTCRecogniser(Recogniser):
         return torch.tensor(steps, dtype=torch.long)
 
     def ctc_loss(self, logits_BTV: Tensor, batch: LineBatch) -> Tensor:
-        """CTC loss per character, averaged over the batch.
+        """Return the CTC loss per character, averaged over the batch.
 
         Raises:
             NetchuError: a line has fewer time steps than its text needs.
@@ -81,7 +82,7 @@ class CTCRecogniser(Recogniser):
         )
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Logits (B, T, V)."""
+        """Return logits (B, T, V)."""
         return self.column_logits(self.column_features(images_BCHW))
 
     def loss(self, batch: LineBatch) -> Tensor:
@@ -105,8 +106,8 @@ class CTCRecogniser(Recogniser):
         ]
 
     def _greedy(self, probabilities_TV: Tensor) -> Reading:
-        """What greedy decoding writes; its probability is the product of its characters'."""
+        """Decode greedily; the confidence is the product of the characters' probabilities."""
         emissions = greedy_decode(probabilities_TV.numpy(), self.BLANK)
-        sure = tuple(emission.probability for emission in emissions)
+        probabilities = tuple(emission.probability for emission in emissions)
         text = self.codec.decode(emission.id for emission in emissions)
-        return Reading(text, joint_probability(sure), sure)
+        return Reading(text, joint_probability(probabilities), probabilities)

@@ -1,4 +1,4 @@
-"""What the two systems that start from a hub checkpoint share: finding it, and saying so."""
+"""Checkpoints of the Hugging Face hub, for the networks that start from one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import logging
 from netchu.core.errors import NetchuError
 
 TINY = "tiny"
-"""The checkpoint that is written on the spot instead of fetched: random weights, few of them."""
+"""Name of a small random checkpoint that is written when needed instead of fetched."""
 
 TINY_NOTE = (
     "tiny random checkpoint in the hub's format: "
@@ -23,18 +23,19 @@ TINY_NOTE = (
 
 @contextmanager
 def checkpoint_source(checkpoint: str | Path, write_tiny: Callable[[Path], None]) -> Iterator[str]:
-    """What `from_pretrained` is to be given for `checkpoint`: a directory or a hub id.
+    """Yield the folder or hub id to pass to `from_pretrained`.
 
-    For `tiny` a random checkpoint is written by `write_tiny` into a directory that lives as long
-    as the context; it is then loaded by the same code as any other. A `Path` is a folder that
-    `save` wrote. Both are loaded without the loader's report and bars, which tell no news of them.
+    Transformers reports nothing while it loads a checkpoint that this package wrote.
+
+    Args:
+        checkpoint: `tiny`, a folder, or a hub id; a `Path` is a folder that `save` wrote.
+        write_tiny: writes the checkpoint `tiny` into a folder, which is removed at the end.
 
     Raises:
-        NetchuError: the checkpoint is no directory and the hub does not answer, or what was found
-            is no such checkpoint.
+        NetchuError: there is no such folder and the hub does not answer, or loading fails.
     """
     own = checkpoint == TINY or isinstance(checkpoint, Path)
-    with TemporaryDirectory() as scratch, quiet() if own else nullcontext():
+    with TemporaryDirectory() as scratch, silenced() if own else nullcontext():
         if checkpoint == TINY:
             write_tiny(Path(scratch))
         try:
@@ -43,26 +44,26 @@ def checkpoint_source(checkpoint: str | Path, write_tiny: Callable[[Path], None]
         except (OSError, ValueError, KeyError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise NetchuError(
-                f"checkpoint '{checkpoint}' cannot be loaded ({reason}); pass a directory that "
-                f"holds it, set up the network, or use {TINY!r}"
+                f"checkpoint '{checkpoint}' cannot be loaded ({reason}); name a folder "
+                f"that holds it, connect to the network, or use {TINY!r}"
             ) from None
 
 
 def _ask_hub(checkpoint: str | Path) -> None:
-    """Ask once whether the hub has it: `from_pretrained` would retry for minutes, file by file."""
+    """Ask the hub once, because `from_pretrained` would retry for minutes, file by file."""
     if checkpoint == TINY or Path(checkpoint).is_dir():
         return
     if try_to_load_from_cache(str(checkpoint), "config.json"):
         return
     try:
         HfApi().model_info(str(checkpoint), timeout=10)
-    except Exception as error:  # what it raises depends on the HTTP library of the day
-        raise OSError(f"no such directory, and the hub says: {error}") from None
+    except Exception as error:  # its class depends on the installed HTTP library
+        raise OSError(f"no such folder, and the hub answers: {error}") from None
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Within, transformers reports errors alone and draws no bars."""
+def silenced() -> Iterator[None]:
+    """Temporarily let transformers report errors only, without progress bars."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

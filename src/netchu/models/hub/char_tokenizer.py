@@ -1,10 +1,9 @@
-"""A character tokeniser in the hub's format: one token for each letter of the alphabet.
+"""A character tokeniser in the hub's format: one token per character of the alphabet.
 
-Why not the checkpoint's own tokeniser: TrOCR's is RoBERTa's byte-level BPE, learned on English. It
-spends two or three tokens on an accented letter, so lines grow long and beams run out of steps,
-and half of such a letter is no valid UTF-8, so a wrong step writes a broken character. With one
-token a letter, every Vietnamese letter can be written, none can be broken, a token's probability
-is a letter's probability, and max_length counts characters.
+It replaces TrOCR's tokeniser, RoBERTa's byte-level BPE, which was trained on English. That one
+needs two or three tokens for an accented letter, so lines get long, and half of such a letter is
+not valid UTF-8, so a wrong step gives a broken character. With one token per character no character
+can be broken, the probability of a token is that of a character, and max_length counts characters.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from transformers import PreTrainedTokenizerFast
 BOS, PAD, EOS, UNK = "<s>", "<pad>", "</s>", "<unk>"
 
 SPECIALS = (BOS, PAD, EOS, UNK)
-"""The first tokens, in the order of RoBERTa and so of TrOCR's published checkpoints."""
+"""The first tokens, in the order of RoBERTa and of TrOCR's published checkpoints."""
 
 
 def char_tokenizer(alphabet: str, extra: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
-    """A tokeniser whose ids are `SPECIALS`, then `extra` special tokens, then the alphabet.
+    """Return a tokeniser of `SPECIALS`, then `extra` special tokens, then the alphabet.
 
     Without `extra` its ids are those of `Codec(alphabet, specials=len(SPECIALS))`.
     """

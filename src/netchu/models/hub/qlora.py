@@ -1,23 +1,22 @@
-"""QLoRA (Dettmers et al. 2023) that reaches the experts of a mixture too.
+"""QLoRA (Dettmers et al. 2023) that includes the experts of a mixture of experts (MoE).
 
-Transformers 5 keeps a layer's experts in two fused parameters (`experts.gate_up_proj` and
-`experts.down_proj`, one slice for each expert). The library means reach them only in part:
+Transformers 5 stores a layer's experts in two fused parameters (`experts.gate_up_proj` and
+`experts.down_proj`, one slice per expert), which the libraries support only in part:
 
 - `BitsAndBytesConfig` replaces `nn.Linear`, so fused experts stay in 16 bits: 2.42 of the 2.9
   billion parameters of DeepSeek-OCR-2's text model.
 - bitsandbytes can store such a parameter in 4 bits (`nn.parametrize.replace_parameter_4bit`), and
-  peft can put LoRA on it (`target_parameters`), but not one on top of the other: peft 0.21 finds
-  no parameter of that name where another parametrisation stands.
+  peft can add LoRA to it (`target_parameters`), but not both: peft 0.21 does not find a parameter
+  that is parametrised already.
 
-So `split_experts` gives every expert its own gate, up and down projection again, as the original
-checkpoint has them. Each is a plain or a 4-bit linear layer, and the usual names reach them all.
+So `split_experts` gives every expert its own gate, up and down projection again, as in the original
+checkpoint. Each is a plain or a 4-bit linear layer with the usual name.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,14 @@ from transformers import BitsAndBytesConfig
 from netchu.core.errors import NetchuError
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The linear layers of attention and MLP (and so of each expert) that get an adapter."""
+"""The linear layers of attention and MLP, and so of each expert, that get LoRA."""
 
 TRANSFORMERS_MOE = "transformers.integrations.moe"
-"""Where the plain gate, activation(gate) × up, is defined; a model may bring another."""
+"""Module that defines the plain gate, activation(gate) × up; a model may define another."""
 
 
 def four_bit_config() -> BitsAndBytesConfig:
-    """NF4 with double quantisation, computing in bfloat16."""
+    """Return a config for NF4 with double quantisation that computes in bfloat16."""
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -55,7 +54,7 @@ class Expert(nn.Module):
         self.gate_proj, self.up_proj, self.down_proj, self.act_fn = gate, up, down, act
 
     def forward(self, hidden_ND: Tensor) -> Tensor:
-        """Hidden states (N, D) of the tokens that were sent here -> (N, D)."""
+        """Return outputs (N, D) for hidden states (N, D) of the tokens routed to this expert."""
         out: Tensor = self.down_proj(
             self.act_fn(self.gate_proj(hidden_ND)) * self.up_proj(hidden_ND)
         )
@@ -63,10 +62,9 @@ class Expert(nn.Module):
 
 
 class SplitExperts(nn.Module):
-    """The experts of one layer, each with its own linear layers; drop-in for the fused module.
+    """The experts of one layer, each with its own linear layers, in place of the fused module.
 
-    The list's name stands between `experts` and the number, so that no loader that fuses
-    `experts.0.gate_proj` takes these for its own.
+    The list is called `single`, because loaders would fuse weights called `experts.0.gate_proj`.
     """
 
     def __init__(self, single: list[Expert]) -> None:
@@ -74,20 +72,24 @@ class SplitExperts(nn.Module):
         self.single = nn.ModuleList(single)
 
     def forward(self, hidden_ND: Tensor, chosen_NK: Tensor, weights_NK: Tensor) -> Tensor:
-        """Sum over each token's K chosen experts of weight times output; (N, D) -> (N, D)."""
+        """Return for each token the weighted sum (N, D) of the outputs of its K experts."""
         total_ND = torch.zeros_like(hidden_ND)
         for number in sorted(set(chosen_NK.flatten().tolist())):
-            token, place = torch.where(chosen_NK == number)
-            out = self.single[number](hidden_ND[token]) * weights_NK[token, place, None]
+            token, rank = torch.where(chosen_NK == number)
+            out = self.single[number](hidden_ND[token]) * weights_NK[token, rank, None]
             total_ND.index_add_(0, token, out.to(total_ND.dtype))
         return total_ND
 
 
 def split_experts(model: nn.Module, four_bit: bool) -> int:
-    """Split every fused mixture of `model` in place, in 4 bits if asked; return how many experts.
+    """Split every fused MoE layer of `model` in place; return the number of experts.
 
-    A mixture of another layout (transposed, interleaved, with biases) or with a gate of its own is
-    left as it is; `reach` counts what then stays behind.
+    A layer with another layout (transposed, interleaved, with biases) or another gate is not split;
+    a test counts what has LoRA and 4 bits in the published model.
+
+    Args:
+        model: the base model.
+        four_bit: store the experts in 4 bits.
     """
     count = 0
     for name, module in list(model.named_modules()):
@@ -117,7 +119,7 @@ def _unfuse(fused: Any, four_bit: bool) -> Iterator[Expert]:
 
 
 def _linear(weight_OI: Tensor, four_bit: bool) -> nn.Linear:
-    """A frozen linear layer of `weight_OI`; on the meta device 4 bits are declared only."""
+    """Return a frozen linear layer of `weight_OI`; meta tensors are not packed into 4 bits."""
     outputs, inputs = weight_OI.shape
     layer: nn.Linear
     if not four_bit:
@@ -138,11 +140,11 @@ def _linear(weight_OI: Tensor, four_bit: bool) -> nn.Linear:
     return layer
 
 
-def keep_layout(model: nn.Module) -> None:
-    """Keep 4-bit weights as they are when a CPU reads with them.
+def disable_cpu_repacking(model: nn.Module) -> None:
+    """Prevent bitsandbytes from repacking 4-bit weights on a CPU with AVX512-BF16.
 
-    On a CPU with AVX512-BF16, bitsandbytes would repack them in place at the first reading: that
-    rounds their scales, wants multiples of 32 outputs, and makes figures depend on the machine.
+    Repacking rounds their scales, requires multiples of 32 outputs, and makes results depend on
+    the machine.
     """
     for module in model.modules():
         if isinstance(module, bnb.nn.Linear4bit):
@@ -150,7 +152,7 @@ def keep_layout(model: nn.Module) -> None:
 
 
 def add_adapter(model: nn.Module, rank: int) -> PeftModel:
-    """Freeze `model` and put LoRA of `rank` on every projection; alpha is twice the rank."""
+    """Freeze `model` and add LoRA of `rank` to every projection; alpha is twice the rank."""
     lora = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
@@ -161,69 +163,27 @@ def add_adapter(model: nn.Module, rank: int) -> PeftModel:
 
 
 def load_adapter(adapted: PeftModel, folder: Path) -> None:
-    """Fill the adapter of `adapted` with what `save_pretrained` wrote into `folder`.
+    """Load the adapter that `save_pretrained` wrote into `folder` into `adapted`.
 
-    Not by `PeftModel.from_pretrained`: peft 0.21 renames an adapter's weights as if they came from
-    the original DeepSeek-OCR-2 checkpoint, finds no home for them, and goes on with fresh ones.
+    `PeftModel.from_pretrained` cannot: peft 0.21 renames an adapter's weights as if they came from
+    the original DeepSeek-OCR-2 checkpoint, matches none of them, and keeps new ones.
 
     Raises:
-        NetchuError: no adapter there, or one of another base checkpoint, rank or layout.
+        NetchuError: there is no adapter, or it has another base checkpoint, rank or layout.
     """
-    mine = adapted.peft_config["default"].base_model_name_or_path
+    base = adapted.peft_config["default"].base_model_name_or_path
     try:
-        theirs = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        saved_config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         saved = load_file(folder / "adapter_model.safetensors")
     except (OSError, ValueError):
         raise NetchuError(f"{folder} holds no adapter; train deepseek_ocr to make it") from None
-    if (base := theirs["base_model_name_or_path"]) != mine:
+    if (saved_base := saved_config["base_model_name_or_path"]) != base:
         raise NetchuError(
-            f"the adapter in {folder} is for {base!r}, not for {mine!r}; "
-            "set the checkpoint back or train it again"
+            f"the adapter in {folder} is for {saved_base!r}, not for {base!r}; "
+            "restore the checkpoint in the config or train it again"
         )
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     if {n: w.shape for n, w in own.items()} != {n: w.shape for n, w in saved.items()}:
         raise NetchuError(f"the adapter in {folder} has another rank or layout; train it again")
     for name, weight in own.items():
         weight.copy_(saved[name])
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What 4-bit storage and LoRA reach, in linear layers and in base parameters.
-
-    adapted: linear layers with LoRA; adapted_experts: those of them that are an expert's.
-    four_bit: linear layers in 4 bits. base: all base parameters; base_four_bit, base_adapted: those
-    within such layers. trainable: the adapter's own.
-    """
-
-    adapted: int
-    adapted_experts: int
-    four_bit: int
-    base: int
-    base_four_bit: int
-    base_adapted: int
-    trainable: int
-
-
-def reach(adapted: nn.Module) -> Reach:
-    """Count what `add_adapter` and 4-bit storage reached in `adapted`."""
-    linear = {
-        n: m for n, m in adapted.named_modules() if isinstance(m, nn.Linear) and "lora_" not in n
-    }
-    with_lora = {n: m for n, m in linear.items() if n.endswith(".base_layer")}
-    packed = {n: m for n, m in linear.items() if isinstance(m, bnb.nn.Linear4bit)}
-    return Reach(
-        adapted=len(with_lora),
-        adapted_experts=sum(".experts.single." in name for name in with_lora),
-        four_bit=len(packed),
-        base=sum(_elements(p) for n, p in adapted.named_parameters() if "lora_" not in n),
-        base_four_bit=sum(m.in_features * m.out_features for m in packed.values()),
-        base_adapted=sum(m.in_features * m.out_features for m in with_lora.values()),
-        trainable=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
-    )
-
-
-def _elements(parameter: nn.Parameter) -> int:
-    """Number of weights; a packed 4-bit parameter holds two in each byte."""
-    packed = isinstance(parameter, bnb.nn.Params4bit) and parameter.bnb_quantized
-    return parameter.numel() * (2 if packed else 1)

@@ -1,8 +1,8 @@
-"""Tiny random checkpoints in the hub's own format, for machines that reach no hub.
+"""Tiny random checkpoints in the hub's format, for machines without access to the hub.
 
-They hold the files, class names and config keys of the published ones with a few small layers of
-seeded random weights, so that the real loading code (`from_pretrained`) runs on them. They read
-nothing before they are trained, and little after.
+They have the files, class names and config keys of the published ones, and a few small layers of
+seeded random weights, so that the real loading code (`from_pretrained`) runs on them. Even after
+training they read little.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from transformers import (
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 
 IMAGE = "<image>"
-LONGEST_LINE = 8192
-"""Pixels; an image that is longer than a tile is cut into tiles of 144 tokens each."""
+TILE_SIZE = 8192
+"""Tile size in pixels; a longer image would be cut into tiles of 144 tokens each."""
 
 
 def write_trocr(folder: Path, image_size: int, seed: int = 0) -> None:
     """Write a TrOCR of 0.4 M parameters: ViT encoder, TrOCR decoder, byte-level tokeniser.
 
     `image_size` is in pixels and a multiple of 8. As in the published checkpoints, decoding starts
-    with the end token, and one letter of Vietnamese is several tokens.
+    with the end token, and a Vietnamese letter may be several tokens.
     """
-    pieces = _byte_tokenizer()
+    tokenizer = _byte_tokenizer()
     encoder = ViTConfig(
         hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
         image_size=image_size, patch_size=8,
     )  # fmt: skip
     decoder = TrOCRConfig(
-        vocab_size=len(pieces), d_model=96, decoder_layers=2, decoder_attention_heads=4,
+        vocab_size=len(tokenizer), d_model=96, decoder_layers=2, decoder_attention_heads=4,
         decoder_ffn_dim=192, max_position_embeddings=256, cross_attention_hidden_size=64,
     )  # fmt: skip
     config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
@@ -55,14 +55,14 @@ def write_trocr(folder: Path, image_size: int, seed: int = 0) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         VisionEncoderDecoderModel(config).save_pretrained(folder)
-    eye = ViTImageProcessor(
+    image_processor = ViTImageProcessor(
         size={"height": image_size, "width": image_size}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
-    TrOCRProcessor(image_processor=eye, tokenizer=pieces).save_pretrained(folder)
+    TrOCRProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
 
 
 def _byte_tokenizer() -> PreTrainedTokenizerFast:
-    """RoBERTa's kind of tokeniser before it has learned to merge: one token for each byte."""
+    """Return a byte-level BPE like RoBERTa's, but without merges: one token per byte."""
     tokens = (*SPECIALS, *sorted(ByteLevel.alphabet()))
     tokenizer = Tokenizer(BPE({token: i for i, token in enumerate(tokens)}, []))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
@@ -73,11 +73,11 @@ def _byte_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def write_deepseek(folder: Path, alphabet: str, seed: int = 0) -> None:
-    """Write a DeepSeek-OCR-2 of 0.3 M parameters whose tokeniser has one token for a letter.
+    """Write a DeepSeek-OCR-2 of 0.3 M parameters whose tokeniser has one token per character.
 
-    The native class writes 144 image tokens for a view of 768 pixels or less, whatever its other
-    sizes, so the tiny one keeps 12 × 12: 192 pixels, patches of 4, the neck's factor of 4. Its
-    tiles are longer than any line, so that one view is all it looks at.
+    The native class always has 144 image tokens for a view of at most 768 pixels, so the tiny one
+    keeps 12 × 12: 192 pixels, patches of 4, a factor of 4 in the neck. Its tiles are larger than
+    any line, so there is one view only.
     """
     tokenizer = char_tokenizer(alphabet, (IMAGE,))
     with torch.random.fork_rng(devices=[]):
@@ -85,15 +85,17 @@ def write_deepseek(folder: Path, alphabet: str, seed: int = 0) -> None:
         network = DeepseekOcr2ForConditionalGeneration(_deepseek_config(tokenizer))
         network.generation_config.pad_token_id = tokenizer.pad_token_id
         network.save_pretrained(folder)
-    eye = DeepseekOcr2ImageProcessor(size={"height": 192, "width": 192}, tile_size=LONGEST_LINE)
+    image_processor = DeepseekOcr2ImageProcessor(
+        size={"height": 192, "width": 192}, tile_size=TILE_SIZE
+    )
     processor = DeepseekOcr2Processor(
-        image_processor=eye, tokenizer=tokenizer, patch_size=4, downsample_ratio=4
+        image_processor=image_processor, tokenizer=tokenizer, patch_size=4, downsample_ratio=4
     )
     processor.save_pretrained(folder)
 
 
 def _deepseek_config(tokenizer: PreTrainedTokenizerFast) -> DeepseekOcr2Config:
-    """The published config's keys, few and narrow layers: one dense, one of four experts."""
+    """Return a config with the published keys and two narrow layers: dense, and of four experts."""
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128,
         "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,

@@ -1,4 +1,4 @@
-"""From a language model's tokens to a reading's letters."""
+"""From the tokens of a language model to characters with confidences."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 from netchu.core.text import normalise
 
 BROKEN = "\ufffd"
-"""What a decoder writes for bytes that are no character (yet)."""
+"""What a tokeniser decodes an incomplete or invalid character to."""
 
 
 def read_tokens(
-    tokenizer: Any, ids: Sequence[int], sure: Sequence[float]
+    tokenizer: Any, ids: Sequence[int], probabilities: Sequence[float]
 ) -> tuple[str, tuple[float, ...]]:
-    """The normalised text of `ids`, and for each of its letters the probability of its tokens.
+    """Return the normalised text of `ids`, and a confidence for each of its characters.
 
-    A letter that takes several tokens has their product; letters that share a token share its
-    probability. Bytes that make no character are left out.
+    The confidence is the product of the probabilities of the tokens that the character needs;
+    characters of one token share its probability. Bytes that form no character are dropped.
     """
-    letters: list[float] = []
+    characters: list[float] = []
     text, pending = "", 1.0
-    for count, probability in enumerate(sure, start=1):
+    for count, probability in enumerate(probabilities, start=1):
         text = normalise(
             tokenizer.decode(ids[:count], skip_special_tokens=True).replace(BROKEN, "")
         )
         pending *= probability
-        del letters[len(text) :]
-        if new := len(text) - len(letters):
-            letters += [pending] * new
+        del characters[len(text) :]
+        if new := len(text) - len(characters):
+            characters += [pending] * new
             pending = 1.0
-    return text, tuple(letters)
+    return text, tuple(characters)
