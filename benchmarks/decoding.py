@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError, one_line_errors
 from netchu.data.line_table import read_table
-from netchu.decoding.greedy import Decode, greedy
+from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.evaluation.metrics.bootstrap import (
     bootstrap_groups,
     paired_difference,
@@ -29,7 +29,7 @@ from netchu.evaluation.metrics.bootstrap import (
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.imaging.images import decode
 from netchu.imaging.preparation import prepare
-from netchu.inference.exported_model import ExportedModel, decoder
+from netchu.inference.exported_model import ExportedModel, make_decoder
 
 RESAMPLES = 2000
 
@@ -62,8 +62,8 @@ def compare(model: ExportedModel, folder: Path, most: int) -> None:
     ]
     codec = Codec(model.alphabet)
     truths = lines["text"].tolist()
-    plain, plain_ms = read(probabilities, greedy, codec)
-    helped, helped_ms = read(probabilities, decoder(model)[0], codec)
+    plain, plain_ms = read(probabilities, greedy_decode, codec)
+    helped, helped_ms = read(probabilities, make_decoder(model)[0], codec)
     scores = score_lines(truths, plain), score_lines(truths, helped)
     groups, names = pd.factorize(np.asarray(bootstrap_groups(lines), dtype=object))
     weights_RG = resample_weights(len(names), RESAMPLES, 1)
@@ -83,7 +83,7 @@ def compare(model: ExportedModel, folder: Path, most: int) -> None:
 
 
 def read(
-    probabilities: Sequence[NDArray[np.float32]], decode_line: Decode, codec: Codec
+    probabilities: Sequence[NDArray[np.float32]], decode_line: DecodeFunction, codec: Codec
 ) -> tuple[list[str], float]:
     """The texts, and the milliseconds of one core that a line takes in the median."""
     texts, seconds = [], []

@@ -22,23 +22,23 @@ def prepared(text, model):
     return prepare(bars(text), model.preprocessing)
 
 
-def written(probabilities_TV):
+def text_of(probabilities_TV):
     return "".join(ALPHABET[emission.id - 1] for emission in greedy_decode(probabilities_TV))
 
 
-def test_it_knows_what_the_card_says(model):
+def test_attributes_come_from_the_card(model):
     assert (model.alphabet, model.step, model.temperature) == (ALPHABET, STEP, 1.0)
     assert (model.preprocessing.variant, model.preprocessing.height) == ("grey", HEIGHT)
     assert model.figures == {"cer": 0.0}
 
 
-def test_a_row_of_probabilities_for_every_step(model):
+def test_probabilities_have_a_row_for_every_time_step(model):
     images_BHW = np.stack([prepared("abch", model), prepared("hcba", model)])
     probabilities_BTV = model.probabilities(images_BHW)
     assert probabilities_BTV.shape == (2, images_BHW.shape[2] // STEP, len(ALPHABET) + 1)
     assert probabilities_BTV.dtype == np.float32
     np.testing.assert_allclose(probabilities_BTV.sum(-1), 1, rtol=1e-5)
-    assert [written(rows_TV) for rows_TV in probabilities_BTV] == ["abch", "hcba"]
+    assert [text_of(rows_TV) for rows_TV in probabilities_BTV] == ["abch", "hcba"]
 
 
 def test_temperature_divides_the_logits(model, tmp_path):
@@ -51,16 +51,16 @@ def test_temperature_divides_the_logits(model, tmp_path):
 
 
 @pytest.mark.parametrize("width", [WINDOW + 32, 2 * WINDOW - 2 * OVERLAP, 3 * WINDOW])
-def test_windows_read_the_same_as_one_piece(model, width):
+def test_windows_give_the_same_as_the_whole_image(model, width):
     letters = "".join(np.random.default_rng(width).choice(list(ALPHABET), width // 24))
     image_BHW = prepared(letters + "h", model)[None, :, :width]
     whole_BTV = model._run(image_BHW)
     windows_BTV = model.probabilities(image_BHW)
     np.testing.assert_allclose(windows_BTV, whole_BTV, atol=1e-5)
-    assert len(written(windows_BTV[0])) > width // 24 - 2
+    assert len(text_of(windows_BTV[0])) > width // 24 - 2
 
 
-def test_windows_do_not_show_in_what_a_real_network_reads(tmp_path):
+def test_a_real_network_gives_the_same_inside_windows(tmp_path):
     project = small_project.params()
     network = build_recogniser(project, "netchu_small").eval()
     image = torch.rand(1, 1, 32, WINDOW + 640)
@@ -73,8 +73,8 @@ def test_windows_do_not_show_in_what_a_real_network_reads(tmp_path):
     torch.testing.assert_close(second_TV[OVERLAP // 4 :], whole_TV[edge:])
 
 
-def test_a_folder_without_a_model_is_named(tmp_path):
-    with pytest.raises(NetchuError, match=r"nowhere holds no exported model; name a folder with"):
+def test_a_folder_without_a_model_is_named_in_the_error(tmp_path):
+    with pytest.raises(NetchuError, match=r"nowhere has no exported model; name a folder with"):
         ExportedModel(tmp_path / "nowhere")
 
 
@@ -96,11 +96,11 @@ GREY = {"variant": "grey", "height": 32}
         ("model.json", json.dumps(CARD | {"preprocessing": {"hight": 3}}).encode()),
         ("model.json", json.dumps(CARD | {"preprocessing": GREY, "step": "wide"}).encode()),
         ("model.json", json.dumps(CARD | {"preprocessing": GREY, "alphabet": "ab"}).encode()),
-        ("model.onnx", b"no network"),
+        ("model.onnx", b"not a network"),
         ("model.onnx", b""),
     ],
 )
-def test_damage_is_one_line_that_names_the_file(tmp_path, name, content, capfd):
+def test_a_damaged_file_is_named_in_a_one_line_error(tmp_path, name, content, capfd):
     folder = write_bar_model(tmp_path / "bars")
     damage(folder, name, content)
     with pytest.raises(NetchuError, match=rf"{name}.*export it again") as caught:
@@ -110,7 +110,7 @@ def test_damage_is_one_line_that_names_the_file(tmp_path, name, content, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_card_without_its_network_is_named(tmp_path):
+def test_a_missing_network_is_named_in_the_error(tmp_path):
     folder = write_bar_model(tmp_path / "bars")
     (folder / "model.onnx").unlink()
     with pytest.raises(NetchuError, match=r"model\.onnx is missing"):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -25,6 +24,7 @@ from netchu.evaluation.eval_subset import load_eval_subset
 from netchu.evaluation.evaluate import evaluate_system
 from netchu.imaging.images import encode
 from netchu.inference import reader
+from netchu.inference.segmentation.line_boxes import LineBox
 from netchu.models.model_folder import save_model
 from netchu.release.ngrams import mixture_components, write_language_model
 from netchu.training.phases import build_recogniser
@@ -43,22 +43,26 @@ def bar_reader(folder):
 
 @pytest.fixture(scope="module")
 def real_folder(tmp_path_factory):
-    """An untrained netchu_small, exported plainly."""
+    """An untrained netchu_small, as an exported model."""
     network = build_recogniser(small_project.params(), "netchu_small").eval()
-    return plainly_exported(network, tmp_path_factory.mktemp("real")), network
+    return export_plainly(network, tmp_path_factory.mktemp("real")), network
 
 
-def plainly_exported(network, folder):
-    """A model folder made without the project's own export, which takes longer."""
+def export_plainly(network, folder):
+    """Export without the project's own checks, which take longer."""
     torch.onnx.export(
         network, (torch.zeros(2, 1, 32, 96),), folder / "model.onnx", input_names=["images"],
         output_names=["logits"], dynamo=False,
         dynamic_axes={"images": {0: "B", 3: "W"}, "logits": {0: "B", 1: "T"}},
     )  # fmt: skip
-    how = network.preprocessing
+    preprocessing = network.preprocessing
     card = {
         "alphabet": network.alphabet,
-        "preprocessing": {"variant": how.variant, "height": how.height, "max_width": 0},
+        "preprocessing": {
+            "variant": preprocessing.variant,
+            "height": preprocessing.height,
+            "max_width": 0,
+        },
         "step": 4,
         "temperature": 1.0,
     }
@@ -67,7 +71,7 @@ def plainly_exported(network, folder):
 
 
 def page(texts, gap=40):
-    """Lines of bars under each other, and where they stand: left, top, right, bottom."""
+    """A photo of lines of bars below each other, and their boxes."""
     pictures = [bars(text) for text in texts]
     width = max(picture.shape[1] for picture in pictures) + 2 * gap
     photo_HW = np.full(((HEIGHT + gap) * len(texts) + gap, width), 255, np.uint8)
@@ -80,30 +84,26 @@ def page(texts, gap=40):
 
 
 @pytest.fixture
-def knows_boxes(monkeypatch):
-    """Let the segmenter find what a test says, of each shape of photo."""
+def fake_segmentation(monkeypatch):
+    """Replace the segmentation by given boxes for given photos."""
 
-    def know(boxes_by_photo):
+    def replace_segmentation(boxes_by_photo):
         def find(photo_HW):
             for known_HW, boxes in boxes_by_photo:
                 if np.array_equal(photo_HW, known_HW):
-                    return [SimpleNamespace(left=a, top=b, right=c, bottom=d)
-                            for a, b, c, d in boxes]  # fmt: skip
+                    return [LineBox(a, b, c, d, 0.0, b, d - b) for a, b, c, d in boxes]
             return []
 
         monkeypatch.setattr(reader, "find_lines", find)
-        monkeypatch.setattr(
-            reader, "cut", lambda photo, box: photo[box.top : box.bottom, box.left : box.right]
-        )
 
-    return know
+    return replace_segmentation
 
 
 # One line.
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_a_line_and_where_its_characters_stand(bar_reader, scale):
+def test_characters_of_a_line_have_their_positions(bar_reader, scale):
     reading = bar_reader.read(bars("abcdefgh", scale), line=True)
     assert reading.text == "abcdefgh"
     (line,) = reading.lines
@@ -117,12 +117,12 @@ def test_a_line_and_where_its_characters_stand(bar_reader, scale):
         assert character.right - character.left == pytest.approx(2 * BAR * scale)
 
 
-def test_confidence_is_the_product_and_alternatives_are_named(tmp_path):
+def test_confidence_is_a_product_and_alternatives_are_listed(tmp_path):
     warm = Reader(write_bar_model(tmp_path / "warm", temperature=8.0))
     reading = warm.read(bars("adh"), line=True)
     (line,) = reading.lines
-    sure = [c.confidence for c in line.characters]
-    assert reading.confidence == line.confidence == pytest.approx(np.prod(sure))
+    confidences = [c.confidence for c in line.characters]
+    assert reading.confidence == line.confidence == pytest.approx(np.prod(confidences))
     assert 0 < line.confidence < 1
     d = line.characters[1]
     assert {letter for letter, _ in d.alternatives[:2]} == {"c", "e"}
@@ -140,14 +140,14 @@ def test_every_kind_of_source_reads_the_same(bar_reader, tmp_path):
     assert readings == [readings[0]] * len(sources)
 
 
-def test_an_empty_paper_has_no_line(bar_reader):
+def test_empty_paper_has_no_lines(bar_reader):
     for line in (False, True):
         reading = bar_reader.read(np.full((300, 400), 230, np.uint8), line=line)
         assert (reading.text, reading.confidence, reading.lines) == ("", 0.0, ())
         assert reading.size == (400, 300)
 
 
-def test_the_input_is_what_training_saw(real_folder, monkeypatch):
+def test_the_network_gets_the_same_input_as_in_training(real_folder, monkeypatch):
     folder, network = real_folder
     lines = as_table(small_project.drawn_lines())
     seen = []
@@ -167,7 +167,7 @@ def test_the_input_is_what_training_saw(real_folder, monkeypatch):
         np.testing.assert_array_equal(image_BHW, wanted[line])
 
 
-def test_it_reads_as_the_network_does_in_evaluation(real_folder):
+def test_readings_equal_those_of_the_torch_network(real_folder):
     folder, network = real_folder
     lines = as_table(small_project.drawn_lines())
     readings = Reader(folder).read_many(list(lines["image"]), line=True)
@@ -182,8 +182,8 @@ def test_it_reads_as_the_network_does_in_evaluation(real_folder):
     assert some > 0
 
 
-def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch):
-    """A network with opinions, read by the stage that evaluates it and by `Reader`."""
+def test_readings_equal_those_of_the_evaluate_stage(tmp_path, monkeypatch):
+    """An untrained network with large weights, so that it reads varied texts."""
     monkeypatch.chdir(tmp_path)
     project = small_project.params()
     write_table(small_project.drawn_lines("test", 12), project.lines / "drawn")
@@ -197,7 +197,7 @@ def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch
     trained.mkdir(parents=True)
     save_model(network, trained, {"training": [], "provenance": {}})
     (tmp_path / "model").mkdir()
-    plainly_exported(network, tmp_path / "model")
+    export_plainly(network, tmp_path / "model")
     evaluate_system(project, "netchu_small", tmp_path / "evaluation")
     rows = pd.read_parquet(tmp_path / "evaluation" / "predictions.parquet")
     lines = load_eval_subset(project).set_index("id")["image"]
@@ -211,40 +211,49 @@ def test_reader_and_evaluation_agree_exactly_on_every_text(tmp_path, monkeypatch
 
 
 @pytest.fixture(scope="module")
-def helped(tmp_path_factory):
-    """The bar model beside a language model that has read `dada` and `baba` only."""
+def folder_with_language_model(tmp_path_factory):
+    """The bar model with a language model of `dada` and `baba`."""
     folder = write_bar_model(
-        tmp_path_factory.mktemp("helped"), temperature=30.0,
+        tmp_path_factory.mktemp("folder_with_language_model"), temperature=30.0,
         scales={"characters": [0.5, 0.25], "lines": [0.8, -0.5]},
     )  # fmt: skip
     texts = ["dada baba"] * 300
-    write_language_model(mixture_components(texts, texts, ["da", "ba"], texts), folder / "language_model.npz")
+    write_language_model(
+        mixture_components(texts, texts, ["da", "ba"], texts), folder / "language_model.npz"
+    )
     return folder
 
 
-def test_a_language_model_in_the_folder_is_used_unless_the_network_is_asked_alone(helped):
+def test_the_language_model_in_the_folder_is_used_unless_greedy(folder_with_language_model):
     photo = bars("dadah")
     photo[photo == bars("dh")[0, 3 * BAR // 2]] = 255 - round(255 * 4.55 / 8)  # nearer to e
-    assert Reader(helped, greedy=True).read(photo, line=True).text.startswith("eaea")
-    assert Reader(helped).read(photo, line=True).text.startswith("dada")
+    assert (
+        Reader(folder_with_language_model, greedy=True)
+        .read(photo, line=True)
+        .text.startswith("eaea")
+    )
+    assert Reader(folder_with_language_model).read(photo, line=True).text.startswith("dada")
 
 
-def test_its_scales_make_the_confidences(helped, tmp_path):
-    plain = shutil.copytree(helped, tmp_path / "plain")
+def test_confidences_are_scaled_with_the_language_model(folder_with_language_model, tmp_path):
+    plain = shutil.copytree(folder_with_language_model, tmp_path / "plain")
     card = json.loads((plain / "model.json").read_text())
     del card["scales"]
     (plain / "model.json").write_text(json.dumps(card))
-    before, after = (Reader(f).read(bars("dadah"), line=True).lines[0] for f in (plain, helped))
+    before, after = (
+        Reader(f).read(bars("dadah"), line=True).lines[0]
+        for f in (plain, folder_with_language_model)
+    )
     assert before.confidence == pytest.approx(np.prod([c.confidence for c in before.characters]))
     scaled = [PlattScaling(0.5, 0.25).apply(c.confidence) for c in before.characters]
     assert [c.confidence for c in after.characters] == pytest.approx(scaled)
     assert after.confidence == pytest.approx(PlattScaling(0.8, -0.5).apply(float(np.prod(scaled))))
 
 
-# Many.
+# Many photos.
 
 
-def test_many_come_in_order_and_a_bad_one_stops_nothing(bar_reader, tmp_path):
+def test_readings_are_in_order_and_an_error_does_not_stop_them(bar_reader, tmp_path):
     texts = ["".join(np.random.default_rng(n).choice(list(ALPHABET), n % 7 + 1)) + "h"
              for n in range(40)]  # fmt: skip
     sources = [bars(text) for text in texts]
@@ -271,12 +280,12 @@ def test_a_batch_is_read_before_the_next_is_opened(bar_reader):
     assert [reading.text for reading in readings] == ["bh", "ch", "dh", "eh"]
 
 
-def test_no_photo_is_no_reading(bar_reader):
+def test_no_photos_give_no_readings(bar_reader):
     assert list(bar_reader.read_many([])) == []
 
 
 def test_large_photos_do_not_wait_for_a_full_batch(bar_reader, monkeypatch):
-    monkeypatch.setattr(reader, "HELD_PIXELS", 2 * bars("ah").size)
+    monkeypatch.setattr(reader, "MAX_WAITING_PIXELS", 2 * bars("ah").size)
     sources = iter([bars("ah")] * 5)
     readings = bar_reader.read_many(sources, line=True)
     next(readings)
@@ -293,7 +302,7 @@ def test_a_line_reads_the_same_alone_and_in_a_batch(real_folder):
             assert one.confidence == pytest.approx(other.confidence, rel=1e-3)
 
 
-def test_threads_may_share_a_reader(real_folder):
+def test_threads_can_share_a_reader(real_folder):
     images = [line.image for line in small_project.drawn_lines(number=16)]
     real = Reader(real_folder[0])
     alone = [real.read(image) for image in images]
@@ -305,9 +314,9 @@ def test_threads_may_share_a_reader(real_folder):
 # Pages.
 
 
-def test_the_lines_of_a_page(bar_reader, knows_boxes):
+def test_the_lines_of_a_page(bar_reader, fake_segmentation):
     photo_HW, boxes = page(["abch", "h", "hgfedcba"])
-    knows_boxes([(photo_HW, boxes)])
+    fake_segmentation([(photo_HW, boxes)])
     reading = bar_reader.read(photo_HW)
     assert reading.text == "abch\nh\nhgfedcba"
     assert [line.box for line in reading.lines] == boxes
@@ -319,15 +328,15 @@ def test_the_lines_of_a_page(bar_reader, knows_boxes):
         assert (first.left + first.right) / 2 == pytest.approx(line.box[0] + 1.5 * BAR, abs=BAR / 2)
 
 
-def test_a_page_upside_down_is_read_the_other_way(bar_reader, knows_boxes):
+def test_an_upside_down_page_is_read_rotated(bar_reader, fake_segmentation):
     upright_HW, boxes = page(["abch", "hgfedcba"])
     photo_HW = np.ascontiguousarray(upright_HW[::-1, ::-1])
     height, width = photo_HW.shape
-    turned = [(width - c, height - d, width - a, height - b) for a, b, c, d in boxes]
-    knows_boxes([(upright_HW, boxes), (photo_HW, turned)])
+    rotated = [(width - c, height - d, width - a, height - b) for a, b, c, d in boxes]
+    fake_segmentation([(upright_HW, boxes), (photo_HW, rotated)])
     reading, straight = bar_reader.read(photo_HW), bar_reader.read(upright_HW)
     assert reading.text == straight.text == "abch\nhgfedcba"
-    assert [line.box for line in reading.lines] == turned
+    assert [line.box for line in reading.lines] == rotated
     for line, other in zip(reading.lines, straight.lines, strict=True):
         for character, same in zip(line.characters, other.characters, strict=True):
             assert character.text == same.text
@@ -335,20 +344,22 @@ def test_a_page_upside_down_is_read_the_other_way(bar_reader, knows_boxes):
             assert character.right == pytest.approx(width - same.left)
 
 
-def test_what_is_called_a_line_is_not_turned(bar_reader):
+def test_a_line_is_not_rotated(bar_reader):
     assert bar_reader.read(bars("abch")[::-1, ::-1], line=True).text == ""
 
 
-def test_a_photo_that_is_no_surer_upside_down_stays_as_it_is(bar_reader, knows_boxes, monkeypatch):
-    monkeypatch.setattr(reader, "DOUBTFUL", 2.0)  # look at every photo both ways
+def test_a_photo_with_the_same_confidence_upside_down_is_not_rotated(
+    bar_reader, fake_segmentation, monkeypatch
+):
+    monkeypatch.setattr(reader, "ROTATION_THRESHOLD", 2.0)  # read every photo both ways
     full_HW = bars("abh")
     full_HW[HEIGHT // 2 :] = full_HW[: HEIGHT // 2]
     box = (0, 0, full_HW.shape[1], HEIGHT)
-    knows_boxes([(full_HW, [box]), (full_HW[::-1, ::-1], [box])])
+    fake_segmentation([(full_HW, [box]), (full_HW[::-1, ::-1], [box])])
     assert bar_reader.read(full_HW).text == "abh"
 
 
-def test_the_real_segmenter_and_a_written_page(real_folder):
+def test_a_written_page_is_segmented_into_lines(real_folder):
     photo_HW = np.full((400, 900), 235, np.uint8)
     for place, text in enumerate(("hoa binh", "To 3 Lang", "quan 1")):
         cv2.putText(photo_HW, text, (60, 100 + 110 * place), cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, 2,
@@ -393,7 +404,7 @@ def test_a_longer_line_is_squeezed(bar_reader, monkeypatch):
     monkeypatch.setattr(bar_reader.model, "_run", lambda images: seen.append(images.shape[2])
                         or np.ones((1, images.shape[2] // 4, 9), np.float32))  # fmt: skip
     bar_reader.read(np.full((8, 30_000), 255, np.uint8), line=True)
-    assert sum(seen) < 1.2 * reader.LONGEST_LINE
+    assert sum(seen) < 1.2 * reader.MAX_LINE_WIDTH
 
 
 def test_a_noisy_photo_of_twelve_megapixels_is_read_in_bounded_time(bar_reader):
@@ -403,7 +414,7 @@ def test_a_noisy_photo_of_twelve_megapixels_is_read_in_bounded_time(bar_reader):
     assert time.perf_counter() - begin < 20
 
 
-# Light.
+# Imports.
 
 
 def test_reading_needs_no_torch(folder, tmp_path):
@@ -421,19 +432,19 @@ assert not heavy, heavy
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_what_the_package_lacks_is_an_attribute_error():
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
     import netchu
 
     with pytest.raises(AttributeError, match="'netchu' has no attribute 'Writer'"):
         netchu.Writer  # noqa: B018
 
 
-def test_a_model_that_is_none_is_named(tmp_path):
-    with pytest.raises(NetchuError, match="holds no exported model"):
+def test_a_folder_without_a_model_is_an_error(tmp_path):
+    with pytest.raises(NetchuError, match="has no exported model"):
         Reader(tmp_path)
 
 
-def test_a_turned_photo_reports_the_size_as_shown(bar_reader):
+def test_size_is_that_after_the_exif_rotation(bar_reader):
     exif = Image.Exif()
     exif[0x0112] = 6
     stream = io.BytesIO()

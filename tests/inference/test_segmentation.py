@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.inference.segmentation import cut, find_lines
+from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 
 FONT = cv2.FONT_HERSHEY_SCRIPT_COMPLEX
 WORDS = ["nguyen", "dinh", "hoa", "binh", "quang", "trung", "thanh", "long", "an", "giang", "xa"]
 
 
-class Page:
-    """A page with its truth: the number of its line, from 1, at each pixel of ink."""
+class SyntheticPage:
+    """A page whose `truth` is the number of the line, from 1, at each pixel of ink."""
 
     def __init__(self, height, width):
         self.truth = np.zeros((height, width), np.uint8)
@@ -42,28 +42,28 @@ class Page:
         grain = np.random.default_rng(0).normal(0, noise, light.shape).astype(np.float32)
         return np.clip(cv2.GaussianBlur(light, (3, 3), 0) + grain, 0, 255).astype(np.uint8)
 
-    def turned(self, degrees):
+    def rotated(self, degrees):
         height, width = self.truth.shape
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
-        turned = Page(height, width)
-        turned.truth = cv2.warpAffine(self.truth, turn, (width, height), flags=cv2.INTER_NEAREST)
-        turned.lines = self.lines
-        return turned
+        rotated = SyntheticPage(height, width)
+        rotated.truth = cv2.warpAffine(self.truth, turn, (width, height), flags=cv2.INTER_NEAREST)
+        rotated.lines = self.lines
+        return rotated
 
 
 def notebook(lines, pitch=70, seed=0, width=900, words=WORDS):
     rng = np.random.default_rng(seed)
-    page = Page(pitch * (lines + 2), width)
+    page = SyntheticPage(pitch * (lines + 2), width)
     for line in range(lines):
         page.write(90 + int(rng.integers(30)), pitch * (line + 2) - 20, rng.choice(words, 4))
     return page
 
 
-def shares(page, photo, boxes):
-    """Lines × boxes: the share of a line's ink that is dark in a box's crop."""
+def ink_fractions(page, photo, boxes):
+    """Lines × boxes: the fraction of a line's ink that is dark in a box's crop."""
     found = np.zeros((page.lines, len(boxes)))
     for place, box in enumerate(boxes):
-        shown = cut(photo, box) < 150
+        shown = crop_line(photo, box) < 150
         tilt = np.tan(np.deg2rad(box.angle))
         to_photo = np.array([[1, 0, box.left], [tilt, 1, box.start]])
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -73,90 +73,90 @@ def shares(page, photo, boxes):
     return found
 
 
-def assert_cut_right(page, photo):
+def assert_lines_are_cropped(page, photo):
     boxes = find_lines(photo)
     assert len(boxes) == page.lines
-    found = shares(page, photo, boxes)
+    found = ink_fractions(page, photo, boxes)
     assert (np.diag(found) > 0.9).all()
     assert (found - np.diag(np.diag(found)) < 0.03).all()
     for box in boxes:
         assert 0 <= box.left < box.right <= photo.shape[1]
         assert 0 <= box.top < box.bottom <= photo.shape[0]
-        assert cut(photo, box).shape == (box.height, box.right - box.left)
+        assert crop_line(photo, box).shape == (box.height, box.right - box.left)
 
 
 @settings(max_examples=15, deadline=None)
 @given(lines=st.integers(2, 7), degrees=st.floats(-8, 8), seed=st.integers(0, 2**32 - 1))
-def test_every_line_is_cut_with_all_its_marks_and_nothing_else(lines, degrees, seed):
-    page = notebook(lines, seed=seed).turned(degrees)
-    assert_cut_right(page, page.photo())
+def test_crops_have_all_marks_of_their_line_and_no_other_ink(lines, degrees, seed):
+    page = notebook(lines, seed=seed).rotated(degrees)
+    assert_lines_are_cropped(page, page.photo())
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_where_all_letters_are_low_marks_are_no_line(seed):
+def test_marks_above_low_letters_are_not_a_line(seed):
     page = notebook(2 + seed, pitch=70 + 8 * seed, seed=seed, words=["an", "xa", "hoa", "mua"])
-    assert_cut_right(page, page.photo())
+    assert_lines_are_cropped(page, page.photo())
 
 
-def test_lines_so_close_that_boxes_overlap_lose_no_mark():
+def test_lines_with_overlapping_boxes_keep_their_marks():
     page = notebook(6, pitch=52)
     boxes = find_lines(page.photo())
     assert any(above.bottom > below.top for above, below in pairwise(boxes))
-    assert_cut_right(page, page.photo())
+    assert_lines_are_cropped(page, page.photo())
 
 
-def test_ruled_lines_and_margins_are_not_writing():
+def test_ruled_lines_and_margins_are_not_ink():
     page = notebook(5)
     photo = page.photo(rules=35)
     photo[:, 60:63] = 100
-    assert_cut_right(page, photo)
+    assert_lines_are_cropped(page, photo)
 
 
-def test_uneven_light_and_a_dark_desk():
+def test_lines_are_found_in_uneven_light_beside_a_dark_desk():
     page = notebook(5)
     height, width = page.truth.shape
     paper = np.tile(np.linspace(230, 110, width, dtype=np.float32), (height, 1))
     paper[: height // 2] *= 0.75
     paper[:, :40] = 30
-    assert_cut_right(page, page.photo(paper))
+    assert_lines_are_cropped(page, page.photo(paper))
 
 
 @pytest.mark.parametrize("desk", [30, 75, 120, 245])
-def test_a_sheet_that_lies_askew_on_a_desk(desk):
-    page = notebook(5).turned(4)
+def test_lines_are_found_on_a_rotated_sheet_on_a_desk(desk):
+    page = notebook(5).rotated(4)
     height, width = page.truth.shape
     corners = [[40, 45], [width - 30, 25], [width - 45, height - 40], [55, height - 24]]
     sheet = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), np.array(corners), 1)
-    assert_cut_right(page, page.photo(np.where(sheet, 215, desk).astype(np.float32)))
+    assert_lines_are_cropped(page, page.photo(np.where(sheet, 215, desk).astype(np.float32)))
 
 
-def test_a_large_photo_is_cut_at_its_own_size():
+def test_a_large_photo_is_cropped_at_full_resolution():
     page = notebook(4)
-    large = Page(1, 1)
+    large = SyntheticPage(1, 1)
     large.truth = cv2.resize(page.truth, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
     large.lines = page.lines
-    assert_cut_right(large, large.photo())
+    assert_lines_are_cropped(large, large.photo())
 
 
-def test_columns_are_read_one_after_the_other():
-    page = Page(420, 1100)
+def test_columns_are_in_reading_order():
+    page = SyntheticPage(420, 1100)
     for x in (40, 640):
         for line in range(4):
             page.write(x, 100 + 80 * line, ["thanh", "pho"])
-    assert_cut_right(page, page.photo())
+    assert_lines_are_cropped(page, page.photo())
 
 
-def test_a_gap_in_a_line_is_no_column():
-    page = Page(260, 1100)
+def test_a_gap_in_a_line_is_not_a_column():
+    page = SyntheticPage(260, 1100)
     for line in range(2):
         page.write(40, 100 + 80 * line, ["thanh", "pho"])
         page.lines -= 1
         page.write(800, 100 + 80 * line, ["long", "an"])
-    assert_cut_right(page, page.photo())
+    assert_lines_are_cropped(page, page.photo())
 
 
-def test_a_low_word_is_not_blown_up():
-    page = Page(320, 900)
+def test_crops_of_low_words_are_as_high_as_other_crops():
+    page = SyntheticPage(320, 900)
     page.write(60, 90, ["nguyen", "dinh"])
     page.write(60, 170, ["xoan"], marks=False)
     page.write(60, 250, ["quang", "trung"])
@@ -165,25 +165,25 @@ def test_a_low_word_is_not_blown_up():
 
 
 @pytest.mark.parametrize("border", [False, True])
-def test_a_photo_of_one_line_is_left_as_it_is(border):
-    page = Page(64, 1000)
+def test_a_photo_of_one_line_is_not_cropped(border):
+    page = SyntheticPage(64, 1000)
     page.write(10, 44, ["thanh", "pho", "long", "an"])
     photo = page.photo()
-    if border:  # of a cell, and what peeps in from the lines above and below
+    if border:  # of a table cell, and remainders of the lines above and below
         photo[1:3] = photo[-3:-1] = 60
         cv2.putText(photo, "gyg", (300, -6), FONT, 1.0, 60, 2)
         cv2.putText(photo, "hdh", (600, 82), FONT, 1.0, 60, 2)
     (box,) = find_lines(photo)
     assert (box.left, box.top, box.right, box.bottom) == (0, 0, 1000, 64)
-    assert np.array_equal(cut(photo, box), photo)
+    assert np.array_equal(crop_line(photo, box), photo)
 
 
-def test_one_line_on_a_large_sheet_is_cut_out():
-    page = Page(600, 900)
+def test_one_line_on_a_large_sheet_is_cropped():
+    page = SyntheticPage(600, 900)
     page.write(100, 300, ["thanh", "pho", "long", "an"])
     (box,) = find_lines(page.photo())
     assert box.bottom - box.top < 120
-    assert shares(page, page.photo(), [box])[0, 0] > 0.9
+    assert ink_fractions(page, page.photo(), [box])[0, 0] > 0.9
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 3), (400, 600), (50, 30_000)])
@@ -196,24 +196,24 @@ def test_empty_paper_has_no_lines(shape, noise):
 
 
 def test_ruled_paper_alone_has_no_lines():
-    assert find_lines(Page(500, 700).photo(rules=30)) == []
+    assert find_lines(SyntheticPage(500, 700).photo(rules=30)) == []
 
 
 def test_columns_of_a_crop_are_columns_of_the_photo():
-    page = notebook(4).turned(5)
+    page = notebook(4).rotated(5)
     photo = page.photo(noise=0)
     for box in find_lines(photo):
         assert box.angle == pytest.approx(-5, abs=1)
         for column in range(0, box.right - box.left, 97):
             top = box.start + column * np.tan(np.deg2rad(box.angle))
             rows = np.clip(np.rint(top + np.arange(box.height)), 0, len(photo) - 1).astype(int)
-            crop = cut(photo, box)[:, column].astype(int)
+            crop = crop_line(photo, box)[:, column].astype(int)
             original = photo[rows, box.left + column].astype(int)
             assert (crop - original > -60).all()  # nothing is darker than there was ink
 
 
 @pytest.mark.parametrize("blob", [3, 9, 25])
-def test_a_photo_of_anything_takes_bounded_time(blob):
+def test_any_texture_is_segmented_in_bounded_time(blob):
     rng = np.random.default_rng(2)
     texture = cv2.GaussianBlur(rng.normal(0, 1, (1500, 2000)).astype(np.float32), (0, 0), blob / 3)
     begun = time.thread_time()
@@ -222,8 +222,8 @@ def test_a_photo_of_anything_takes_bounded_time(blob):
 
 
 @pytest.mark.parametrize("pen", [3, 7, 12])
-def test_upright_strokes_of_large_letters_are_no_rules(pen):
-    """As when somebody writes three letters on a screen, and the image is cut to them."""
+def test_stems_of_large_letters_are_not_ruled_lines(pen):
+    """Three letters written on a screen, in an image cropped to them."""
     sheet = np.full((248, 536), 255, np.uint8)
     for middle in (108, 268, 428):
         cv2.ellipse(sheet, (middle, 124), (60, 76), 0, 0, 360, 20, pen, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""Readings as text, JSON lines and CSV."""
+"""Results as text, JSON lines and CSV."""
 
 import csv
 import io
@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
-from netchu.decoding.readings import Character, LineReading, PhotoReading
 from netchu.inference import serializers
+from netchu.inference.results import Character, LineReading, PhotoReading
 
-BAD = NetchuError("b.jpg: not an image; replace it")
+ERROR = NetchuError("b.jpg: not an image; replace it")
 
 
 def line(text, box=(1, 2, 30, 40), confidence=0.87654):
@@ -28,24 +28,25 @@ def photo(*texts):
     return PhotoReading("\n".join(texts), confidence, lines, (600, 80))
 
 
-def test_one_photo_is_its_text_and_an_empty_one_is_nothing():
+def test_text_of_one_photo_and_of_an_empty_one():
     assert (
-        "".join(serializers.plain([("a.jpg", photo("Tổ 3", "Hà Nội"))], False)) == "Tổ 3\nHà Nội\n"
+        "".join(serializers.to_text([("a.jpg", photo("Tổ 3", "Hà Nội"))], False))
+        == "Tổ 3\nHà Nội\n"
     )
-    assert "".join(serializers.plain([("a.jpg", photo())], False)) == ""
+    assert "".join(serializers.to_text([("a.jpg", photo())], False)) == ""
 
 
-def test_several_photos_have_their_paths_above_them_and_errors_no_place():
-    results = [("a.jpg", photo("Tổ 3")), ("b.jpg", BAD), ("c.jpg", photo()), ("d", photo("xã"))]
-    assert "".join(serializers.plain(results, True)) == "a.jpg:\nTổ 3\n\nc.jpg:\n\nd:\nxã\n"
+def test_text_of_several_photos_has_their_paths_and_skips_errors():
+    results = [("a.jpg", photo("Tổ 3")), ("b.jpg", ERROR), ("c.jpg", photo()), ("d", photo("xã"))]
+    assert "".join(serializers.to_text(results, True)) == "a.jpg:\nTổ 3\n\nc.jpg:\n\nd:\nxã\n"
 
 
-def test_json_tells_everything():
-    (block,) = serializers.json_lines([("ảnh.jpg", photo("Tổ"))])
+def test_json_has_everything_of_a_reading():
+    (block,) = serializers.to_json_lines([("ảnh.jpg", photo("Tổ"))])
     assert block.endswith("\n")
     assert "Tổ" in block
-    told = json.loads(block)
-    assert told == {
+    content = json.loads(block)
+    assert content == {
         "path": "ảnh.jpg", "text": "Tổ", "confidence": 0.8765, "size": [600, 80],
         "lines": [{
             "text": "Tổ", "confidence": 0.8765, "box": [1, 2, 30, 40],
@@ -59,15 +60,15 @@ def test_json_tells_everything():
     }  # fmt: skip
 
 
-def test_json_of_an_empty_and_of_an_unread_photo():
-    empty, bad = map(json.loads, serializers.json_lines([("a", photo()), ("b", BAD)]))
+def test_json_of_an_empty_photo_and_of_an_error():
+    empty, bad = map(json.loads, serializers.to_json_lines([("a", photo()), ("b", ERROR)]))
     assert (empty["text"], empty["confidence"], empty["lines"]) == ("", 0.0, [])
-    assert bad == {"path": "b", "text": None, "confidence": None, "error": str(BAD)}
+    assert bad == {"path": "b", "text": None, "confidence": None, "error": str(ERROR)}
 
 
 def test_csv_has_a_row_for_each_line():
-    results = [("a", photo("Số 1, ngõ 2", "Hà Nội")), ("b", BAD), ("c", photo())]
-    rows = list(csv.DictReader(io.StringIO("".join(serializers.table(results)))))
+    results = [("a", photo("Số 1, ngõ 2", "Hà Nội")), ("b", ERROR), ("c", photo())]
+    rows = list(csv.DictReader(io.StringIO("".join(serializers.to_csv(results)))))
     assert rows[0] == {
         "path": "a", "line": "1", "text": "Số 1, ngõ 2", "confidence": "0.8765", "left": "1",
         "top": "2", "right": "30", "bottom": "40", "error": "",
@@ -75,28 +76,28 @@ def test_csv_has_a_row_for_each_line():
     assert [(row["path"], row["line"], row["text"]) for row in rows] == [
         ("a", "1", "Số 1, ngõ 2"), ("a", "2", "Hà Nội"), ("b", "", ""), ("c", "", ""),
     ]  # fmt: skip
-    assert rows[2]["error"] == str(BAD)
+    assert rows[2]["error"] == str(ERROR)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"))
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
-def test_whatever_a_path_and_a_text_hold_comes_back(pairs):
+def test_any_path_and_text_can_be_parsed_back(pairs):
     results = [(path, photo(text)) for path, text in pairs]
-    blocks = list(serializers.json_lines(results))
+    blocks = list(serializers.to_json_lines(results))
     assert all(block.count("\n") == 1 for block in blocks)
     assert [(t["path"], t["text"]) for t in map(json.loads, blocks)] == pairs
-    table = csv.reader(io.StringIO("".join(serializers.table(results)), newline=""))
+    table = csv.reader(io.StringIO("".join(serializers.to_csv(results)), newline=""))
     assert [(row[0], row[2]) for row in table][1:] == pairs
 
 
-def test_nothing_waits_for_what_comes_after_it():
+def test_each_photo_is_written_before_the_next_is_read():
     def results():
         yield "a", photo("Tổ 3")
-        raise AssertionError("the second was asked for too early")
+        raise AssertionError("the second photo was requested too early")
 
-    assert next(serializers.plain(results(), True)) == "a:\nTổ 3\n"
-    assert json.loads(next(serializers.json_lines(results())))["path"] == "a"
-    table = serializers.table(results())
+    assert next(serializers.to_text(results(), True)) == "a:\nTổ 3\n"
+    assert json.loads(next(serializers.to_json_lines(results())))["path"] == "a"
+    table = serializers.to_csv(results())
     assert [next(table), next(table)][1].startswith("a,1,Tổ 3")

@@ -16,7 +16,7 @@ from netchu.core.image_files import find_images
 
 if TYPE_CHECKING:
     from netchu.inference.reader import Reader
-    from netchu.inference.serializers import Result
+    from netchu.inference.serializers import ReadResult
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 """Files of a folder that are read; a file that is named itself may have any suffix."""
@@ -86,11 +86,11 @@ def read_command(
     number = len(images) + len(failed)
     results = _read(images, failed, Reader(model, greedy=greedy), line=line, batch=batch)
     if as_json:
-        blocks = serializers.json_lines(results)
+        blocks = serializers.to_json_lines(results)
     elif as_csv:
-        blocks = serializers.table(results)
+        blocks = serializers.to_csv(results)
     else:
-        blocks = serializers.plain(results, headings=len(images) > 1)
+        blocks = serializers.to_text(results, headings=len(images) > 1)
     for block in blocks:
         print(block, end="", flush=True)
     for error in failed:
@@ -112,11 +112,11 @@ def _images(path: str, failed: list[NetchuError]) -> list[str]:
 
 def _read(
     images: list[str], failed: list[NetchuError], reader: Reader, *, line: bool, batch: int
-) -> Iterator[Result]:
+) -> Iterator[ReadResult]:
     """Yield each image with its reading or error, in order; errors are also added to `failed`."""
-    from netchu.imaging.photos import MOST_BYTES
+    from netchu.imaging.photos import MAX_BYTES
 
-    sources = (sys.stdin.buffer.read(MOST_BYTES) if path == "-" else path for path in images)
+    sources = (sys.stdin.buffer.read(MAX_BYTES) if path == "-" else path for path in images)
     readings = reader.read_many(sources, line=line, batch=batch)
     with _progress(len(images)) as advance:
         for path, result in zip(images, readings, strict=True):

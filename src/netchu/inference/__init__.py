@@ -1,1 +1,1 @@
-"""Reading photos with an exported model: NumPy, OpenCV and ONNX Runtime, no torch."""
+"""Inference with an exported model: NumPy, OpenCV and ONNX Runtime, no torch."""

@@ -1,4 +1,4 @@
-"""From what a decoder wrote to characters with places, and to the reading of a photo."""
+"""Turning decoded characters into results with positions in the photo."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ from math import exp, log
 
 from netchu.core.codec import Codec
 from netchu.decoding.greedy import Emission
-from netchu.decoding.readings import Character, LineReading, PhotoReading, joint_probability
+from netchu.decoding.readings import joint_probability
 from netchu.decoding.scaling import NO_SCALING, PlattScaling
+from netchu.inference.results import Box, Character, LineReading, PhotoReading
 
-Box = tuple[int, int, int, int]
 
-
-def line_reading(
-    emissions: Sequence[Emission], codec: Codec, box: Box, step: float, scale: PlattScaling = NO_SCALING
+def build_line_reading(
+    emissions: Sequence[Emission],
+    codec: Codec,
+    box: Box,
+    step: float,
+    scaling: PlattScaling = NO_SCALING,
 ) -> LineReading:
-    """The line that `emissions` write in `box`, a time step being `step` pixels of the photo.
+    """Return the reading of one line.
 
-    `scale` is that of the product of the characters' confidences.
+    Args:
+        emissions: the decoded characters.
+        codec: names the classes.
+        box: where the line is in the photo.
+        step: pixels of the photo per time step.
+        scaling: scaling of the line's confidence, the product of its characters' confidences.
     """
     left, _, right, _ = box
-    places = [min(right, left + step * time) for time in boundaries(emissions)]
+    edges = [min(right, left + step * time) for time in character_boundaries(emissions)]
     characters = tuple(
         Character(
             codec.decode([emission.id]),
@@ -32,51 +40,51 @@ def line_reading(
             end,
             tuple((codec.decode([i]), probability) for i, probability in emission.alternatives),
         )
-        for emission, (begin, end) in zip(emissions, pairwise(places), strict=True)
+        for emission, (begin, end) in zip(emissions, pairwise(edges), strict=True)
     )
     text = "".join(character.text for character in characters)
-    confidence = scale.apply(joint_probability([c.confidence for c in characters]))
+    confidence = scaling.apply(joint_probability([c.confidence for c in characters]))
     return LineReading(text, confidence, box, characters)
 
 
-def boundaries(emissions: Sequence[Emission]) -> list[float]:
-    """Time steps between which the characters stand, one more than there are characters.
+def character_boundaries(emissions: Sequence[Emission]) -> list[float]:
+    """Return the boundaries of the characters in time steps, one more than there are characters.
 
-    CTC emits a character somewhere in its middle, so neighbours meet halfway; the first reaches as
-    far to the left as to the right, the last likewise.
+    CTC emits a character near its middle, so the boundary of two neighbours is halfway between
+    them. The first character extends as far to the left as to the right, the last likewise.
     """
     if not emissions:
         return []
     inner = [(a.end + b.begin) / 2 for a, b in pairwise(emissions)]
     first, last = emissions[0], emissions[-1]
-    to_the_left = inner[0] - first.end if inner else 0.0
-    to_the_right = last.begin - inner[-1] if inner else 0.0
-    return [max(0.0, first.begin - to_the_left), *inner, last.end + to_the_right]
+    before_first = inner[0] - first.end if inner else 0.0
+    after_last = last.begin - inner[-1] if inner else 0.0
+    return [max(0.0, first.begin - before_first), *inner, last.end + after_last]
 
 
-def photo_reading(lines: Sequence[LineReading], shape_HW: tuple[int, ...]) -> PhotoReading:
-    """Lines as a photo of that shape; one that reads as nothing is none."""
-    written = tuple(line for line in lines if line.text)
+def build_photo_reading(lines: Sequence[LineReading], shape_HW: tuple[int, ...]) -> PhotoReading:
+    """Return the reading of a photo of shape `shape_HW`; lines without text are left out."""
+    with_text = tuple(line for line in lines if line.text)
     return PhotoReading(
-        "\n".join(line.text for line in written),
-        min((line.confidence for line in written), default=0.0),
-        written,
+        "\n".join(line.text for line in with_text),
+        min((line.confidence for line in with_text), default=0.0),
+        with_text,
         (shape_HW[1], shape_HW[0]),
     )
 
 
 def mean_confidence(reading: PhotoReading) -> float:
-    """Geometric mean of the characters' probabilities, 0 where there is none."""
-    sure = [character.confidence for line in reading.lines for character in line.characters]
-    logs = [log(max(probability, 1e-9)) for probability in sure]
+    """Return the geometric mean of the characters' confidences, 0 if there are no characters."""
+    confidences = [c.confidence for line in reading.lines for c in line.characters]
+    logs = [log(max(confidence, 1e-9)) for confidence in confidences]
     return exp(sum(logs) / len(logs)) if logs else 0.0
 
 
-def turned_back(reading: PhotoReading) -> PhotoReading:
-    """The reading of a photo turned upside down, with the places of the photo before it was."""
+def rotate_reading_180(reading: PhotoReading) -> PhotoReading:
+    """Map the positions of a reading to the photo rotated by 180 degrees."""
     width, height = reading.size
 
-    def turned(line: LineReading) -> LineReading:
+    def rotate_line(line: LineReading) -> LineReading:
         left, top, right, bottom = line.box
         characters = tuple(
             replace(c, left=width - c.right, right=width - c.left) for c in line.characters
@@ -84,4 +92,4 @@ def turned_back(reading: PhotoReading) -> PhotoReading:
         box = (width - right, height - bottom, width - left, height - top)
         return replace(line, box=box, characters=characters)
 
-    return replace(reading, lines=tuple(turned(line) for line in reading.lines))
+    return replace(reading, lines=tuple(rotate_line(line) for line in reading.lines))

@@ -1,4 +1,4 @@
-"""From photos to text: find the lines, prepare, run the network, decode."""
+"""From photos to text: segment into lines, prepare, run the network, decode."""
 
 from __future__ import annotations
 
@@ -11,80 +11,88 @@ import numpy as np
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
-from netchu.decoding.readings import LineReading, PhotoReading
 from netchu.imaging.images import Grey
-from netchu.imaging.photos import Source, read_photo
+from netchu.imaging.photos import PhotoSource, read_photo
 from netchu.imaging.preparation import prepare, prepared_width
-from netchu.inference.exported_model import SHIPPED, ExportedModel, decoder
+from netchu.inference.exported_model import SHIPPED_MODEL, ExportedModel, make_decoder
 from netchu.inference.postprocessing import (
-    Box,
-    line_reading,
+    build_line_reading,
+    build_photo_reading,
     mean_confidence,
-    photo_reading,
-    turned_back,
+    rotate_reading_180,
 )
-from netchu.inference.segmentation import cut, find_lines
+from netchu.inference.results import Box, LineReading, PhotoReading
+from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 
-LONGEST_LINE = 32_768
-"""Prepared pixels; a longer line is squeezed."""
+MAX_LINE_WIDTH = 32_768
+"""Prepared pixels; a longer line is squeezed to this width."""
 
-BATCH_WIDTH = 16_384
-"""Prepared pixels, over all lines, that go through the network at once."""
+MAX_BATCH_WIDTH = 16_384
+"""Prepared pixels that go through the network at once, summed over the lines."""
 
-HELD_PIXELS = 2**26
-"""Pixels of photos that wait until their lines are read together."""
+MAX_WAITING_PIXELS = 2**26
+"""Pixels of photos that are held until their lines are read as a batch."""
 
-DOUBTFUL = 0.85
-"""Below this mean_confidence a photo is read upside down as well, and the surer reading taken.
+ROTATION_THRESHOLD = 0.85
+"""A photo with a lower mean confidence is also read upside down.
 
-Of 180 validation lines and 12 paragraphs turned upside down none reached it; the surer reading was
-the upright one of all but one. So what a higher value costs is time alone.
+Of 180 validation lines and 12 paragraphs that were rotated by 180 degrees none reached it, and the
+reading with the higher mean confidence was the upright one for all but one. A higher value would
+only cost time.
 """
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A line to be read: its pixels, and the box from which they come."""
+class _LineCrop:
+    """The pixels of a line and its box in the photo."""
 
     crop_HW: Grey
     box: Box
 
 
 @dataclass(frozen=True)
-class _Page:
-    """A photo whose lines are found."""
+class _SegmentedPhoto:
+    """A photo and its lines."""
 
     photo_HW: Grey
-    lines: tuple[_Line, ...]
+    lines: tuple[_LineCrop, ...]
 
 
 class Reader:
-    """Reads photos of Vietnamese handwriting. Threads may share it."""
+    """Reads photos of Vietnamese handwriting. Safe to share between threads."""
 
     def __init__(
         self, model: str | Path | None = None, *, threads: int = 1, greedy: bool = False
     ) -> None:
-        """Load the exported model in a folder, or the one that comes with the package.
+        """Load a model.
 
-        `threads` is the number of cores that the network may use. With `greedy` the network reads
-        alone, without the language model that may lie beside it.
+        Args:
+            model: folder of an exported model; None loads the one that comes with the package.
+            threads: number of cores that the network may use.
+            greedy: decode without the language model.
 
         Raises:
-            NetchuError: there is no exported model, or it is damaged.
+            NetchuError: the folder has no exported model, or a damaged one.
         """
-        self.model = ExportedModel(SHIPPED if model is None else Path(model), threads)
-        how = self.model.preprocessing
-        self._how = replace(how, max_width=min(how.max_width or LONGEST_LINE, LONGEST_LINE))
+        self.model = ExportedModel(SHIPPED_MODEL if model is None else Path(model), threads)
+        preprocessing = self.model.preprocessing
+        max_width = min(preprocessing.max_width or MAX_LINE_WIDTH, MAX_LINE_WIDTH)
+        self._preprocessing = replace(preprocessing, max_width=max_width)
         self._codec = Codec(self.model.alphabet)
-        self._decode, self._scale = decoder(self.model, greedy)
+        self._decode, self._line_scaling = make_decoder(self.model, greedy)
 
-    def read(self, source: Source, *, line: bool = False) -> PhotoReading:
-        """Read one photo; with `line` all of it is one line, the right way up.
+    def read(self, source: PhotoSource, *, line: bool = False) -> PhotoReading:
+        """Read one photo.
 
-        A photo that is hard to read is also read upside down, and the surer reading taken.
+        A photo with a low mean confidence is also read upside down, and the better reading is
+        returned.
+
+        Args:
+            source: path, encoded bytes, array or Pillow image.
+            line: the whole photo is one line, the right way up.
 
         Raises:
-            NetchuError: it is no photo, or one too large.
+            NetchuError: the source is not a photo, or one that is too large.
         """
         (reading,) = self.read_many([source], line=line)
         if isinstance(reading, NetchuError):
@@ -92,95 +100,100 @@ class Reader:
         return reading
 
     def read_many(
-        self, sources: Iterable[Source], *, line: bool = False, batch: int = 16
+        self, sources: Iterable[PhotoSource], *, line: bool = False, batch: int = 16
     ) -> Iterator[PhotoReading | NetchuError]:
-        """Read photos in their order, `batch` of them at a time; of a bad one give the error."""
-        waiting: list[_Page | NetchuError] = []
-        held = 0
+        """Read photos in order, `batch` of them at a time.
+
+        A photo that cannot be read yields its error and does not stop the others.
+        """
+        waiting: list[_SegmentedPhoto | NetchuError] = []
+        waiting_pixels = 0
         for source in sources:
             try:
                 photo_HW = read_photo(source)
-                waiting.append(_whole(photo_HW) if line else _cut_up(photo_HW))
-                held += photo_HW.size
+                waiting.append(_as_one_line(photo_HW) if line else _segment(photo_HW))
+                waiting_pixels += photo_HW.size
             except NetchuError as error:
                 waiting.append(error)
-            if len(waiting) >= batch or held >= HELD_PIXELS:
-                yield from self._read(waiting, line, batch)
-                waiting, held = [], 0
-        yield from self._read(waiting, line, batch)
+            if len(waiting) >= batch or waiting_pixels >= MAX_WAITING_PIXELS:
+                yield from self._read_batch(waiting, line, batch)
+                waiting, waiting_pixels = [], 0
+        yield from self._read_batch(waiting, line, batch)
 
-    def _read(
-        self, pages: Sequence[_Page | NetchuError], line: bool, batch: int
+    def _read_batch(
+        self, items: Sequence[_SegmentedPhoto | NetchuError], line: bool, batch: int
     ) -> list[PhotoReading | NetchuError]:
-        """Readings of pages, errors left where they are."""
-        good = [page for page in pages if isinstance(page, _Page)]
-        readings = self._transcribe(good, batch)
+        """Replace each photo by its reading; errors stay where they are."""
+        photos = [item for item in items if isinstance(item, _SegmentedPhoto)]
+        readings = self._transcribe(photos, batch)
         if not line:
-            for place, page in enumerate(good):
-                readings[place] = self._upright(page, readings[place], batch)
+            for i, photo in enumerate(photos):
+                readings[i] = self._try_upside_down(photo, readings[i], batch)
         rest = iter(readings)
-        return [next(rest) if isinstance(page, _Page) else page for page in pages]
+        return [next(rest) if isinstance(item, _SegmentedPhoto) else item for item in items]
 
-    def _upright(self, page: _Page, reading: PhotoReading, batch: int) -> PhotoReading:
-        """The reading, or that of the page upside down where it is surer."""
-        if not page.lines or mean_confidence(reading) >= DOUBTFUL:
+    def _try_upside_down(
+        self, photo: _SegmentedPhoto, reading: PhotoReading, batch: int
+    ) -> PhotoReading:
+        """Return the reading, or that of the rotated photo if its mean confidence is higher."""
+        if not photo.lines or mean_confidence(reading) >= ROTATION_THRESHOLD:
             return reading
-        turned_HW = np.ascontiguousarray(page.photo_HW[::-1, ::-1])
-        (other,) = self._transcribe([_cut_up(turned_HW)], batch)
+        rotated_HW = np.ascontiguousarray(photo.photo_HW[::-1, ::-1])
+        (other,) = self._transcribe([_segment(rotated_HW)], batch)
         if mean_confidence(other) <= mean_confidence(reading):
             return reading
-        return turned_back(other)
+        return rotate_reading_180(other)
 
-    def _transcribe(self, pages: Sequence[_Page], batch: int) -> list[PhotoReading]:
-        """Read all lines of the pages, equally wide ones together."""
-        places = [(p, n) for p, page in enumerate(pages) for n in range(len(page.lines))]
-        widths = {(p, n): self._width(pages[p].lines[n]) for p, n in places}
+    def _transcribe(self, photos: Sequence[_SegmentedPhoto], batch: int) -> list[PhotoReading]:
+        """Read the lines of all photos, those of the same prepared width in batches."""
+        keys = [(p, n) for p, photo in enumerate(photos) for n in range(len(photo.lines))]
+        widths = {(p, n): self._prepared_width(photos[p].lines[n]) for p, n in keys}
         readings: dict[tuple[int, int], LineReading] = {}
-        for width, equal in groupby(sorted(places, key=widths.__getitem__), widths.__getitem__):
-            waiting = list(equal)
-            most = max(1, min(batch, BATCH_WIDTH // width))
-            for at in range(0, len(waiting), most):
-                chosen = waiting[at : at + most]
-                lines = [pages[p].lines[n] for p, n in chosen]
-                readings |= zip(chosen, self._read_lines(lines), strict=True)
+        for width, group in groupby(sorted(keys, key=widths.__getitem__), widths.__getitem__):
+            same_width = list(group)
+            size = max(1, min(batch, MAX_BATCH_WIDTH // width))
+            for begin in range(0, len(same_width), size):
+                selected = same_width[begin : begin + size]
+                lines = [photos[p].lines[n] for p, n in selected]
+                readings |= zip(selected, self._read_lines(lines), strict=True)
         return [
-            photo_reading([readings[p, n] for n in range(len(page.lines))], page.photo_HW.shape)
-            for p, page in enumerate(pages)
+            build_photo_reading(
+                [readings[p, n] for n in range(len(photo.lines))], photo.photo_HW.shape
+            )
+            for p, photo in enumerate(photos)
         ]
 
-    def _width(self, line: _Line) -> int:
+    def _prepared_width(self, line: _LineCrop) -> int:
         height, width = line.crop_HW.shape
-        return prepared_width(width, height, self._how)
+        return prepared_width(width, height, self._preprocessing)
 
-    def _read_lines(self, lines: Sequence[_Line]) -> list[LineReading]:
-        """Read lines of one prepared width."""
-        images_BHW = np.stack([prepare(line.crop_HW, self._how) for line in lines])
+    def _read_lines(self, lines: Sequence[_LineCrop]) -> list[LineReading]:
+        """Read lines of the same prepared width."""
+        images_BHW = np.stack([prepare(line.crop_HW, self._preprocessing) for line in lines])
+        probabilities_BTV = self.model.probabilities(images_BHW)
         return [
-            line_reading(
-                self._decode(probabilities_TV), self._codec, line.box, self._step(line), self._scale
+            build_line_reading(
+                self._decode(probabilities_TV),
+                self._codec,
+                line.box,
+                self._photo_step(line),
+                self._line_scaling,
             )
-            for probabilities_TV, line in zip(
-                self.model.probabilities(images_BHW), lines, strict=True
-            )
+            for probabilities_TV, line in zip(probabilities_BTV, lines, strict=True)
         ]
 
-    def _step(self, line: _Line) -> float:
-        """Pixels of the photo for each time step."""
+    def _photo_step(self, line: _LineCrop) -> float:
+        """Return the pixels of the photo per time step."""
         height, width = line.crop_HW.shape
-        shrunk = min(self._how.height / height, self._how.max_width / width)
-        return float(self.model.step / shrunk)
+        scale = min(self._preprocessing.height / height, self._preprocessing.max_width / width)
+        return float(self.model.step / scale)
 
 
-def _whole(photo_HW: Grey) -> _Page:
-    """A photo that is one line."""
+def _as_one_line(photo_HW: Grey) -> _SegmentedPhoto:
     height, width = photo_HW.shape
-    return _Page(photo_HW, (_Line(photo_HW, (0, 0, width, height)),))
+    return _SegmentedPhoto(photo_HW, (_LineCrop(photo_HW, (0, 0, width, height)),))
 
 
-def _cut_up(photo_HW: Grey) -> _Page:
-    """A photo and the lines that are found in it."""
-    lines = [
-        _Line(cut(photo_HW, box), (box.left, box.top, box.right, box.bottom))
-        for box in find_lines(photo_HW)
-    ]
-    return _Page(photo_HW, tuple(lines))
+def _segment(photo_HW: Grey) -> _SegmentedPhoto:
+    lines = [_LineCrop(crop_line(photo_HW, line), line.bounds) for line in find_lines(photo_HW)]
+    return _SegmentedPhoto(photo_HW, tuple(lines))

@@ -1,7 +1,11 @@
-"""How `netchu read` writes what it read: plain text, JSON lines, or a CSV table.
+"""The outputs of `netchu read`: plain text, JSON lines and CSV.
 
-Each style turns (path, reading or error) pairs into blocks of text as they come, one for each
-pair, so that whoever waits at the other end of a pipe sees a photo as soon as it is read.
+The dataclasses are the only description of a reading as JSON: `netchu read` writes them, and
+FastAPI builds the OpenAPI schema of `netchu serve` from their types and from the metadata of their
+fields, so that no module here imports Pydantic.
+
+Each output function takes (path, reading or error) pairs and yields one block of text per photo as
+soon as it is read.
 """
 
 from __future__ import annotations
@@ -10,95 +14,141 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netchu.core.errors import NetchuError
 
 if TYPE_CHECKING:
-    from netchu.decoding.readings import Character, LineReading, PhotoReading
+    from netchu.inference.results import Character, LineReading, PhotoReading
 
-    Result = tuple[str, PhotoReading | NetchuError]
+    ReadResult = tuple[str, PhotoReading | NetchuError]
 
-COLUMNS = ("path", "line", "text", "confidence", "left", "top", "right", "bottom", "error")
-"""Of the CSV table: a row for each line of handwriting; an empty or unread photo has one row."""
+CSV_COLUMNS = ("path", "line", "text", "confidence", "left", "top", "right", "bottom", "error")
+"""Each line of handwriting is a row; a photo without lines or that cannot be read has one row."""
 
 
-def plain(results: Iterable[Result], headings: bool) -> Iterator[str]:
-    """The text alone; with `headings` each photo's path above it. What was not read is left out."""
-    before = ""
+def _doc(description: str, **bounds: float) -> dict[str, Any]:
+    """Return the metadata of a field that Pydantic turns into its JSON schema."""
+    return {"description": description, **bounds}
+
+
+@dataclass(frozen=True)
+class AlternativeJson:
+    """Another character that a character might be."""
+
+    text: str
+    confidence: float = field(metadata=_doc("its probability", ge=0, le=1))
+
+
+@dataclass(frozen=True)
+class CharacterJson:
+    """One character of a line."""
+
+    text: str
+    confidence: float = field(metadata=_doc("probability that it is right", ge=0, le=1))
+    left: float = field(
+        metadata=_doc("where it begins, in px of the photo after its EXIF rotation")
+    )
+    right: float = field(metadata=_doc("where it ends, in px of the photo after its EXIF rotation"))
+    alternatives: list[AlternativeJson] = field(
+        metadata=_doc("other characters, most probable first")
+    )
+
+
+@dataclass(frozen=True)
+class LineJson:
+    """One line of handwriting."""
+
+    text: str
+    confidence: float = field(metadata=_doc("probability that all of it is right", ge=0, le=1))
+    box: tuple[int, int, int, int] = field(
+        metadata=_doc("left, top, right, bottom, in px of the photo after its EXIF rotation")
+    )
+    characters: list[CharacterJson] = field(metadata=_doc("from left to right"))
+
+
+@dataclass(frozen=True)
+class PhotoJson:
+    """A photo that was read."""
+
+    path: str = field(metadata=_doc("path or file name of the image"))
+    text: str = field(metadata=_doc("the lines, joined by line breaks; empty without handwriting"))
+    confidence: float = field(metadata=_doc("lowest confidence of the lines", ge=0, le=1))
+    size: tuple[int, int] = field(metadata=_doc("width and height in px, after the EXIF rotation"))
+    lines: list[LineJson] = field(metadata=_doc("in reading order"))
+
+
+@dataclass(frozen=True)
+class FailedPhotoJson:
+    """A photo that could not be read."""
+
+    path: str = field(metadata=_doc("path or file name of the image"))
+    text: None
+    confidence: None
+    error: str = field(metadata=_doc("the reason, and what to do about it"))
+
+
+def to_json(path: str, result: PhotoReading | NetchuError) -> dict[str, Any]:
+    """Return a photo as `PhotoJson`, or as `FailedPhotoJson` if it could not be read."""
+    if isinstance(result, NetchuError):
+        return asdict(FailedPhotoJson(path, None, None, str(result)))
+    lines = [_line(line) for line in result.lines]
+    return asdict(PhotoJson(path, result.text, _round(result.confidence), result.size, lines))
+
+
+def to_json_lines(results: Iterable[ReadResult]) -> Iterator[str]:
+    """Yield `to_json` of each photo as one line."""
+    for path, result in results:
+        yield json.dumps(to_json(path, result), ensure_ascii=False) + "\n"
+
+
+def to_text(results: Iterable[ReadResult], headings: bool) -> Iterator[str]:
+    """Yield the text of each photo, below its path if `headings` is set; skip errors."""
+    separator = ""
     for path, result in results:
         if isinstance(result, NetchuError):
             continue
         text = f"{result.text}\n" if result.text else ""
-        yield f"{before}{path}:\n{text}" if headings else text
-        before = "\n"
+        yield f"{separator}{path}:\n{text}" if headings else text
+        separator = "\n"
 
 
-def json_lines(results: Iterable[Result]) -> Iterator[str]:
-    """`as_object` of each photo, one a line."""
-    for path, result in results:
-        yield json.dumps(as_object(path, result), ensure_ascii=False) + "\n"
-
-
-def as_object(path: str, result: PhotoReading | NetchuError) -> dict[str, Any]:
-    """A photo for JSON.
-
-    It holds path, text, confidence, size and lines with their boxes, characters and alternatives;
-    of a photo that could not be read it holds path, `text: null`, `confidence: null` and error.
-    """
-    if isinstance(result, NetchuError):
-        return {"path": path, "text": None, "confidence": None, "error": str(result)}
-    return {
-        "path": path,
-        "text": result.text,
-        "confidence": _share(result.confidence),
-        "size": result.size,
-        "lines": [_line(line) for line in result.lines],
-    }
-
-
-def table(results: Iterable[Result]) -> Iterator[str]:
-    """A header, then a row for each line of handwriting, numbered from 1 in each photo."""
-    yield _rows([COLUMNS])
+def to_csv(results: Iterable[ReadResult]) -> Iterator[str]:
+    """Yield a header, then the rows of each photo; lines are numbered from 1 in each photo."""
+    yield _csv_rows([CSV_COLUMNS])
     for path, result in results:
         if isinstance(result, NetchuError):
-            yield _rows([(path, "", "", "", "", "", "", "", str(result))])
+            yield _csv_rows([(path, "", "", "", "", "", "", "", str(result))])
         elif not result.lines:
-            yield _rows([(path, "", "", _share(result.confidence), "", "", "", "", "")])
+            yield _csv_rows([(path, "", "", _round(result.confidence), "", "", "", "", "")])
         else:
-            yield _rows(
-                (path, number, line.text, _share(line.confidence), *line.box, "")
+            yield _csv_rows(
+                (path, number, line.text, _round(line.confidence), *line.box, "")
                 for number, line in enumerate(result.lines, start=1)
             )
 
 
-def _line(line: LineReading) -> dict[str, Any]:
-    return {
-        "text": line.text,
-        "confidence": _share(line.confidence),
-        "box": line.box,
-        "characters": [_character(character) for character in line.characters],
-    }
+def _line(line: LineReading) -> LineJson:
+    characters = [_character(character) for character in line.characters]
+    return LineJson(line.text, _round(line.confidence), line.box, characters)
 
 
-def _character(character: Character) -> dict[str, Any]:
-    return {
-        "text": character.text,
-        "confidence": _share(character.confidence),
-        "left": round(character.left, 1),
-        "right": round(character.right, 1),
-        "alternatives": [
-            {"text": text, "confidence": _share(confidence)}
-            for text, confidence in character.alternatives
-        ],
-    }
+def _character(character: Character) -> CharacterJson:
+    return CharacterJson(
+        character.text,
+        _round(character.confidence),
+        round(character.left, 1),
+        round(character.right, 1),
+        [AlternativeJson(text, _round(p)) for text, p in character.alternatives],
+    )
 
 
-def _share(probability: float) -> float:
+def _round(probability: float) -> float:
     return round(probability, 4)
 
 
-def _rows(rows: Iterable[Iterable[Any]]) -> str:
+def _csv_rows(rows: Iterable[Iterable[Any]]) -> str:
     block = io.StringIO()
     csv.writer(block, lineterminator="\n").writerows(rows)
     return block.getvalue()

@@ -30,7 +30,7 @@ from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.decoding.readings import joint_probability
 from netchu.decoding.scaling import softmax
 from netchu.imaging.preparation import WIDTH_STEP
-from netchu.inference.exported_model import NETWORK, ExportedModel, decoder
+from netchu.inference.exported_model import NETWORK, ExportedModel, make_decoder
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import save_model, weights_hash
@@ -97,7 +97,7 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
     """
     exported = ExportedModel(folder)
     codec = Codec(exported.alphabet)
-    decode, scale = decoder(exported)
+    decode, scale = make_decoder(exported)
     rows = []
     for batch in frame_batches(lines, exported.preprocessing, 8):
         logits_BTV = recogniser(batch.images_BCHW).float()

@@ -36,7 +36,7 @@ from netchu.evaluation.metrics.bootstrap import bootstrap_groups
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.preparation import prepared_width
-from netchu.inference.exported_model import SCALES, SHIPPED
+from netchu.inference.exported_model import SCALES, SHIPPED_MODEL
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, read_card, weights_hash
@@ -105,7 +105,7 @@ def adapt(
     """
     if out.exists():
         raise NetchuError(f"{out} is there already; remove it or name another folder to write to")
-    start = model or SHIPPED
+    start = model or SHIPPED_MODEL
     card = read_card(start)
     old = load_model(start, card["alphabet"])
     if not isinstance(old, CTCRecogniser):

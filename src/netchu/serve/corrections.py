@@ -23,8 +23,8 @@ from netchu.core.locks import exclusive_lock
 from netchu.core.text import normalise
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.photos import read_photo
-from netchu.inference.postprocessing import Box
-from netchu.inference.segmentation import cut, find_lines
+from netchu.inference.results import Box
+from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 
 TABLE = "corrections.csv"
 IMAGES = "images"
@@ -120,7 +120,7 @@ def _line(photo_HW: Grey, box: Box | None) -> Grey:
         page_HW = np.ascontiguousarray(page_HW)
         for line in find_lines(page_HW):
             if (line.left, line.top, line.right, line.bottom) == wanted:
-                return cut(page_HW, line)
+                return crop_line(page_HW, line)
     raise NetchuError(f"the photo has no line in the box {list(box)}; give one that was read")
 
 

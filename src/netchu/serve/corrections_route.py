@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from netchu.core.errors import NetchuError
-from netchu.inference.postprocessing import Box
+from netchu.inference.results import Box
 from netchu.serve import schema
 from netchu.serve.access import with_key
 from netchu.serve.uploads import from_base64, json_object, receive, refuse

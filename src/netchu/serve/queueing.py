@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from netchu.core.errors import NetchuError
-from netchu.decoding.readings import PhotoReading
+from netchu.inference.results import PhotoReading
 from netchu.inference.reader import Reader
 
 Answer = PhotoReading | NetchuError

@@ -55,7 +55,7 @@ async def read(
         "model": model,
         "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
         "readings": [
-            serializers.as_object(image.name, answer)
+            serializers.to_json(image.name, answer)
             for image, answer in zip(images, answers, strict=True)
         ],
     }

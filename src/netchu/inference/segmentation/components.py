@@ -1,4 +1,5 @@
-"""Letters and marks go to their lines: letters to the row they stand in, marks to their letter."""
+"""Assigning connected components of ink to text lines: letters to the line on which they lie, marks
+to the line of their letter."""
 
 from __future__ import annotations
 
@@ -7,139 +8,175 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netchu.inference.segmentation.ink import Mask
-from netchu.inference.segmentation.text_lines import Labels, Rows, find_rows
+from netchu.inference.segmentation.text_lines import Labels, TextLines, find_text_lines
 
-SMALLEST = 8
-"""Pixels on the working copy below which letters are none."""
-USUAL = 0.75
-"""Share of the blots, by the root of their ink, that are lower than what letters are taken for."""
-CORE = 0.3
-"""Letter heights from which a blot is a letter and no mark."""
-LARGEST = 4
-"""Letter heights from which a blot is no writing."""
-TALL = 1.0
-"""Letter heights from which a blot may be letters of two lines that touch."""
-TOUCHING = 0.15
-"""Share of such a blot that a second line covers at least."""
-APART = 0.9
-"""Letter heights from the nearest letter at which what is too low for a letter is a speck."""
-LOW = 0.55
-"""Share of a line's letter height below which a row of lower blots close by is its marks."""
-THIN = 0.4
-"""Share of the line's ink per column below which it is."""
-REACH = 2.2
-"""Heights of the line's letters within which it is; larger marks reach as far to their letter."""
-LIFT = 0.15
-"""Letter heights by which marks stand nearer below than above a letter that is not theirs."""
-
-
-def share_out(ink_HW: Mask) -> tuple[Labels, float]:
-    """The number of its line, from 1 in reading order, at every pixel of ink; letters' height."""
-    _, found, sizes, middles = cv2.connectedComponentsWithStats(ink_HW, connectivity=8)
-    blots, stats = np.asarray(found, np.int32), np.asarray(sizes, np.int32)
-    high, area = stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA].copy()
-    area[0] = 0
-    height = _letter_height(high, area)
-    core = (high >= CORE * height) & (high < LARGEST * height) & (area > 0)
-    if height < SMALLEST or not core.any():
-        return np.zeros_like(blots), 0.0
-    rows = find_rows(np.where(core, 255, 0).astype(np.uint8)[blots], height)
-    owner = rows.labels_HW[tuple(np.rint(middles.T[::-1]).astype(np.int64))]
-    owner[~core] = 0
-    is_marks = _of_marks(rows, owner, stats)
-    letters = _letters(blots, core, stats, height, _without(rows, is_marks))
-    reach = np.where(np.append(False, is_marks)[owner], REACH, APART) * height
-    reach[high >= LARGEST * height] = 0
-    return _with_marks(letters, blots, reach, height), height
+MIN_LETTER_HEIGHT = 8
+"""Lower components, in pixels of the binarised photo, are not letters."""
+LETTER_HEIGHT_QUANTILE = 0.75
+"""Quantile of the components' heights, weighted by the root of their ink, that is the letter
+height."""
+MIN_LETTER = 0.3
+"""Components of at least this many letter heights are letters, lower ones are marks."""
+MAX_LETTER = 4
+"""Components of at least this many letter heights are not writing."""
+MIN_TOUCHING = 1.0
+"""Higher components, in letter heights, may be letters of two lines that touch."""
+MIN_TOUCHING_OVERLAP = 0.15
+"""Fraction of such a component that a second line must cover."""
+MAX_MARK_DISTANCE = 0.9
+"""A mark farther than this many letter heights from the nearest letter is noise."""
+LOW_LINE = 0.55
+"""A line of components lower than this fraction of a line's letter height, and close to it, may
+consist of that line's marks."""
+THIN_LINE = 0.4
+"""It does if its ink per column is below this fraction of the line's."""
+MARK_REACH = 2.2
+"""Distance in letter heights within which it does, and within which its marks find a letter."""
+MARK_LIFT = 0.15
+"""Letter heights by which letters are raised before their distance to marks is measured."""
 
 
-def _letter_height(high: NDArray[np.int32], area: NDArray[np.int32]) -> float:
-    """How high letters are: blots, sorted by height, count by the root of their ink.
+def assign_components(ink_HW: Mask) -> tuple[Labels, float]:
+    """Label each pixel of ink with its line, numbered from 1 in reading order.
 
-    So words count for more than dots, but a blot in which lines touch not for more than all words.
+    Returns:
+        The labels, and the height of letters in pixels of the mask.
     """
-    order = np.argsort(high)
-    total = np.cumsum(np.sqrt(area[order]))
-    return float(high[order[np.searchsorted(total, USUAL * total[-1])]])
+    _, found, found_stats, centroids = cv2.connectedComponentsWithStats(ink_HW, connectivity=8)
+    components, stats = np.asarray(found, np.int32), np.asarray(found_stats, np.int32)
+    heights, areas = stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    letter_height = _letter_height(heights, areas)
+    is_letter = (
+        (heights >= MIN_LETTER * letter_height)
+        & (heights < MAX_LETTER * letter_height)
+        & (areas > 0)
+    )
+    if letter_height < MIN_LETTER_HEIGHT or not is_letter.any():
+        return np.zeros_like(components), 0.0
+    letters = np.where(is_letter, 255, 0).astype(np.uint8)[components]
+    lines = find_text_lines(letters, letter_height)
+    owner = lines.labels_HW[tuple(np.rint(centroids.T[::-1]).astype(np.int64))]
+    owner[~is_letter] = 0
+    are_marks = _lines_of_marks(lines, owner, stats)
+    labels = _label_letters(components, is_letter, stats, letter_height, _drop(lines, are_marks))
+    reach = np.where(np.append(False, are_marks)[owner], MARK_REACH, MAX_MARK_DISTANCE)
+    reach = reach * letter_height
+    reach[heights >= MAX_LETTER * letter_height] = 0
+    return _add_marks(labels, components, reach, letter_height), letter_height
 
 
-def _of_marks(rows: Rows, owner: Labels, stats_N5: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which rows are the marks of another: where all letters are low, marks pass for some.
+def _letter_height(heights: NDArray[np.int32], areas: NDArray[np.int32]) -> float:
+    """Return a quantile of the components' heights, weighted by the root of their ink.
 
-    owner: the row in which each blot's middle is, 0 for none. stats_N5: OpenCV's of the blots.
+    The root gives words more weight than dots, but keeps one component in which lines touch from
+    outweighing all words.
     """
-    left, right = np.zeros((2, len(rows.density_N)), np.int64)
-    high = np.full(len(rows.density_N), np.inf)
-    for row in np.unique(owner[owner > 0] - 1).tolist():
-        start, _, wide, tall, area = stats_N5[owner == row + 1].T
-        left[row], right[row] = start.min(), (start + wide).max()
-        high[row] = _letter_height(tall, area)
+    order = np.argsort(heights)
+    total = np.cumsum(np.sqrt(areas[order]))
+    return float(heights[order[np.searchsorted(total, LETTER_HEIGHT_QUANTILE * total[-1])]])
+
+
+def _lines_of_marks(
+    lines: TextLines, owner: Labels, stats_N5: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Return which lines consist of the marks of another one.
+
+    This happens where all letters of a line are low, so that its marks pass for letters.
+
+    Args:
+        lines: the lines found.
+        owner: line in which the centroid of each component lies, 0 for none.
+        stats_N5: OpenCV's statistics of the components.
+    """
+    left, right = np.zeros((2, len(lines.density_N)), np.int64)
+    heights = np.full(len(lines.density_N), np.inf)
+    for line in np.unique(owner[owner > 0] - 1).tolist():
+        starts, _, widths, tall, areas = stats_N5[owner == line + 1].T
+        left[line], right[line] = starts.min(), (starts + widths).max()
+        heights[line] = _letter_height(tall, areas)
     middle = (left + right) // 2
-    down_NN = rows.centres_NW[:, middle]
-    apart_NN = np.abs(down_NN - np.diag(down_NN))
+    down_NN = lines.centres_NW[:, middle]
+    distance_NN = np.abs(down_NN - np.diag(down_NN))
     beside_NN = (left[:, None] <= middle) & (middle < right[:, None])
-    close_NN = beside_NN & (apart_NN < REACH * high[:, None])
-    low_NN = high < LOW * high[:, None]
-    thin_NN = rows.density_N < THIN * rows.density_N[:, None]
+    close_NN = beside_NN & (distance_NN < MARK_REACH * heights[:, None])
+    low_NN = heights < LOW_LINE * heights[:, None]
+    thin_NN = lines.density_N < THIN_LINE * lines.density_N[:, None]
     return np.asarray((close_NN & low_NN & thin_NN).any(axis=0))
 
 
-def _without(rows: Rows, gone: NDArray[np.bool_]) -> Rows:
-    numbers = np.append(0, np.cumsum(~gone) * ~gone).astype(np.int32)
-    return Rows(numbers[rows.labels_HW], rows.centres_NW[~gone], rows.density_N[~gone])
+def _drop(lines: TextLines, dropped: NDArray[np.bool_]) -> TextLines:
+    """Leave out lines and renumber the others."""
+    numbers = np.append(0, np.cumsum(~dropped) * ~dropped).astype(np.int32)
+    kept = ~dropped
+    return TextLines(numbers[lines.labels_HW], lines.centres_NW[kept], lines.density_N[kept])
 
 
-def _letters(
-    blots_HW: Labels,
-    core: NDArray[np.bool_],
+def _label_letters(
+    components_HW: Labels,
+    is_letter: NDArray[np.bool_],
     stats: NDArray[np.int32],
     letter_height: float,
-    rows: Rows,
+    lines: TextLines,
 ) -> Labels:
-    """Every letter's line: that whose middle it covers most; letters that touch are parted."""
-    y, x = np.nonzero(rows.labels_HW * (blots_HW > 0))
-    lines, most, covered = _majority(blots_HW[y, x], rows.labels_HW[y, x], len(stats))
-    area, high = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_HEIGHT]
-    lines[~core & (2 * most < area)] = 0
-    lines[high >= LARGEST * letter_height] = 0
-    lettering = lines[blots_HW]
-    touching = (high > TALL * letter_height) & (covered - most > TOUCHING * covered) & (lines > 0)
-    for blot in np.flatnonzero(touching).tolist():
-        left, top, wide, tall = stats[blot, :4].tolist()
-        box = slice(top, top + tall), slice(left, left + wide)
-        own = blots_HW[box] == blot
-        near = np.unique(rows.labels_HW[box][own])
+    """Label each letter with the line that covers most of it; split letters that touch."""
+    y, x = np.nonzero(lines.labels_HW * (components_HW > 0))
+    owner, most, covered = _majority(components_HW[y, x], lines.labels_HW[y, x], len(stats))
+    areas, heights = stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_HEIGHT]
+    owner[~is_letter & (2 * most < areas)] = 0
+    owner[heights >= MAX_LETTER * letter_height] = 0
+    labels = owner[components_HW]
+    touching = (
+        (heights > MIN_TOUCHING * letter_height)
+        & (covered - most > MIN_TOUCHING_OVERLAP * covered)
+        & (owner > 0)
+    )
+    for component in np.flatnonzero(touching).tolist():
+        left, top, width, height = stats[component, :4].tolist()
+        box = slice(top, top + height), slice(left, left + width)
+        own = components_HW[box] == component
+        near = np.unique(lines.labels_HW[box][own])
         y, x = np.nonzero(own)
-        distance = np.abs(rows.centres_NW[near[near > 0] - 1][:, x + left] - (y + top))
-        lettering[box][own] = near[near > 0][distance.argmin(axis=0)]
-    return lettering
+        distance = np.abs(lines.centres_NW[near[near > 0] - 1][:, x + left] - (y + top))
+        labels[box][own] = near[near > 0][distance.argmin(axis=0)]
+    return labels
 
 
 def _majority(
-    blots: NDArray[np.int32], lines: NDArray[np.int32], count: int
+    components: NDArray[np.int32], lines: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """For each of `count` blots the line that most of its pixels name, how many do, and of what.
+    """Return for each component the line of most of its pixels, their number, and that of all.
 
-    blots, lines: of each pixel.
+    Args:
+        components: component of each pixel.
+        lines: line of each pixel.
+        count: number of components.
     """
     base = int(lines.max(initial=0)) + 1
-    pairs, votes = np.unique(blots.astype(np.int64) * base + lines, return_counts=True)
+    pairs, votes = np.unique(components.astype(np.int64) * base + lines, return_counts=True)
     winner, most = np.zeros(count, np.int32), np.zeros(count, np.int64)
-    order = np.argsort(votes, kind="stable")  # of equal indices NumPy keeps the last, the largest
+    # NumPy keeps the last of equal indices, which is the largest.
+    order = np.argsort(votes, kind="stable")
     winner[pairs[order] // base] = pairs[order] % base
     most[pairs[order] // base] = votes[order]
-    return winner, most, np.bincount(blots, minlength=count)
+    return winner, most, np.bincount(components, minlength=count)
 
 
-def _with_marks(
-    letters_HW: Labels, blots_HW: Labels, reach: NDArray[np.float64], letter_height: float
+def _add_marks(
+    letters_HW: Labels, components_HW: Labels, reach: NDArray[np.float64], letter_height: float
 ) -> Labels:
-    """Give every other blot to the line of the letter nearest to it, if that is within its reach.
+    """Label every other component with the line of the nearest letter within its reach.
 
-    Most marks stand above their letter, and higher than dots stand below theirs, so letters are
-    raised before distances are measured.
+    Most marks are above their letter and farther from it than a dot below is from its own, so
+    letters are raised before distances are measured.
+
+    Args:
+        letters_HW: labels of the letters.
+        components_HW: the components.
+        reach: largest distance of each component, in pixels.
+        letter_height: in pixels.
     """
-    lift = round(LIFT * letter_height)
+    lift = round(MARK_LIFT * letter_height)
     raised = np.zeros_like(letters_HW)
     raised[: len(raised) - lift] = letters_HW[lift:]
     distance, nearest = cv2.distanceTransformWithLabels(
@@ -147,9 +184,10 @@ def _with_marks(
     )
     line_of = np.zeros(int(np.max(nearest)) + 1, np.int32)
     line_of[nearest[raised > 0]] = raised[raised > 0]
-    y, x = np.nonzero((letters_HW == 0) & (blots_HW > 0))
-    near = distance[y, x] < reach[blots_HW[y, x]]
-    lines, *_ = _majority(blots_HW[y, x], np.where(near, line_of[nearest[y, x]], 0), len(reach))
-    shared = letters_HW.copy()
-    shared[y, x] = lines[blots_HW[y, x]]
-    return shared
+    y, x = np.nonzero((letters_HW == 0) & (components_HW > 0))
+    components = components_HW[y, x]
+    lines = np.where(distance[y, x] < reach[components], line_of[nearest[y, x]], 0)
+    owner, *_ = _majority(components, lines, len(reach))
+    labels = letters_HW.copy()
+    labels[y, x] = owner[components]
+    return labels

@@ -1,4 +1,4 @@
-"""A photo of paper becomes its ink: even light, level lines, no ruled lines.
+"""From a photo of paper to a mask of its ink: even lighting, level lines, no ruled lines.
 
 Works on a copy of at most `WORKING_AREA` pixels, on which handwriting is still 10 pixels high.
 """
@@ -19,29 +19,31 @@ Affine = NDArray[np.float64]
 """3×3; maps (x, y, 1)."""
 
 WORKING_AREA = 1_200_000
-STEEPEST = 10
-"""Degrees by which writing may slope."""
+MAX_ANGLE = 10
+"""Largest slope of the writing that is levelled, in degrees."""
 
-FAINTEST = 0.1
-"""Share of the paper's light that the faintest ink takes away."""
-DESK = 0.3
-"""Where the ground is darker than this share of the paper, it is no paper."""
-EDGE = 25
-"""Pixels that the change from a desk to the sheet of paper is wide at most."""
-RULE = 1 / 6
-"""Share of the page's width or height from which a straight stroke is a ruled line."""
-STEM = 90
-"""Pixels of the working copy that the straight part of a letter has at most."""
-STEM_SHARE = 0.8
-"""The same as a share of the photo's height, which one line may fill."""
+MIN_CONTRAST = 0.1
+"""Lowest darkness of ink, as a fraction of the brightness of the paper."""
+MIN_PAPER_BRIGHTNESS = 0.3
+"""Where the background is darker than this fraction of the paper's brightness, it is not paper."""
+EDGE_WIDTH = 25
+"""Largest width in pixels of the transition from a desk to the sheet."""
+MIN_RULE_LENGTH = 1 / 6
+"""A straight stroke of this fraction of the page's width or height is a ruled line."""
+MAX_STEM_LENGTH = 90
+"""Longest straight part of a letter, in pixels of the working copy."""
+MAX_STEM_HEIGHT = 0.8
+"""The same as a fraction of the photo's height, which one line may fill."""
 
 
 @dataclass(frozen=True)
-class Page:
-    """The ink of a photo, turned so that lines lie level.
+class BinarisedPhoto:
+    """The ink of a photo, rotated so that lines are level.
 
-    ink_HW: a mask. scale: its pixels per pixel of the photo. to_photo: affine map, 3×3, of a
-    pixel of the mask to one of the photo.
+    Attributes:
+        ink_HW: the mask.
+        scale: pixels of the mask per pixel of the photo.
+        to_photo: map from pixels of the mask to pixels of the photo.
     """
 
     ink_HW: Mask
@@ -49,101 +51,105 @@ class Page:
     to_photo: Affine
 
     def in_photo(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Pixels of the mask in the photo: x and y."""
+        """Return the x and y coordinates in the photo of N pixels of the mask, shape (2, N)."""
         return np.asarray(self.to_photo[:2, :2] @ np.stack([x, y]) + self.to_photo[:2, 2:])
 
-    def tilt(self, slope: float) -> float:
-        """Slope in the photo, pixels fallen per pixel, of what has `slope` in the mask."""
+    def slope_in_photo(self, slope: float) -> float:
+        """Return the slope in the photo of a line that has `slope` in the mask."""
         across, down = self.to_photo[:2, :2] @ np.array([1.0, slope])
         return float(down / across)
 
 
-def find_ink(photo_HW: Grey) -> Page:
-    """The ink of a photo: the shrunk copy's shades, its slope and its ruled lines taken out."""
+def binarise(photo_HW: Grey) -> BinarisedPhoto:
+    """Shrink a photo, threshold it against the local paper, level it and remove ruled lines."""
     height, width = photo_HW.shape
     scale = min(1.0, (WORKING_AREA / (height * width)) ** 0.5)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(cv2.resize(photo_HW, size, interpolation=cv2.INTER_AREA), np.uint8)
-    ink, turn = _level(_binarise(small))
+    ink, rotation = _level(_threshold(small))
     shrink = np.diag([size[0] / width, size[1] / height, 1.0])
-    to_photo = np.asarray(np.linalg.inv(turn @ shrink), np.float64)
-    return Page(_without_rules(ink), size[0] / width, to_photo)
+    to_photo = np.asarray(np.linalg.inv(rotation @ shrink), np.float64)
+    return BinarisedPhoto(_remove_rules(ink), size[0] / width, to_photo)
 
 
-def ground(grey_HW: Grey, reach: int) -> Grey:
-    """The paper under the ink: what is dark and narrower than `reach` pixels is filled."""
-    shrink = max(1, min(reach // 8, min(grey_HW.shape)))
+def estimate_background(grey_HW: Grey, max_stroke: int) -> Grey:
+    """Return the paper below the ink: fill what is dark and narrower than `max_stroke` pixels."""
+    shrink = max(1, min(max_stroke // 8, min(grey_HW.shape)))
     size = max(1, grey_HW.shape[1] // shrink), max(1, grey_HW.shape[0] // shrink)
     small = cv2.resize(grey_HW, size, interpolation=cv2.INTER_AREA)
-    side = reach // shrink | 1
-    # What is dark along the photo's edge goes on beyond it: a strip of desk is no ink.
-    wide = cv2.copyMakeBorder(small, side, side, side, side, cv2.BORDER_REPLICATE)
-    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    side = max_stroke // shrink | 1
+    # Replicating the border keeps a dark strip of desk along the edge from counting as ink.
+    padded = cv2.copyMakeBorder(small, side, side, side, side, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     closed = cv2.blur(closed[side:-side, side:-side], (3, 3))
     full = (grey_HW.shape[1], grey_HW.shape[0])
     return np.asarray(cv2.resize(closed, full, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _binarise(grey_HW: Grey) -> Mask:
-    """Ink as 255: what is darker than the paper around it by half as much as the ink mostly is."""
-    soft = np.asarray(cv2.GaussianBlur(grey_HW, (3, 3), 0), np.uint8)
-    # Within reach of a darker ground, as at the sheet's edge, that ground is what counts.
-    paper = np.asarray(cv2.erode(ground(soft, 48), np.ones((EDGE, EDGE), np.uint8)), np.uint8)
-    darkness = cv2.bitwise_not(np.asarray(cv2.divide(soft, paper, scale=255), np.uint8))
-    darkness[paper < DESK * np.percentile(paper[::4, ::4], 90)] = 0
+def _threshold(grey_HW: Grey) -> Mask:
+    """Mark pixels that are darker than the local paper by half the darkness of typical ink."""
+    blurred = np.asarray(cv2.GaussianBlur(grey_HW, (3, 3), 0), np.uint8)
+    # Near a darker background, as at the edge of the sheet, pixels are compared with that one.
+    background = estimate_background(blurred, 48)
+    paper = np.asarray(cv2.erode(background, np.ones((EDGE_WIDTH, EDGE_WIDTH), np.uint8)), np.uint8)
+    darkness = cv2.bitwise_not(np.asarray(cv2.divide(blurred, paper, scale=255), np.uint8))
+    darkness[paper < MIN_PAPER_BRIGHTNESS * np.percentile(paper[::4, ::4], 90)] = 0
     sample = darkness[::2, ::2]
     noise = 1.48 * float(np.median(np.abs(sample.astype(np.int16) - int(np.median(sample)))))
-    faintest = float(np.median(sample)) + max(255 * FAINTEST, 5 * noise)
-    inked = sample[sample > faintest]
+    lowest = float(np.median(sample)) + max(255 * MIN_CONTRAST, 5 * noise)
+    inked = sample[sample > lowest]
     if not inked.size:
         return np.zeros_like(grey_HW)
-    level = max(faintest, 0.5 * float(np.percentile(inked, 80)))
+    level = max(lowest, 0.5 * float(np.percentile(inked, 80)))
     return np.asarray(cv2.threshold(darkness, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def _level(ink_HW: Mask) -> tuple[Mask, Affine]:
-    """Turn a mask until its lines lie level; returns the map that did it as well."""
+    """Rotate a mask so that its lines are level; return it and the rotation."""
     height, width = ink_HW.shape
-    turn = np.eye(3)
-    if not (angle := _slope(ink_HW)):
-        return ink_HW, turn
-    turn[:2] = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    cosine, sine = np.abs(turn[0, :2])
-    wide, high = round(width * cosine + height * sine), round(width * sine + height * cosine)
-    turn[:2, 2] += (wide - width) / 2, (high - height) / 2
-    turned = cv2.warpAffine(ink_HW, turn[:2], (wide, high), flags=cv2.INTER_LINEAR)
-    return np.asarray(cv2.threshold(turned, 127, 255, cv2.THRESH_BINARY)[1], np.uint8), turn
+    rotation = np.eye(3)
+    if not (angle := _skew_angle(ink_HW)):
+        return ink_HW, rotation
+    rotation[:2] = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    cosine, sine = np.abs(rotation[0, :2])
+    new_width, new_height = (
+        round(width * cosine + height * sine),
+        round(width * sine + height * cosine),
+    )
+    rotation[:2, 2] += (new_width - width) / 2, (new_height - height) / 2
+    rotated = cv2.warpAffine(ink_HW, rotation[:2], (new_width, new_height), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.threshold(rotated, 127, 255, cv2.THRESH_BINARY)[1], np.uint8), rotation
 
 
-def _slope(ink_HW: Mask) -> float:
-    """Degrees, falling positive, at which the rows of ink are most unlike each other."""
+def _skew_angle(ink_HW: Mask) -> float:
+    """Return the angle, in degrees and positive if lines fall, with the sharpest row profile."""
     y, x = np.nonzero(ink_HW)
     if len(y) < 50:
         return 0.0
     step = max(1, len(y) // 20_000)
     y, x = y[::step], x[::step]
 
-    def contrast(angle: float) -> float:
+    def sharpness(angle: float) -> float:
         rows = np.rint(y - x * np.tan(np.deg2rad(angle))).astype(np.int64)
         return float(np.square(np.bincount(rows - rows.min()), dtype=np.float64).sum())
 
-    coarse = max(np.arange(-STEEPEST, STEEPEST + 0.5, 0.5).tolist(), key=contrast)
-    best = max((coarse + np.arange(-0.4, 0.5, 0.1)).tolist(), key=contrast)
-    return best if contrast(best) > 1.1 * contrast(0.0) else 0.0
+    coarse = max(np.arange(-MAX_ANGLE, MAX_ANGLE + 0.5, 0.5).tolist(), key=sharpness)
+    best = max((coarse + np.arange(-0.4, 0.5, 0.1)).tolist(), key=sharpness)
+    return best if sharpness(best) > 1.1 * sharpness(0.0) else 0.0
 
 
-def _without_rules(ink_HW: Mask) -> Mask:
-    """Take out straight strokes along or across the page; letters that cross them stay whole."""
+def _remove_rules(ink_HW: Mask) -> Mask:
+    """Remove long straight strokes along or across the page; letters that cross them stay whole."""
     height, width = ink_HW.shape
     ink = ink_HW
-    stem = min(STEM, STEM_SHARE * height)
-    for length in (max(24, RULE * width), max(24, stem, RULE * height)):
-        ink = np.ascontiguousarray(_without_level_rules(ink, round(length)).T)
+    stem = min(MAX_STEM_LENGTH, MAX_STEM_HEIGHT * height)
+    for length in (max(24, MIN_RULE_LENGTH * width), max(24, stem, MIN_RULE_LENGTH * height)):
+        ink = np.ascontiguousarray(_remove_horizontal_rules(ink, round(length)).T)
     return ink
 
 
-def _without_level_rules(ink_HW: Mask, length: int) -> Mask:
-    # A rule that is not quite straight is still one when thickened by a pixel on both sides.
+def _remove_horizontal_rules(ink_HW: Mask, length: int) -> Mask:
+    # Thickening by a pixel on both sides also catches rules that are not quite straight.
     thick = cv2.dilate(ink_HW, np.ones((3, 1), np.uint8))
     rules = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
     if not rules.any():
