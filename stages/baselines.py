@@ -1,4 +1,4 @@
-"""Stage baselines@NAME: what a user would pick instead reads the same test lines."""
+"""Stage baselines@NAME: measure another recogniser on the same test lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netchu.core.runtime import set_compute_environment
 
 
 def main() -> None:
-    """Read the flags and measure."""
+    """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("baseline", help="a key of baselines in params.yaml")
     baseline = parser.parse_args().baseline
@@ -22,10 +22,10 @@ def main() -> None:
         from netchu.tracking.baseline_run import track_baseline
 
         begin = time.perf_counter()
-        why = measure_baseline(params, baseline, params.models / "baselines" / baseline)["why"]
+        metrics = measure_baseline(params, baseline, params.models / "baselines" / baseline)
         track_baseline(params, baseline, time.perf_counter() - begin)
-        if why:
-            print(f"{baseline}: no rates: {why}")
+        if metrics["why"]:
+            print(f"{baseline} has no metrics: {metrics['why']}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage evaluate@SYSTEM: read the test lines, score the readings, time them."""
+"""Stage evaluate@SYSTEM: read the test lines with a system; metrics and speed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from netchu.core.runtime import set_compute_environment
 
 
 def run(params: Params, system: str) -> None:
-    """Evaluate one system; torch loads only after the caps are set."""
+    """Evaluate one system; torch is imported here, after the compute environment is set."""
     from netchu.evaluation import evaluate
     from netchu.tracking.evaluation_run import track_evaluation
 
-    home = params.models / system
+    folder = params.models / system
     begin = time.perf_counter()
-    evaluate.evaluate_system(params, system, home / "evaluation")
-    evaluate.time_system(params, system, home / "speed.json")
+    evaluate.evaluate_system(params, system, folder / "evaluation")
+    evaluate.time_system(params, system, folder / "speed.json")
     track_evaluation(params, system, time.perf_counter() - begin)
 
 
 def main() -> None:
-    """Read the flags and evaluate."""
+    """Parse the arguments and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("system", help="a system of params.yaml")
     system = parser.parse_args().system

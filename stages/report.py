@@ -1,4 +1,4 @@
-"""Stage report: the leaderboard, the page and the picture of a profile, in reports/<profile>."""
+"""Stage report: leaderboard, HTML page and picture of a profile, in reports/<profile>."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netchu.core.params import load_params
 
 
 def main() -> None:
-    """Read params.yaml, build the report and let MLflow keep it."""
+    """Build the report and record it in MLflow."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()

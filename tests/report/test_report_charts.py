@@ -11,7 +11,7 @@ from netchu.report import tradeoffs
 from netchu.report.bars import error_parts
 from netchu.report.charts import charts
 from netchu.report.curves import learning_curve, length_name
-from netchu.report.gather import gather
+from netchu.report.gather import gather_findings
 from netchu.report.svg import svg
 
 
@@ -22,7 +22,7 @@ def drawn(tmp_path_factory):
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.0, crnn_vgg=0.6)
         small_report.write_baseline(project, "tesseract", small_report.predictions(0.3, 5))
-        findings = gather(project, small_report.MODELS)
+        findings = gather_findings(project, small_report.MODELS)
         return findings, charts(findings)
 
 

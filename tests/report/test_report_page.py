@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import small_report
 from netchu.data.line_table import Skipped, write_skipped
 from netchu.report.gallery import build_gallery, mark_edits
-from netchu.report.gather import gather
+from netchu.report.gather import gather_findings
 from netchu.report.html_page import render
 
 NO_CHARTS = dict.fromkeys(
@@ -53,7 +53,7 @@ def project(tmp_path_factory):
 
 
 def page(project):
-    return render(gather(project, small_report.MODELS), NO_CHARTS)
+    return render(gather_findings(project, small_report.MODELS), NO_CHARTS)
 
 
 def test_tags_are_balanced_links_resolve_and_images_have_a_text(project):
@@ -69,7 +69,7 @@ def test_tags_are_balanced_links_resolve_and_images_have_a_text(project):
 def test_cells_are_sorted_by_their_numbers(project):
     found = Structure(page(project))
     orders = [a["data-order"] for tag, a in found.tags if tag in ("td", "th") and "data-order" in a]
-    cer = gather(project, small_report.MODELS).results[0].cer
+    cer = gather_findings(project, small_report.MODELS).results[0].cer
     assert str(cer) in orders and "netchu_small" in orders
 
 
@@ -132,7 +132,7 @@ def test_edits_are_marked():
 
 
 def test_the_gallery_holds_the_worst_and_the_most_confident_wrong_lines(project):
-    findings = gather(project, small_report.MODELS)
+    findings = gather_findings(project, small_report.MODELS)
     gallery = build_gallery(findings)
     number = project.report.gallery_lines
     assert len(gallery.random) == number
@@ -145,7 +145,7 @@ def test_the_gallery_holds_the_worst_and_the_most_confident_wrong_lines(project)
 
 
 def test_a_line_that_one_system_did_not_read_is_shown_for_the_others(project):
-    findings = gather(project, small_report.MODELS)
+    findings = gather_findings(project, small_report.MODELS)
     first, second = findings.results
     lines = first.predictions["level"] == "line"
     partly = replace(first, predictions=first.predictions[lines])

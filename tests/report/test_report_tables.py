@@ -23,7 +23,7 @@ from netchu.data.line_table import Skipped
 from netchu.report import leaderboard, sections
 from netchu.report.bars import error_parts, error_shares
 from netchu.report.confusions import confusions
-from netchu.report.gather import Findings, SystemResult, count_reasons, gather
+from netchu.report.gather import Findings, SystemResult, count_reasons, gather_findings
 from netchu.report.page_tables import Cell
 from netchu.report.plots import write_plots
 
@@ -37,7 +37,7 @@ def findings(tmp_path_factory):
         small_report.write_profile(project, netchu_small=0.1, crnn_vgg=0.6)
         small_report.write_baseline(project, "tesseract", small_report.predictions(0.3, 5))
         small_report.write_baseline(project, "kraken", None)
-        yield gather(project, small_report.MODELS)
+        yield gather_findings(project, small_report.MODELS)
 
 
 def test_the_leaderboard_is_sorted_by_cer_and_ends_with_unmeasured_systems(findings):

@@ -1,1 +1,1 @@
-"""Evaluation: test lines read by a trained system, at what cost, and who reads better."""
+"""Evaluation of systems and baselines on test lines: metrics, speed, comparison, audit."""

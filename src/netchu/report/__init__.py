@@ -7,7 +7,7 @@ from pathlib import Path
 from netchu.core.params import Params
 from netchu.evaluation.metrics_io import write_metrics
 from netchu.report.charts import charts
-from netchu.report.gather import gather
+from netchu.report.gather import gather_findings
 from netchu.report.html_page import render
 from netchu.report.leaderboard import as_json, markdown
 from netchu.report.overview import write_overview
@@ -31,7 +31,7 @@ def build_report(params: Params, evaluations: Path, out: Path) -> None:
     Raises:
         NetchuError: a file is damaged.
     """
-    findings = gather(params, evaluations)
+    findings = gather_findings(params, evaluations)
     by_section = charts(findings)
     pages = {
         "report.html": render(findings, by_section),

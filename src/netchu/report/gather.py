@@ -13,6 +13,7 @@ import pandas as pd
 from netchu.core.params import Params
 from netchu.data.line_table import Skipped, read_skipped
 from netchu.evaluation.metrics_io import read_metrics
+from netchu.training.stages import cost_file
 
 STAGES = ("pretrain", "finetune")
 
@@ -113,7 +114,7 @@ class Findings:
         return all(dataset in self.open_datasets for phase in phases for dataset in phase.datasets)
 
 
-def gather(params: Params, evaluations: Path) -> Findings:
+def gather_findings(params: Params, evaluations: Path) -> Findings:
     """Read the outputs of a profile's stages.
 
     Args:
@@ -159,7 +160,7 @@ def _baseline(folder: Path) -> SystemResult:
 def _result(folder: Path, system: str) -> SystemResult:
     metrics = read_metrics(folder / "evaluation" / "metrics.json")
     predictions = pd.read_parquet(folder / "evaluation" / "predictions.parquet")
-    speed, costs = folder / "speed.json", [folder / f"{stage}.cost.json" for stage in STAGES]
+    speed, costs = folder / "speed.json", [cost_file(folder / stage) for stage in STAGES]
     histories = [folder / stage / "history.csv" for stage in STAGES]
     read = [pd.read_csv(path) for path in histories if path.is_file()]
     return SystemResult(

@@ -19,7 +19,7 @@ FONT_SIZE = 9
 _POINT = 7
 """Half the side, in points, of the square around a system's point that names leave free."""
 
-_PLACES = ((8, 0), (-8, 0), (0, 11), (0, -11), (8, 11), (8, -11), (-8, 11), (-8, -11),
+_OFFSETS = ((8, 0), (-8, 0), (0, 11), (0, -11), (8, 11), (8, -11), (-8, 11), (-8, -11),
            (8, 22), (8, -22), (-8, 22), (-8, -22))  # fmt: skip
 """Offsets, in points, from a system's point to the nearest end of its name; the first that fits."""
 
@@ -89,7 +89,7 @@ def _write_names(axes: Axes, names: list[str], points: list[tuple[float, float]]
     inside = Bbox([[frame.x0 * scale, frame.y0 * scale], [frame.x1 * scale, frame.y1 * scale]])
     taken = [Bbox([[x - _POINT, y - _POINT], [x + _POINT, y + _POINT]]) for x, y in centres]
     for name, point, (x, y) in zip(names, points, centres, strict=True):
-        boxes = [_box(name, x + dx, y + dy, dx) for dx, dy in _PLACES]
+        boxes = [_box(name, x + dx, y + dy, dx) for dx, dy in _OFFSETS]
         penalties = [
             _covered(box, taken)
             + (_gap(box, x, y) > min(_gap(box, *centre) for centre in centres))
@@ -98,8 +98,8 @@ def _write_names(axes: Axes, names: list[str], points: list[tuple[float, float]]
         ]
         best = penalties.index(min(penalties))
         taken.append(boxes[best])
-        axes.annotate(name, point, xytext=_PLACES[best], textcoords="offset points",
-                      ha=_side(_PLACES[best][0]), va="center", fontsize=FONT_SIZE)  # fmt: skip
+        axes.annotate(name, point, xytext=_OFFSETS[best], textcoords="offset points",
+                      ha=_side(_OFFSETS[best][0]), va="center", fontsize=FONT_SIZE)  # fmt: skip
 
 
 def _side(dx: float) -> str:

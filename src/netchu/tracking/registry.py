@@ -13,7 +13,6 @@ from dataclasses import replace
 from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
 from netchu.core.params import Params
-from netchu.core.paths import CARD
 from netchu.evaluation.comparison import (
     OVERALL,
     ComparisonRow,
@@ -39,9 +38,11 @@ def register(params: Params, system: str) -> str:
     Raises:
         NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
-    trained = read_json(params.model_folder(system, "finetune") / CARD, REPRODUCE)
+    from netchu.models.model_folder import read_card  # imports torch, which `promote` does not need
+
+    trained = read_card(params.model_folder(system, "finetune"))
     folder = params.models / system / "export"
-    exported = read_json(folder / CARD, REPRODUCE)
+    exported = read_card(folder)
     if any(exported.get(key) != trained.get(key) for key in ("provenance", "training")):
         raise NetchuError(
             f"{folder} was not exported from the present weights; run 'dvc repro export@{system}'"

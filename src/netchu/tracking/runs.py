@@ -16,6 +16,7 @@ import pandas as pd
 from netchu.core.files import read_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
+from netchu.training.stages import cost_file
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
 """Columns of history.csv that are logged step by step."""
@@ -145,7 +146,7 @@ def _git(*arguments: str) -> str | None:
 
 def stage_seconds(folder: Path) -> float | None:
     """Return the duration of the training stage that wrote `folder`; None if it is unknown."""
-    cost = folder.with_name(folder.name + ".cost.json")
+    cost = cost_file(folder)
     return float(read_json(cost, REPRODUCE)["seconds"]) if cost.is_file() else None
 
 

@@ -1,6 +1,6 @@
-"""How wrong readings are: edits per line, what they amount to over many lines, and where they lie.
+"""Metrics of readings: corpus rates with confidence intervals, error tables, calibration.
 
-Every rate is total edits over total reference units (Levenshtein, by jiwer), never an average of
-lines: CER over characters, WER over words, SER over whole lines. Truths and readings pass
-`text.normalise`, so that composed and decomposed text count alike.
+A rate divides the total edits of all lines (Levenshtein distance, by jiwer) by the total reference
+units; it is not a mean over lines. CER is over characters, WER over words, SER over lines. Truths
+and readings are normalised to NFC first. `registry` declares all metrics.
 """

@@ -68,8 +68,8 @@ def expected_calibration_error(confidence_N: Floats, right_N: Bools) -> float:
     if not len(confidence_N):
         return 0.0
     gaps = [
-        abs(confidence_N[chosen].mean() - right_N[chosen].mean()) * len(chosen)
-        for chosen in confidence_bins(confidence_N)
+        abs(confidence_N[members].mean() - right_N[members].mean()) * len(members)
+        for members in confidence_bins(confidence_N)
     ]
     return float(sum(gaps) / len(confidence_N))
 
@@ -77,18 +77,18 @@ def expected_calibration_error(confidence_N: Floats, right_N: Bools) -> float:
 def confidence_bins(confidence_N: Floats) -> list[NDArray[np.intp]]:
     """Return the indices in each of BINS bins of equal size, most confident last; none is empty."""
     order = np.argsort(confidence_N, kind="stable")
-    return [chosen for chosen in np.array_split(order, BINS) if len(chosen)]
+    return [members for members in np.array_split(order, BINS) if len(members)]
 
 
 def reliability(confidence_L: NDArray[np.float64], right_L: Bools) -> list[dict[str, float | int]]:
     """Return mean confidence and accuracy of each bin, most confident last."""
     return [
         {
-            "confidence": round_metric(confidence_L[chosen].mean()),
-            "right": round_metric(right_L[chosen].mean()),
-            "lines": len(chosen),
+            "confidence": round_metric(confidence_L[members].mean()),
+            "right": round_metric(right_L[members].mean()),
+            "lines": len(members),
         }
-        for chosen in confidence_bins(confidence_L)
+        for members in confidence_bins(confidence_L)
     ]
 
 
