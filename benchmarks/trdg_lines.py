@@ -1,8 +1,8 @@
-"""Let trdg draw lines and say how long it took. Run by trdg's own interpreter.
+"""Measure how long trdg takes to generate lines. Runs in trdg's own environment.
 
-Reads JSON {"texts": [...], "fonts": [...]} (a font file for each text) from stdin, writes the
-seconds for all of them to stdout. Everything is trdg's default but the height and the random
-distortion; every line ends as a JPEG, as in netchu.
+Reads JSON {"texts": [...], "fonts": [...]} (one font file per text) from stdin and writes the
+seconds for all of them to stdout. All options of trdg are at their defaults but the height and the
+random distortion; every line is encoded as JPEG, as in netchu.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RANDOM_DISTORTION = 3
 
 
 def main() -> None:
-    """Draw every text in its font."""
+    """Generate one line of each text in its font."""
     cv2.setNumThreads(1)
     job = json.load(sys.stdin)
     lines = GeneratorFromStrings(

@@ -1,4 +1,4 @@
-"""Stage synthesize@KIND: generate one kind of lines into data/<profile>/synthetic/<kind>."""
+"""Stage synthesize@NAME: write a synthetic dataset to data/<profile>/synthetic/<name>."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from netchu.synthesis.shards import synthesize_table
 
 
 def main() -> None:
-    """Read the flags and generate."""
+    """Parse the arguments and run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", help="a name under `synthetic` in params.yaml")
+    parser.add_argument("name", help="a synthetic dataset under `synthetic` in params.yaml")
     arguments = parser.parse_args()
     with one_line_errors():
-        synthesize_table(load_params(), arguments.kind)
+        synthesize_table(load_params(), arguments.name)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line
 from netchu.imaging.images import decode, encode
-from netchu.synthesis.copies import Copies
+from netchu.synthesis.copies import CopyGenerator
 
 PAGE = np.full((40, 120), 230, np.uint8)
 PAGE[12:28, 20:100:8] = 30
@@ -19,13 +19,12 @@ LINES = [
 ]  # fmt: skip
 
 
-def draw(index, seed=1, distortion=0.5, height=32):
-    rng = np.random.default_rng(seed)
-    return Copies(LINES).draw(index, rng, f"augmented-{index:07d}", distortion, height)
+def copy_of(index, seed=1, distortion=0.5, height=32):
+    return CopyGenerator("augmented", seed, LINES, height, distortion).generate(index).line
 
 
-def test_a_copy_says_what_the_original_says_in_another_photo():
-    copy = draw(4)
+def test_a_copy_has_the_text_and_writer_of_the_original_and_another_image():
+    copy = copy_of(4)
     original = LINES[1]
     assert replace(copy, image=b"", width=0, height=0) == replace(
         original, id="augmented-0000004", source="augmented", image=b"", width=0, height=0
@@ -36,19 +35,19 @@ def test_a_copy_says_what_the_original_says_in_another_photo():
 
 
 def test_every_line_is_copied_in_turn():
-    assert [draw(index).writer for index in range(6)] == ["w0", "w1", "w2"] * 2
+    assert [copy_of(index).writer for index in range(6)] == ["w0", "w1", "w2"] * 2
 
 
 def test_same_seed_same_bytes_and_another_seed_others():
-    assert draw(0) == draw(0)
-    assert len({draw(0, seed, distortion=1.0).image for seed in range(9)}) > 5
+    assert copy_of(0) == copy_of(0)
+    assert len({copy_of(0, seed, distortion=1.0).image for seed in range(9)}) > 5
 
 
-def test_distortion_grows_with_difficulty():
-    plain = decode(draw(0, distortion=0.0).image, "plain").astype(int)
+def test_images_change_more_with_a_larger_distortion():
+    plain = decode(copy_of(0, distortion=0.0).image, "plain").astype(int)
     changes = [
         np.mean(
-            [np.abs(decode(draw(0, seed, d).image, "copy") - plain).mean() for seed in range(9)]
+            [np.abs(decode(copy_of(0, seed, d).image, "copy") - plain).mean() for seed in range(9)]
         )
         for d in (0.0, 0.2, 1.0)
     ]
@@ -57,11 +56,12 @@ def test_distortion_grows_with_difficulty():
 
 
 @pytest.mark.parametrize("split", ["val", "test", ""])
-def test_what_is_held_out_is_not_copied(split):
-    with pytest.raises(NetchuError, match=r"kalapa-0 is not for training"):
-        Copies([LINES[1], replace(LINES[0], split=split)])
+def test_lines_of_other_splits_are_not_copied(split):
+    held_out = [LINES[1], replace(LINES[0], split=split)]
+    with pytest.raises(NetchuError, match=rf"line kalapa-0 is of split .{split}.;"):
+        CopyGenerator("augmented", 1, held_out, 32, 0.5)
 
 
-def test_nothing_to_copy():
+def test_no_lines_to_copy_are_an_error():
     with pytest.raises(NetchuError, match="no training lines"):
-        Copies([])
+        CopyGenerator("augmented", 1, [], 32, 0.5)

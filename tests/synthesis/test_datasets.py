@@ -1,22 +1,22 @@
-"""Drawn lines: deterministic, of the wanted height, by writers who keep to their split."""
+"""Generated lines: deterministic, of the given height, by writers who keep to their split."""
 
 import pickle
 import shutil
 from pathlib import Path
 
-import archives
 import matplotlib
 import pytest
-import small_project
-from test_handwriting import TEXTS, session
 
+import archives
+import pen
+import small_project
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params
 from netchu.data.line_table import Skipped, check_leaks, read_table
 from netchu.data.preprocessing import split_lines
 from netchu.imaging.images import decode
 from netchu.synthesis import shards
-from netchu.synthesis.datasets import open_studio
+from netchu.synthesis.datasets import make_line_generator
 
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONT = {
@@ -36,7 +36,7 @@ COPY = {"renderer": "copy", "count": 8, "datasets": ["kalapa"], "height": 40}
 def home(tmp_path_factory):
     """A project with fonts, photos and pen strokes; tests run inside its folder."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("drawn"))
+        patch.chdir(tmp_path_factory.mktemp("project"))
         raw = Path("data/tiny/raw")
         files = {"sans": "DejaVuSans", "bold": "DejaVuSans-Bold", "serif": "DejaVuSerif",
                  "slanted": "DejaVuSans-Oblique", "latin": "cmr10"}  # fmt: skip
@@ -45,31 +45,33 @@ def home(tmp_path_factory):
             shutil.copyfile(BUNDLED / f"{file}.ttf", raw / "fonts" / family / f"{file}.ttf")
         archives.kalapa(raw / "kalapa", writers=[str(n) for n in range(1, 9)])
         strokes = {}
-        for place in range(8):
-            for writer, text in TEXTS.items():
-                strokes |= session(f"{writer}_{place}", text)
+        for number in range(8):
+            for writer, text in pen.WRITER_TEXTS.items():
+                strokes |= pen.session_files(f"{writer}_{number}", text)
         archives.pack(raw / "vnondb" / "vnondb.tar.xz", strokes)
         (raw / "truyen_kieu").mkdir()
         (raw / "truyen_kieu" / "truyen_kieu.txt").write_text(VERSES, encoding="utf-8")
         yield
 
 
-def project(seed: int = 1, **kinds) -> Params:
+def project(seed: int = 1, **synthetic) -> Params:
     datasets = {
         name: {"source": name, "input": f"data/tiny/raw/{name}"} for name in ("kalapa", "vnondb")
     }
-    return small_project.params(synthetic=kinds, datasets=datasets, seed=seed)
+    return small_project.params(synthetic=synthetic, datasets=datasets, seed=seed)
 
 
-def drawn(kind, seed=1, name="k"):
-    studio = open_studio(project(seed, **{name: kind}), name)
-    return [studio.draw(index).line for index in range(kind["count"])]
+def generated(params, seed=1, name="k"):
+    generator = make_line_generator(project(seed, **{name: params}), name)
+    return [generator.generate(index).line for index in range(params["count"])]
 
 
-@pytest.mark.parametrize("kind", [FONT, INK, COPY], ids=["font", "ink", "copy"])
-def test_same_seed_same_bytes_and_another_seed_others(kind):
+@pytest.mark.parametrize("params", [FONT, INK, COPY], ids=["font", "ink", "copy"])
+def test_same_seed_same_bytes_and_another_seed_others(params):
     first, second, other, renamed = (
-        drawn(kind), drawn(kind), drawn(kind, seed=2), drawn(kind, name="j"))  # fmt: skip
+        generated(params), generated(params), generated(params, seed=2),
+        generated(params, name="j"),
+    )  # fmt: skip
     assert first == second
     for others in (other, renamed):
         pairs = [
@@ -80,15 +82,15 @@ def test_same_seed_same_bytes_and_another_seed_others(kind):
         assert all(a.image != b.image for a, b in pairs)
 
 
-@pytest.mark.parametrize("kind", [FONT, INK, COPY], ids=["font", "ink", "copy"])
-def test_a_line_depends_on_its_index_alone_and_studios_travel(kind):
-    studio = open_studio(project(k=kind), "k")
-    elsewhere = pickle.loads(pickle.dumps(studio))
-    assert elsewhere.draw(5) == studio.draw(5)
+@pytest.mark.parametrize("params", [FONT, INK, COPY], ids=["font", "ink", "copy"])
+def test_a_pickled_generator_gives_the_same_line(params):
+    generator = make_line_generator(project(k=params), "k")
+    restored = pickle.loads(pickle.dumps(generator))
+    assert restored.generate(5) == generator.generate(5)
 
 
-def test_line_fields():
-    lines = drawn(FONT)
+def test_fields_of_a_line_match_its_image_and_text():
+    lines = generated(FONT)
     assert len({line.id for line in lines}) == FONT["count"]
     for line in lines:
         image = decode(line.image, line.id)
@@ -100,53 +102,53 @@ def test_line_fields():
     assert {line.split for line in lines} == {"train", "val", "test"}
 
 
-def test_paper_can_be_that_of_photos():
-    plain, papered = drawn(FONT), drawn(FONT | {"papers": ["kalapa"]})
+def test_papers_change_the_images_but_not_the_texts():
+    plain, papered = generated(FONT), generated(FONT | {"papers": ["kalapa"]})
     assert [line.text for line in plain] == [line.text for line in papered]
     assert all(a.image != b.image for a, b in zip(plain, papered, strict=True))
 
 
-def test_shares_of_zero_are_never_drawn():
+def test_splits_without_a_share_get_no_lines():
     only = FONT | {"shares": {"train": 1.0}, "fonts": {"train": ["sans"]}}
-    assert {line.split for line in drawn(only)} == {"train"}
+    assert {line.split for line in generated(only)} == {"train"}
 
 
-def test_a_font_without_a_letter_never_draws_a_box():
+def test_a_text_with_a_character_that_the_font_lacks_is_skipped():
     poor = FONT | {"shares": {"train": 1.0}, "fonts": {"train": ["latin"]}, "words": (3, 3)}
-    skipped = [line for line in drawn(poor) if isinstance(line, Skipped)]
+    skipped = [line for line in generated(poor) if isinstance(line, Skipped)]
     assert len(skipped) > FONT["count"] // 2
     assert "font latin lacks" in skipped[0].reason
 
 
-def test_only_training_writers_lend_their_strokes_and_are_copied():
+def test_only_training_writers_are_rendered_and_copied():
     params = project(ink=INK, copy=COPY)
     held_out = {}
     for name in ("vnondb", "kalapa"):
         lines = split_lines(params.dataset(name), name, params.seed, [])
         held_out[name] = {line.writer for line in lines if line.split != "train"}
         assert len(held_out[name]) >= 2
-    inked = [line for line in drawn(INK) if not isinstance(line, Skipped)]
-    assert inked
-    assert not {line.writer for line in inked} & held_out["vnondb"]
-    assert not {line.writer for line in drawn(COPY)} & held_out["kalapa"]
-    assert {line.split for line in inked} == {"train"}
+    rendered = [line for line in generated(INK) if not isinstance(line, Skipped)]
+    assert rendered
+    assert not {line.writer for line in rendered} & held_out["vnondb"]
+    assert not {line.writer for line in generated(COPY)} & held_out["kalapa"]
+    assert {line.split for line in rendered} == {"train"}
 
 
-def test_what_no_writer_wrote_is_skipped_and_said():
-    skipped = [line for line in drawn(INK) if isinstance(line, Skipped)]
+def test_a_text_that_no_writer_can_write_is_skipped_with_a_reason():
+    skipped = [line for line in generated(INK) if isinstance(line, Skipped)]
     assert skipped
     assert "no writer wrote what" in skipped[0].reason
 
 
-def test_the_ways_of_the_words_are_counted():
-    studio = open_studio(project(k=INK), "k")
-    ways = [studio.draw(index).ways for index in range(INK["count"])]
-    assert any(ways)
-    assert all(count > 0 for way in ways for count in way.values())
+def test_word_sources_are_counted():
+    generator = make_line_generator(project(k=INK), "k")
+    counts = [generator.generate(index).word_sources for index in range(INK["count"])]
+    assert any(counts)
+    assert all(count > 0 for sources in counts for count in sources.values())
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    ("params", "message"),
     [
         (FONT | {"fonts": {"train": ["sams"]}}, "unknown font 'sams'"),
         (FONT | {"fonts": {"training": ["sans"]}}, "unknown split 'training'"),
@@ -162,9 +164,9 @@ def test_the_ways_of_the_words_are_counted():
         (COPY | {"datasets": []}, "copies need datasets"),
     ],
 )
-def test_wrong_parameters_name_the_culprit(kind, message):
+def test_errors_name_the_wrong_parameter(params, message):
     with pytest.raises(NetchuError, match=message):
-        open_studio(project(k=kind), "k")
+        make_line_generator(project(k=params), "k")
 
 
 def test_the_stage_writes_a_table_without_leaks():

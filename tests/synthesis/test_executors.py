@@ -1,137 +1,146 @@
-"""Whoever draws the shards, the files are the same, and no one's death is a hang or half a file."""
+"""Every executor writes the same files, and a dead process is an error, not a hang."""
 
 import errno
 import multiprocessing
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from dataclasses import astuple, replace
 from pathlib import Path
 
-import cheap_studio
 import pytest
-from cheap_studio import CheapStudio, expected, shard_files
 
+import cheap_generator
+from cheap_generator import CheapGenerator, expected, shard_files
+from netchu.core import files
 from netchu.core.errors import NetchuError
 from netchu.core.params import SynthesisParams
-from netchu.data import line_table as lines_module
-from netchu.data.line_table import read_notes, read_table
-from netchu.synthesis.executors import Shard, draw_shard, draw_shards
+from netchu.data.line_table import read_shard_metadata, read_table
+from netchu.synthesis.executors import Shard, generate_shard, generate_shards
 
-TESTS = Path(cheap_studio.__file__).parent
+TESTS = Path(cheap_generator.__file__).parent
 SHARDS = [Shard(number, 20 * number, 20 * number + 20) for number in range(6)]
 
 
-def by(workers=1, executor="local", address=""):
+def executor_params(workers=1, executor="local", address=""):
     return SynthesisParams(executor, workers, address)
 
 
 @pytest.fixture
-def alone(tmp_path):
-    """The shards as one process draws them."""
-    folder = tmp_path / "alone"
+def serial(tmp_path):
+    """Return the shards as one process writes them."""
+    folder = tmp_path / "serial"
     folder.mkdir()
-    assert list(draw_shards(CheapStudio(), SHARDS, folder, by(1))) == SHARDS
+    assert list(generate_shards(CheapGenerator(), SHARDS, folder, executor_params(1))) == SHARDS
     return shard_files(folder)
 
 
-def test_a_shard_holds_its_lines_in_order_and_notes_the_rest(tmp_path):
-    draw_shard(CheapStudio(), Shard(0, 0, 30), tmp_path)
-    lines, skipped, ways = expected(30)
+def test_a_shard_holds_its_lines_in_order_and_the_rest_in_its_metadata(tmp_path):
+    generate_shard(CheapGenerator(), Shard(0, 0, 30), tmp_path)
+    lines, skipped, word_sources = expected(30)
     assert [astuple(line) for line in lines] == list(
         read_table(tmp_path).itertuples(index=False, name=None)
     )
-    notes = read_notes(tmp_path / "00000.parquet")
-    assert notes == {"skipped": [list(astuple(line)) for line in skipped], "ways": ways}
+    notes = read_shard_metadata(tmp_path / "00000.parquet")
+    assert notes == {"skipped": [list(astuple(line)) for line in skipped], "ways": word_sources}
     assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(("workers", "number"), [(2, 6), (9, 3)])
-def test_processes_write_the_same_bytes(tmp_path, alone, workers, number):
+def test_several_processes_write_the_same_bytes(tmp_path, serial, workers, number):
     folder = tmp_path / "shared"
     folder.mkdir()
     shards = SHARDS[:number]
-    studio = CheapStudio(diary=str(tmp_path))
-    drawn = list(draw_shards(studio, shards, folder, by(workers)))
-    assert sorted(drawn, key=lambda shard: shard.number) == shards
-    assert shard_files(folder) == {shard.name: alone[shard.name] for shard in shards}
-    signed = {path.name for path in tmp_path.glob("worker-*")}
-    assert 1 < len(signed) <= min(workers, number)
-    assert f"worker-{os.getpid()}" not in signed
+    generator = CheapGenerator(log_folder=str(tmp_path))
+    finished = list(generate_shards(generator, shards, folder, executor_params(workers)))
+    assert sorted(finished, key=lambda shard: shard.number) == shards
+    assert shard_files(folder) == {shard.name: serial[shard.name] for shard in shards}
+    logged = {path.name for path in tmp_path.glob("worker-*")}
+    assert 1 < len(logged) <= min(workers, number)
+    assert f"worker-{os.getpid()}" not in logged
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
-    [("refuse", "line 70 is refused"), ("die", r"drew lines 60 to 79 died .* run again")],
+    ("failure", "message"),
+    [
+        ("error", "line 70 is refused"),
+        ("kill_worker", r"generated lines 60 to 79 died .* run again"),
+    ],
 )
-def test_trouble_of_a_process_is_one_line_and_finished_shards_stay(tmp_path, alone, trouble, told):
+def test_failure_of_a_process_is_one_line_and_keeps_finished_shards(
+    tmp_path, serial, failure, message
+):
     folder = tmp_path / "shared"
     folder.mkdir()
-    studio = CheapStudio(at=70, trouble=trouble)
-    drawn = []
-    with pytest.raises(NetchuError, match=told) as caught:
-        drawn.extend(draw_shards(studio, SHARDS, folder, by(2)))
+    generator = CheapGenerator(fail_at=70, failure=failure)
+    finished = []
+    with pytest.raises(NetchuError, match=message) as caught:
+        finished.extend(generate_shards(generator, SHARDS, folder, executor_params(2)))
     assert "\n" not in str(caught.value)
-    assert shard_files(folder).items() <= alone.items()
+    assert shard_files(folder).items() <= serial.items()
     assert len(shard_files(folder)) >= 2
     assert "00003.parquet" not in shard_files(folder)
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_one_line_and_leaves_no_part(tmp_path, monkeypatch, alone, code):
+def test_a_full_disk_is_one_line_and_leaves_no_partial_file(tmp_path, monkeypatch, serial, code):
     flushed = []
 
     def fsync(file):
-        flushed.append(file)
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            flushed.append(file)
         if len(flushed) == 3:
             raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(lines_module.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
     folder = tmp_path / "full"
     folder.mkdir()
-    with pytest.raises(NetchuError, match=r"no space is left for .*full; make some") as caught:
-        list(draw_shards(CheapStudio(), SHARDS, folder, by(1)))
+    with pytest.raises(NetchuError, match=r"no space left on the disk of .*full;") as caught:
+        list(generate_shards(CheapGenerator(), SHARDS, folder, executor_params(1)))
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in folder.iterdir()) == ["00000.parquet", "00001.parquet"]
-    assert shard_files(folder).items() <= alone.items()
+    assert shard_files(folder).items() <= serial.items()
 
 
-def test_other_trouble_of_a_disk_is_not_taken_for_a_full_one(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        draw_shard(CheapStudio(), SHARDS[0], tmp_path / "nowhere")
+def test_other_errors_of_the_disk_are_raised_unchanged(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        generate_shard(CheapGenerator(), SHARDS[0], tmp_path / "file")
 
 
 @pytest.mark.parametrize("executor", ["local", "ray"])
-def test_nothing_to_draw_starts_nothing(tmp_path, executor):
-    assert list(draw_shards(CheapStudio(), [], tmp_path, by(2, executor))) == []
+def test_no_shards_start_no_process(tmp_path, executor):
+    assert list(generate_shards(CheapGenerator(), [], tmp_path, executor_params(2, executor))) == []
 
 
-def test_no_workers_is_one_line(tmp_path):
+def test_zero_workers_are_an_error(tmp_path):
     with pytest.raises(NetchuError, match=r"synthesis\.workers is 0; set it to 1 or more"):
-        list(draw_shards(CheapStudio(), SHARDS, tmp_path, by(0)))
+        list(generate_shards(CheapGenerator(), SHARDS, tmp_path, executor_params(0)))
 
 
-def test_without_ray_the_way_out_is_named(tmp_path, monkeypatch):
+def test_the_error_without_ray_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(NetchuError, match=r"install netchu\[cluster\], or set it to local"):
-        list(draw_shards(CheapStudio(), SHARDS, tmp_path, by(2, "ray")))
+        list(generate_shards(CheapGenerator(), SHARDS, tmp_path, executor_params(2, "ray")))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere"])
-def test_a_cluster_that_does_not_answer_is_one_line_at_once(tmp_path, address):
+def test_a_cluster_that_does_not_answer_is_an_error_at_once(tmp_path, address):
     pytest.importorskip("ray.data")
+    params = executor_params(2, "ray", address)
     with pytest.raises(NetchuError, match=f"no Ray cluster answers at {address} .*; set") as caught:
-        list(draw_shards(CheapStudio(), SHARDS, tmp_path, by(2, "ray", address)))
+        list(generate_shards(CheapGenerator(), SHARDS, tmp_path, params))
     assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """A Ray cluster of two nodes on this machine; its address."""
+    """Start a Ray cluster of two nodes on this machine; return its address."""
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
@@ -141,13 +150,13 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
-def kill_one_when_two_work(diary, killed):
-    """Wait until two workers signed the diary, then kill the later one."""
+def kill_second_worker(log_folder, killed):
+    """Wait until two workers have left a file, then kill the later one."""
     deadline = time.monotonic() + 50
     while time.monotonic() < deadline:
-        signed = sorted(diary.glob("worker-*"), key=lambda path: path.stat().st_ctime_ns)
-        if len(signed) == 2:
-            pid = int(signed[1].name.removeprefix("worker-"))
+        logged = sorted(log_folder.glob("worker-*"), key=lambda path: path.stat().st_ctime_ns)
+        if len(logged) == 2:
+            pid = int(logged[1].name.removeprefix("worker-"))
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
             return
@@ -155,21 +164,21 @@ def kill_one_when_two_work(diary, killed):
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_writes_the_same_bytes_though_a_worker_is_killed(
-    tmp_path, alone, cluster, monkeypatch
+def test_a_ray_cluster_writes_the_same_bytes_after_a_worker_was_killed(
+    tmp_path, serial, cluster, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "shared"
     folder.mkdir()
     killed = []
-    killer = threading.Thread(target=kill_one_when_two_work, args=(tmp_path, killed))
+    killer = threading.Thread(target=kill_second_worker, args=(tmp_path, killed))
     killer.start()
-    studio = CheapStudio(diary=str(tmp_path), seconds=0.02)
-    drawn = list(draw_shards(studio, SHARDS, folder, by(2, "ray", cluster)))
+    generator = CheapGenerator(log_folder=str(tmp_path), seconds=0.02)
+    finished = list(generate_shards(generator, SHARDS, folder, executor_params(2, "ray", cluster)))
     killer.join()
     assert len(killed) == 1
-    assert sorted(drawn, key=lambda shard: shard.number) == SHARDS
-    assert shard_files(folder) == alone
-    refusing = replace(studio, diary="", at=70)
+    assert sorted(finished, key=lambda shard: shard.number) == SHARDS
+    assert shard_files(folder) == serial
+    refusing = replace(generator, log_folder="", fail_at=70)
     with pytest.raises(NetchuError, match="line 70 is refused"):
-        list(draw_shards(refusing, SHARDS, folder, by(2, "ray", cluster)))
+        list(generate_shards(refusing, SHARDS, folder, executor_params(2, "ray", cluster)))

@@ -1,4 +1,4 @@
-"""Letters fall apart into body and marks, and together they are the letter again."""
+"""Letters are split into a base and diacritics, which together are the letter again."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from netchu.synthesis import fonts, glyphs
-from netchu.synthesis.glyphs import SOLID, draw_glyph
+from netchu.synthesis import font_renderer, glyphs
+from netchu.synthesis.glyphs import INK_LEVEL, draw_glyph
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 SIZE = 46
@@ -23,30 +23,30 @@ def parts(letter):
     ("letters", "marks"),
     [("abđơưĐƠƯ19,", 0), ("áàảãýỷíìijớửĂÊÍ", 1), ("ạợự", 1), ("ấẫằểộặịẬỔ", 2)],
 )
-def test_marks_stand_apart_and_what_is_attached_stays(letters, marks):
+def test_detached_diacritics_are_separated_and_attached_ones_are_not(letters, marks):
     for letter in letters:
         assert len(parts(letter)) == 1 + marks, letter
 
 
 @pytest.mark.parametrize("letter", "áạấặíịỷỡỲẬj")
-def test_body_and_marks_together_are_the_letter(letter):
+def test_base_and_diacritics_together_are_the_letter(letter):
     whole = glyphs._draw(LETTERS, letter)
-    stamps = [fonts._turn(part, (0, 0), 1, 0, 1) for part in parts(letter)]
-    np.testing.assert_array_equal(fonts._lay(stamps, SIZE), whole.ink_HW)
+    placed = [font_renderer._transform(part, (0, 0), 1, 0, 1) for part in parts(letter)]
+    np.testing.assert_array_equal(font_renderer._composite(placed, SIZE), whole.ink_HW)
 
 
 @pytest.mark.parametrize(("letter", "bare"), [("ế", "e"), ("í", "ı"), ("ị", "ı"), ("ỡ", "ơ")])
-def test_the_body_is_the_bare_letter(letter, bare):
+def test_the_first_part_is_the_base_letter(letter, bare):
     body, alone = parts(letter)[0].ink_HW, glyphs._draw(LETTERS, bare).ink_HW
-    assert (body > SOLID).sum() == (alone > SOLID).sum()
+    assert (body > INK_LEVEL).sum() == (alone > INK_LEVEL).sum()
 
 
 @pytest.mark.parametrize(("letter", "sign"), [("â", 1), ("í", 1), ("ạ", -1)])
-def test_the_gap_brings_a_mark_to_touch_its_letter(letter, sign):
+def test_moving_a_diacritic_by_its_gap_makes_it_touch_the_letter(letter, sign):
     body, mark = parts(letter)
     assert mark.gap * sign > 0
     solid = [
-        {(int(y) + part.top, int(x) + part.left) for y, x in np.argwhere(part.ink_HW > SOLID)}
+        {(int(y) + part.top, int(x) + part.left) for y, x in np.argwhere(part.ink_HW > INK_LEVEL)}
         for part in (body, mark)
     ]
     moved = {(y + mark.gap, x) for y, x in solid[1]}
@@ -55,7 +55,7 @@ def test_the_gap_brings_a_mark_to_touch_its_letter(letter, sign):
     assert farther & solid[0]
 
 
-def test_a_letter_that_the_font_draws_otherwise_stays_whole():
+def test_a_letter_without_the_shape_of_its_base_stays_whole():
     whole, other = glyphs._draw(LETTERS, "ế"), glyphs._draw(LETTERS, "W")
     assert glyphs._separate(whole, other) == (whole,)
     assert len(glyphs._separate(whole, glyphs._draw(LETTERS, "x"))) == 1

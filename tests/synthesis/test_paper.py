@@ -1,4 +1,4 @@
-"""Photos of ink: the wanted height, ink darker than paper, papers taken from photos."""
+"""Simulated photos: of the given height, ink darker than paper; papers taken from photos."""
 
 import pickle
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
 from netchu.synthesis import fields, forms, paper
-from netchu.synthesis.paper import Sheets, photograph
+from netchu.synthesis.paper import PaperTextures, simulate_photo
 
 
 def strokes(height=50, width=300):
@@ -32,7 +32,7 @@ def photo_of(page, seed=0):
 
 
 SLOPE = np.linspace(150, 220, 600, dtype=np.float32)[None].repeat(64, axis=0)
-DARK = Sheets.from_photos([np.full((64, 400), 90, np.uint8)], 64)
+DARK = PaperTextures.from_photos([np.full((64, 400), 90, np.uint8)], 64)
 
 
 @given(
@@ -43,11 +43,13 @@ DARK = Sheets.from_photos([np.full((64, 400), 90, np.uint8)], 64)
     st.sampled_from((None, DARK)),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_ink_becomes_a_photo_of_the_height(size, height, seed, distortion, sheets):
+def test_a_photo_has_the_given_height_and_depends_on_the_seed_alone(
+    size, height, seed, distortion, textures
+):
     ink = strokes(*size)
     before = ink.copy()
-    photo = photograph(ink, height, np.random.default_rng(seed), distortion, sheets)
-    again = photograph(ink, height, np.random.default_rng(seed), distortion, sheets)
+    photo = simulate_photo(ink, height, np.random.default_rng(seed), distortion, textures)
+    again = simulate_photo(ink, height, np.random.default_rng(seed), distortion, textures)
     assert photo.shape[0] == height
     assert photo.shape[1] >= 4
     assert photo.dtype == np.uint8
@@ -55,8 +57,8 @@ def test_any_ink_becomes_a_photo_of_the_height(size, height, seed, distortion, s
     np.testing.assert_array_equal(ink, before)
 
 
-def test_difficulty_0_is_black_on_white():
-    photo = photograph(strokes(), 64, np.random.default_rng(1), 0.0)
+def test_without_distortion_the_photo_is_black_on_white():
+    photo = simulate_photo(strokes(), 64, np.random.default_rng(1), 0.0)
     assert (photo == 255).mean() > 0.6
     assert photo.min() < 40
     assert (photo[:, 0] == 255).all()
@@ -65,41 +67,41 @@ def test_difficulty_0_is_black_on_white():
 @pytest.mark.parametrize("distortion", [0.2, 0.6, 1.0])
 def test_ink_stays_darker_than_paper(distortion):
     for seed in range(40):
-        photo = photograph(strokes(), 64, np.random.default_rng(seed), distortion).astype(float)
+        photo = simulate_photo(strokes(), 64, np.random.default_rng(seed), distortion).astype(float)
         assert np.median(photo) - np.percentile(photo, 2) > 25, seed
 
 
-def test_more_difficulty_strays_further_from_black_and_white():
+def test_a_larger_distortion_gives_more_grey():
     def greys(distortion):
         photos = [
-            photograph(strokes(), 64, np.random.default_rng(s), distortion) for s in range(30)
+            simulate_photo(strokes(), 64, np.random.default_rng(s), distortion) for s in range(30)
         ]
         return np.mean([((p > 60) & (p < 240)).mean() for p in photos])
 
     assert greys(0.0) < greys(0.3) < greys(1.0)
 
 
-def test_small_letters_are_not_blown_up():
+def test_low_ink_is_not_enlarged():
     def inked(ink):
-        photo = photograph(ink, 64, np.random.default_rng(0), 0.0)
+        photo = simulate_photo(ink, 64, np.random.default_rng(0), 0.0)
         return np.count_nonzero((photo < 128).any(axis=1))
 
     assert inked(strokes(60)) > 50
     assert inked(strokes(18)) < 32
 
 
-def test_crops_that_cut_are_rare_and_small():
+def test_few_crops_cut_off_ink_and_only_a_little():
     cut = 0
     for seed in range(300):
         block = np.ones((60, 50), np.float32)
-        framed = paper._frame(block, 64, np.random.default_rng(seed), 1.0)
+        framed = paper._add_margins(block, 64, np.random.default_rng(seed), 1.0)
         cut += bool(framed[0].any() or framed[-1].any())
         assert framed.sum() > 0.0
         assert np.count_nonzero(framed.any(axis=1)) > 24
     assert 5 < cut < 45
 
 
-def test_print_never_stands_between_the_words_as_a_border():
+def test_vertical_form_lines_are_right_of_the_text():
     for seed in range(60):
         page = np.full((64, 500), 230, np.float32)
         printed = forms._cell(64, 500, 400, np.random.default_rng(seed))
@@ -108,40 +110,41 @@ def test_print_never_stands_between_the_words_as_a_border():
         assert page.min() < 225
 
 
-def test_a_paper_is_the_photo_without_its_ink_and_print():
-    sheets = Sheets.from_photos([photo_of(SLOPE)], 64)
-    found = cv2.resize(sheets.papers[0].astype(np.float32), (600, 64))
+def test_a_texture_is_the_photo_without_ink_and_printed_lines():
+    textures = PaperTextures.from_photos([photo_of(SLOPE)], 64)
+    found = cv2.resize(textures.textures[0].astype(np.float32), (600, 64))
     assert np.abs(found - SLOPE)[:, 30:-30].max() < 14
-    assert 2.5 < sheets.grains[0] < 5.5
+    assert 2.5 < textures.grains[0] < 5.5
 
 
-def test_sheets_are_small_and_take_no_more_photos_than_asked():
+def test_textures_are_small_can_be_pickled_and_read_only_count_photos():
     photos = (photo_of(SLOPE, seed) for seed in range(5))
-    sheets = Sheets.from_photos(photos, 64, count=4)
-    assert len(sheets.papers) == len(sheets.grains) == 4
+    textures = PaperTextures.from_photos(photos, 64, count=4)
+    assert len(textures.textures) == len(textures.grains) == 4
     assert len(list(photos)) == 1
-    assert len(pickle.dumps(sheets)) < 4 * 20_000
-    restored = pickle.loads(pickle.dumps(sheets))
+    assert len(pickle.dumps(textures)) < 4 * 20_000
+    restored = pickle.loads(pickle.dumps(textures))
     first, second = (
-        photograph(strokes(), 64, np.random.default_rng(2), 1.0, lent)
-        for lent in (sheets, restored)
+        simulate_photo(strokes(), 64, np.random.default_rng(2), 1.0, lent)
+        for lent in (textures, restored)
     )
     np.testing.assert_array_equal(first, second)
 
 
 @given(st.integers(16, 200), st.integers(4, 3000), st.integers(0, 100))
 @settings(max_examples=30, deadline=None)
-def test_a_sheet_fits_any_line(height, width, seed):
-    page, grain = DARK.lend(height, width, np.random.default_rng(seed))
+def test_a_sample_has_the_size_of_the_line(height, width, seed):
+    page, grain = DARK.sample(height, width, np.random.default_rng(seed))
     assert page.shape == (height, width)
     np.testing.assert_allclose(page, 90, atol=1)
     assert grain < 0.01
 
 
-def test_lines_lie_on_the_sheets_when_there_are_some():
-    def paper_tone(sheets):
+def test_textures_are_used_if_there_are_any():
+    def paper_tone(textures):
         pages = [
-            paper._page(64, 300, np.random.default_rng(seed), 1.0, sheets) for seed in range(20)
+            paper._make_page(64, 300, np.random.default_rng(seed), 1.0, textures)
+            for seed in range(20)
         ]
         return [float(np.median(page)) for page in pages]
 
@@ -149,13 +152,13 @@ def test_lines_lie_on_the_sheets_when_there_are_some():
     assert min(paper_tone(None)) > 100
 
 
-def test_no_photos_are_no_papers():
+def test_no_photos_are_an_error():
     with pytest.raises(NetchuError, match="no photos to take paper from"):
-        Sheets.from_photos([], 64)
+        PaperTextures.from_photos([], 64)
 
 
-def test_noise_is_enough_for_the_largest_image():
-    side = int(fields.POOL**0.5) + 10
-    noise = fields.noise(side, side, np.random.default_rng(0))
+def test_noise_fills_an_image_larger_than_the_precomputed_array():
+    side = int(fields.NOISE_SIZE**0.5) + 10
+    noise = fields.white_noise(side, side, np.random.default_rng(0))
     assert noise.shape == (side, side)
     assert abs(float(noise.std()) - 1) < 0.01

@@ -1,1 +1,1 @@
-"""Generated handwriting: texts, and lines drawn from them with fonts."""
+"""Synthetic handwriting: random texts, rendered with fonts or pen strokes, as photos."""

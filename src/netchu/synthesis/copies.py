@@ -1,9 +1,9 @@
-"""Distorted copies of training lines: what the hand wrote stays, the photo is another one."""
+"""Distorted copies of training lines: the same handwriting in another photo."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,60 +13,72 @@ import numpy as np
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line
 from netchu.imaging.images import decode
+from netchu.synthesis.base import GeneratedLine, line_rng_and_id
 
 if TYPE_CHECKING:
     from netchu.imaging.augmentation import Augmenter
 
 QUALITY = 95
-"""Of the JPEG; a photo that is compressed worse is one of the distortions."""
+"""JPEG quality; stronger compression is one of the distortions."""
 
 
-class Copies:
-    """Training lines, each of which is copied in turn.
+@dataclass(frozen=True)
+class CopyGenerator:
+    """Copies training lines one after the other, again and again.
+
+    Args:
+        dataset: name of the synthetic dataset.
+        seed: random seed.
+        lines: the lines to copy.
+        height: height of the copies, pixels.
+        distortion: from 0 (none) to 1 (a shaky phone in bad light).
 
     Raises:
-        NetchuError: there are no lines, or one is held out from training.
+        NetchuError: there are no lines, or one is not of the training split.
     """
 
-    def __init__(self, lines: Sequence[Line]) -> None:
-        if not lines:
-            raise NetchuError("there are no training lines to copy; check datasets and levels")
-        if held_out := [line for line in lines if line.split != "train"]:
+    dataset: str
+    seed: int
+    lines: Sequence[Line]
+    height: int
+    distortion: float
+
+    def __post_init__(self) -> None:
+        if not self.lines:
             raise NetchuError(
-                f"line {held_out[0].id} is not for training and may not be copied "
-                f"(split {held_out[0].split!r})"
+                f"{self.dataset}: there are no training lines to copy; check datasets and levels"
             )
-        self._lines = lines
+        if held_out := [line for line in self.lines if line.split != "train"]:
+            raise NetchuError(
+                f"{self.dataset}: line {held_out[0].id} is of split {held_out[0].split!r}; copy "
+                "training lines only"
+            )
 
-    def draw(
-        self, index: int, rng: np.random.Generator, name: str, distortion: float, height: int
-    ) -> Line:
-        """Copy number `index`, `height` pixels high; `name` is `<kind>-<index>`.
-
-        distortion: 0 copies without distortion, 1 is a shaky phone in bad light.
-        """
-        original = self._lines[index % len(self._lines)]
+    def generate(self, index: int) -> GeneratedLine:
+        """Return copy number `index`."""
+        rng, name = line_rng_and_id(self.seed, self.dataset, index)
+        original = self.lines[index % len(self.lines)]
         image = decode(original.image, f"line {original.id}")
-        width = max(1, round(image.shape[1] * height / image.shape[0]))
-        interpolation = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
-        resized = cv2.resize(image, (width, height), interpolation=interpolation)
+        width = max(1, round(image.shape[1] * self.height / image.shape[0]))
+        interpolation = cv2.INTER_AREA if image.shape[0] > self.height else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (width, self.height), interpolation=interpolation)
         seed = int(rng.integers(2**31))
-        copy = _augmenter(distortion)(np.asarray(resized, np.uint8), seed)
+        copy = _augmenter(self.distortion)(np.asarray(resized, np.uint8), seed)
         _, encoded = cv2.imencode(".jpg", copy, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        return replace(
+        line = replace(
             original,
             id=name,
             image=encoded.tobytes(),
-            source=name.rsplit("-", 1)[0],
+            source=self.dataset,
             width=copy.shape[1],
             height=copy.shape[0],
         )
+        return GeneratedLine(line)
 
 
 @cache
 def _augmenter(distortion: float) -> Augmenter:
-    from netchu.imaging.augmentation import (
-        Augmenter,  # takes seconds, and other kinds of lines do without
-    )
+    # Importing albumentations takes seconds, which other generators save.
+    from netchu.imaging.augmentation import Augmenter
 
     return Augmenter(distortion)

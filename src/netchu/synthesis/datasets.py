@@ -1,16 +1,15 @@
-"""Synthetic lines: a text, a hand that writes it, a photo of the paper.
+"""Generators of synthetic datasets: a text, a renderer, a simulated photo.
 
-Each line is drawn from its own random generator, seeded by (seed, kind, index), so any number of
-processes, in any order, makes the same bytes.
+Each line has its own random generator, seeded by (seed, dataset name, line number), so any number
+of processes gives the same bytes in any order.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -18,228 +17,163 @@ import numpy as np
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, SyntheticParams
 from netchu.data.line_table import SPLITS, Line, Skipped
+from netchu.data.parse.fonts import font_families
 from netchu.data.preprocessing import split_lines
-from netchu.data.parse.fonts import families, missing
 from netchu.data.splits import split_writers
 from netchu.imaging.images import Grey, decode
-from netchu.synthesis import fonts
-from netchu.synthesis.handwriting import Scribes, Written
-from netchu.synthesis.paper import Sheets, photograph
-from netchu.synthesis.texts import Writer, writer_of_text
-from netchu.synthesis.writers import read_scribes
+from netchu.synthesis.base import GeneratedLine, LineGenerator, Renderer, line_rng_and_id
+from netchu.synthesis.copies import CopyGenerator
+from netchu.synthesis.font_renderer import FontRenderer
+from netchu.synthesis.paper import PaperTextures, simulate_photo
+from netchu.synthesis.stroke_renderer import StrokeRenderer
+from netchu.synthesis.texts import TextGenerator, make_text_generator
+from netchu.synthesis.writers import read_writers
 
-if TYPE_CHECKING:
-    from netchu.synthesis.copies import Copies
-
-SHEETS = 200
-"""Papers taken from photos: more would look no more varied."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What became of one line number. ways: how many of its words came to be in which way."""
-
-    line: Line | Skipped
-    ways: Mapping[str, int] = field(default_factory=dict)
-
-
-class Hand(Protocol):
-    """Someone who writes."""
-
-    def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
-        """`text` as ink by a writer of `split`, or the reason why it cannot be written."""
+MAX_PAPERS = 200
+"""Paper textures taken from photos; more would add little variety."""
 
 
 @dataclass(frozen=True)
-class FontHand:
-    """Font families as writers. names: the families of each split; files: of each family."""
+class RenderedLineGenerator:
+    """Generates lines by rendering generated texts.
 
-    names: Mapping[str, Sequence[str]]
-    files: Mapping[str, Sequence[Path]]
-    height: int
-    distortion: float
+    Args:
+        dataset: name of the synthetic dataset.
+        seed: random seed.
+        params: parameters of the synthetic dataset.
+        text: generates the texts.
+        renderer: turns texts into ink.
+        textures: papers taken from photos, to use beside generated ones.
+        shares: probability of each of `SPLITS`.
+    """
 
-    def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
-        family = self.names[split][int(rng.integers(len(self.names[split])))]
-        font = self.files[family][int(rng.integers(len(self.files[family])))]
-        if lacks := missing(text, font):
-            return f"font {family} lacks {lacks!r}"
-        ink_HW = fonts.write(text, font, self.height, rng, self.distortion)
-        return Written(ink_HW, family, {})
-
-
-@dataclass(frozen=True)
-class InkHand:
-    """The pen strokes of real writers."""
-
-    scribes: Scribes
-    height: int
-    distortion: float
-
-    def write(self, text: str, split: str, rng: np.random.Generator) -> Written | str:
-        return self.scribes.write(text, self.height, rng, self.distortion)
-
-
-class Kind(Protocol):
-    """What the executors need of a kind of lines."""
-
-    def draw(self, index: int) -> Drawing:
-        """Line number `index`, or why there is none."""
-
-
-@dataclass(frozen=True)
-class Studio:
-    """All that is needed to draw line number `index`, in this process or in another."""
-
-    kind: str
+    dataset: str
     seed: int
     params: SyntheticParams
-    text: Writer
-    hand: Hand
-    sheets: Sheets | None
+    text: TextGenerator
+    renderer: Renderer
+    textures: PaperTextures | None
     shares: tuple[float, ...]
 
-    def draw(self, index: int) -> Drawing:
-        """Line `index`; skipped where its hand cannot write its text."""
-        rng, name = _lot(self.seed, self.kind, index)
+    def generate(self, index: int) -> GeneratedLine:
+        """Return line number `index`; skipped if the renderer cannot write its text."""
+        rng, name = line_rng_and_id(self.seed, self.dataset, index)
         split = SPLITS[int(rng.choice(len(SPLITS), p=self.shares))]
         text = self.text(rng)
-        written = self.hand.write(text, split, rng)
-        if isinstance(written, str):
-            return Drawing(Skipped(name, written))
         height, distortion = self.params.height, self.params.distortion
-        image = photograph(written.ink, height, rng, distortion, self.sheets)
+        rendered = self.renderer.render(text, split, height, rng, distortion)
+        if isinstance(rendered, str):
+            return GeneratedLine(Skipped(name, rendered))
+        image = simulate_photo(rendered.ink_HW, height, rng, distortion, self.textures)
         line = Line(
             id=name,
-            image=_encode(image, rng, distortion),
+            image=_encode_jpeg(image, rng, distortion),
             text=text,
-            writer=written.writer,
-            source=self.kind,
+            writer=rendered.writer,
+            source=self.dataset,
             level="line" if " " in text else "word",
             split=split,
             width=image.shape[1],
             height=image.shape[0],
         )
-        return Drawing(line, written.ways)
+        return GeneratedLine(line, rendered.word_sources)
 
 
-@dataclass(frozen=True)
-class CopyStudio:
-    """Distorted copies of training lines."""
-
-    kind: str
-    seed: int
-    params: SyntheticParams
-    copies: Copies
-
-    def draw(self, index: int) -> Drawing:
-        """Copy number `index`."""
-        rng, name = _lot(self.seed, self.kind, index)
-        height, distortion = self.params.height, self.params.distortion
-        return Drawing(self.copies.draw(index, rng, name, distortion, height))
-
-
-def _lot(seed: int, kind: str, index: int) -> tuple[np.random.Generator, str]:
-    """The random generator and the id of a line."""
-    rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), index])
-    return rng, f"{kind}-{index:07d}"
-
-
-def _encode(image_HW: Grey, rng: np.random.Generator, distortion: float) -> bytes:
-    """JPEG, as phones do: the worse the photo, the more it may be compressed."""
+def _encode_jpeg(image_HW: Grey, rng: np.random.Generator, distortion: float) -> bytes:
+    """Return the image as JPEG; the larger the distortion, the lower the quality may be."""
     quality = int(rng.integers(95 - round(55 * distortion), 96))
     _, encoded = cv2.imencode(".jpg", image_HW, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return encoded.tobytes()
 
 
-def open_studio(params: Params, kind: str) -> Kind:
-    """Open all that the kind needs, from the profile's data folders.
+def make_line_generator(params: Params, name: str) -> LineGenerator:
+    """Return the generator of synthetic dataset `name`, with fonts, strokes and papers loaded.
 
     Raises:
-        NetchuError: parameters that do not fit one another or the fonts and datasets that are
-            there: an unknown split, family or dataset, a family in two splits, a share without
-            fonts, a distortion or size out of range.
+        NetchuError: parameters that contradict one another or the fonts and datasets: an unknown
+            split, family or dataset, a family in two splits, a share without fonts, a distortion
+            or size out of range.
     """
-    wanted = params.synthetic_dataset(kind)
-    _check_ranges(wanted, kind)
+    wanted = params.synthetic_dataset(name)
+    _check_ranges(wanted, name)
     if wanted.renderer == "copy":
-        from netchu.synthesis.copies import Copies  # it loads torch, which the others do without
-
-        lines = list(_training_lines(params, _named(wanted.datasets, kind, "copies")))
-        return CopyStudio(kind, params.seed, wanted, Copies(lines))
-    hand: Hand
-    shares: tuple[float, ...] = (1.0, 0.0, 0.0)
-    if wanted.renderer == "ink":  # other splits would need writers who are held out
-        hand = InkHand(_scribes(params, wanted, kind), wanted.height, wanted.distortion)
+        lines = list(_training_lines(params, _required(wanted.datasets, name, "copies")))
+        return CopyGenerator(name, params.seed, lines, wanted.height, wanted.distortion)
+    renderer: Renderer
+    if wanted.renderer == "ink":
+        renderer = _stroke_renderer(params, wanted, name)
+        shares: tuple[float, ...] = (1.0, 0.0, 0.0)  # other splits would need held-out writers
     else:
-        files = families(params.raw / "fonts")
-        shares = _check_fonts(wanted, files, kind)
-        hand = FontHand(wanted.fonts, files, wanted.height, wanted.distortion)
-    text = writer_of_text(wanted, Path(wanted.corpus) if wanted.corpus else None)
-    sheets = _sheets(params, wanted) if wanted.papers else None
-    return Studio(kind, params.seed, wanted, text, hand, sheets, shares)
+        files = font_families(params.raw / "fonts")
+        shares = _check_fonts(wanted, files, name)
+        renderer = FontRenderer(wanted.fonts, files)
+    text = make_text_generator(wanted, Path(wanted.corpus) if wanted.corpus else None)
+    textures = _paper_textures(params, wanted) if wanted.papers else None
+    return RenderedLineGenerator(name, params.seed, wanted, text, renderer, textures, shares)
 
 
-def _check_ranges(wanted: SyntheticParams, kind: str) -> None:
+def _check_ranges(wanted: SyntheticParams, name: str) -> None:
     if not 0 <= wanted.distortion <= 1:
-        raise NetchuError(f"{kind}: distortion {wanted.distortion} is not between 0 and 1; mend it")
+        raise NetchuError(
+            f"{name}: distortion {wanted.distortion} is not between 0 and 1; correct it"
+        )
     if wanted.count < 1 or wanted.height < 16:
-        raise NetchuError(f"{kind}: count must be 1 or more, and height 16 or more")
+        raise NetchuError(f"{name}: count must be 1 or more, and height 16 or more")
     if not wanted.text and wanted.renderer != "copy":
-        raise NetchuError(f"{kind}: text is missing; set it to syllable, address or verse")
+        raise NetchuError(f"{name}: text is missing; set it to syllable, address or verse")
 
 
 def _check_fonts(
-    wanted: SyntheticParams, files: Mapping[str, Sequence[Path]], kind: str
+    wanted: SyntheticParams, files: Mapping[str, Sequence[Path]], name: str
 ) -> tuple[float, ...]:
-    """The share of each split, checked against the fonts; they sum up to 1."""
+    """Check splits and families; return the share of each split, normalised to a sum of 1."""
     if unknown := sorted((set(wanted.fonts) | set(wanted.shares)) - set(SPLITS)):
-        raise NetchuError(f"{kind}: unknown split {unknown[0]!r}; use {', '.join(SPLITS)}")
+        raise NetchuError(f"{name}: unknown split {unknown[0]!r}; use {', '.join(SPLITS)}")
     named = [family for names in wanted.fonts.values() for family in names]
     if unknown := sorted(set(named) - set(files)):
-        raise NetchuError(f"{kind}: unknown font {unknown[0]!r}; there are: {', '.join(files)}")
-    if twice := sorted({family for family in named if named.count(family) > 1}):
-        raise NetchuError(f"{kind}: font {twice[0]} is named twice; give it to one split")
+        raise NetchuError(f"{name}: unknown font {unknown[0]!r}; there are: {', '.join(files)}")
+    if repeated := sorted({family for family in named if named.count(family) > 1}):
+        raise NetchuError(f"{name}: font {repeated[0]} is named twice; give it to one split")
     shares = np.array([wanted.shares.get(split, 0.0) for split in SPLITS])
     for split, share in zip(SPLITS, shares, strict=True):
         if share < 0 or (share and not wanted.fonts.get(split)):
-            raise NetchuError(f"{kind}: {split} has share {share} and no fonts; name some or set 0")
+            raise NetchuError(f"{name}: {split} has share {share} and no fonts; name some or set 0")
     if not shares.sum():
-        raise NetchuError(f"{kind}: all shares are 0; give one split a share")
+        raise NetchuError(f"{name}: all shares are 0; give one split a share")
     return tuple((shares / shares.sum()).tolist())
 
 
-def _named(datasets: Sequence[str], kind: str, what: str) -> Sequence[str]:
+def _required(datasets: Sequence[str], name: str, what: str) -> Sequence[str]:
     if not datasets:
-        raise NetchuError(f"{kind}: {what} need datasets; name those whose training lines serve")
+        raise NetchuError(f"{name}: {what} need datasets; name those whose training lines to use")
     return datasets
 
 
 def _training_lines(params: Params, datasets: Sequence[str]) -> Iterator[Line]:
-    """The training lines of the named datasets, split as preprocessing splits them."""
+    """Yield the training lines of datasets, split as preprocessing splits them."""
     for name in datasets:
         lines = split_lines(params.dataset(name), name, params.seed, [])
         yield from (line for line in lines if line.split == "train")
 
 
-def _scribes(params: Params, wanted: SyntheticParams, kind: str) -> Scribes:
-    """The hands of the training writers of one dataset of pen strokes."""
-    names = _named(wanted.datasets, kind, "pen strokes")
-    dataset = params.dataset(names[0])
-    if len(names) > 1 or dataset.source != "vnondb":
-        raise NetchuError(f"{kind}: pen strokes come from one dataset of vnondb; name that alone")
+def _stroke_renderer(params: Params, wanted: SyntheticParams, name: str) -> StrokeRenderer:
+    """Return a renderer with the training writers of one dataset of pen strokes."""
+    datasets = _required(wanted.datasets, name, "pen strokes")
+    dataset = params.dataset(datasets[0])
+    if len(datasets) > 1 or dataset.source != "vnondb":
+        raise NetchuError(f"{name}: pen strokes come from one dataset of vnondb; name that alone")
 
-    def is_training(writers: set[str]) -> set[str]:
+    def select_training(writers: set[str]) -> set[str]:
         splits = split_writers(writers, dataset, params.seed)
         return {writer for writer in writers if splits[writer] == "train"}
 
-    return Scribes(read_scribes(Path(dataset.input), is_training))
+    return StrokeRenderer(read_writers(Path(dataset.input), select_training))
 
 
-def _sheets(params: Params, wanted: SyntheticParams) -> Sheets:
-    """Papers from photos drawn by lot among the training lines of the named datasets."""
+def _paper_textures(params: Params, wanted: SyntheticParams) -> PaperTextures:
+    """Return the papers of random training lines of the named datasets."""
     lines = list(_training_lines(params, wanted.papers))
     rng = np.random.default_rng([params.seed, zlib.crc32(b"papers")])
-    chosen = [lines[i] for i in sorted(rng.permutation(len(lines))[:SHEETS])]
-    photos = (decode(line.image, f"line {line.id}") for line in chosen)
-    return Sheets.from_photos(photos, wanted.height, count=SHEETS)
+    drawn = [lines[i] for i in sorted(rng.permutation(len(lines))[:MAX_PAPERS])]
+    photos = (decode(line.image, f"line {line.id}") for line in drawn)
+    return PaperTextures.from_photos(photos, wanted.height, count=MAX_PAPERS)

@@ -1,7 +1,7 @@
-"""Who draws the shards of a synthetic table: processes of this machine, or a Ray cluster.
+"""Generate the shards of a synthetic table with local processes or on a Ray cluster.
 
-Either way `draw_shard` does the work and each shard is a file, so whoever dies, the finished ones
-are there, and their bytes do not depend on who drew them.
+Either way `generate_shard` does the work and each shard is a file, so finished shards survive when
+a process dies, and their bytes do not depend on which process wrote them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ import cv2
 from netchu.core.errors import NetchuError
 from netchu.core.params import SynthesisParams
 from netchu.data.line_table import Line, Skipped, shard_name, write_shard
-from netchu.synthesis.datasets import Kind
+from netchu.synthesis.base import LineGenerator
 
-TIMEOUT = 10
-"""Seconds that a Ray cluster has to answer."""
+CONNECT_TIMEOUT = 10
+"""Seconds to wait for a Ray cluster."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The line numbers start … stop - 1, and the place of their file among the others."""
+    """The line numbers from `start` to `stop` - 1, and the number of their file."""
 
     number: int
     start: int
@@ -46,83 +46,86 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """Name of its file."""
+        """File name of the shard."""
         return shard_name(self.number)
 
 
-def draw_shard(studio: Kind, shard: Shard, folder: Path) -> None:
-    """Draw the lines of `shard` into its file in `folder`; skipped lines and ways are its notes.
+def generate_shard(generator: LineGenerator, shard: Shard, folder: Path) -> None:
+    """Generate the lines of `shard` into its file in `folder`.
+
+    The file's metadata holds the skipped lines and the counts of `GeneratedLine.word_sources`.
 
     Raises:
         NetchuError: the disk is full.
     """
-    cv2.setNumThreads(1)  # the processes share the cores
+    cv2.setNumThreads(1)  # each core runs a process of its own
     lines: list[Line] = []
     skipped: list[tuple[str, str]] = []
-    ways: dict[str, int] = {}
+    word_sources: dict[str, int] = {}
     for index in range(shard.start, shard.stop):
-        drawing = studio.draw(index)
-        if isinstance(drawing.line, Skipped):
-            skipped.append((drawing.line.id, drawing.line.reason))
+        generated = generator.generate(index)
+        if isinstance(generated.line, Skipped):
+            skipped.append((generated.line.id, generated.line.reason))
         else:
-            lines.append(drawing.line)
-        for way, words in drawing.ways.items():
-            ways[way] = ways.get(way, 0) + words
-    with one_line_when_full(folder):
-        write_shard(lines, folder / shard.name, {"skipped": skipped, "ways": ways})
+            lines.append(generated.line)
+        for source, words in generated.word_sources.items():
+            word_sources[source] = word_sources.get(source, 0) + words
+    with report_full_disk(folder):
+        write_shard(lines, folder / shard.name, {"skipped": skipped, "ways": word_sources})
 
 
-def draw_shards(
-    studio: Kind, shards: Sequence[Shard], folder: Path, how: SynthesisParams
+def generate_shards(
+    generator: LineGenerator, shards: Sequence[Shard], folder: Path, params: SynthesisParams
 ) -> Iterator[Shard]:
-    """Draw `shards` into `folder`; yield each when its file is there, in any order.
+    """Generate `shards` into `folder`; yield each, in any order, once its file is written.
 
     Raises:
-        NetchuError: no worker is wanted, the disk is full, a process died, Ray is not installed
-            or not reached.
+        NetchuError: `synthesis.workers` is below 1, the disk is full, a process died, Ray is not
+            installed, or the cluster does not answer.
     """
-    if how.workers < 1:
-        raise NetchuError(f"synthesis.workers is {how.workers}; set it to 1 or more")
+    if params.workers < 1:
+        raise NetchuError(f"synthesis.workers is {params.workers}; set it to 1 or more")
     if not shards:
         return
-    if how.executor == "ray":
-        yield from _with_ray(studio, shards, folder, how)
-    elif how.workers == 1:
+    if params.executor == "ray":
+        yield from _generate_on_ray(generator, shards, folder, params)
+    elif params.workers == 1:
         for shard in shards:
-            draw_shard(studio, shard, folder)
+            generate_shard(generator, shard, folder)
             yield shard
     else:
-        yield from _with_processes(studio, shards, folder, how.workers)
+        yield from _generate_in_processes(generator, shards, folder, params.workers)
 
 
 @contextmanager
-def one_line_when_full(folder: Path) -> Iterator[None]:
-    """Within, a full disk (or quota) is an error that says so."""
+def report_full_disk(folder: Path) -> Iterator[None]:
+    """Turn the error of a full disk, or an exceeded quota, into a `NetchuError`."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise NetchuError(
-            f"no space is left for {folder}; make some and run again: finished shards are kept"
+            f"no space left on the disk of {folder}; free some and run again: finished shards are "
+            "kept"
         ) from None
 
 
-def _with_processes(
-    studio: Kind, shards: Sequence[Shard], folder: Path, workers: int
+def _generate_in_processes(
+    generator: LineGenerator, shards: Sequence[Shard], folder: Path, workers: int
 ) -> Iterator[Shard]:
-    """Each process gets one shard after another through a pipe of its own.
+    """Send one shard after another to each process through its own pipe.
 
-    A pipe tells either side of the other's death, which the pools of the standard library do not:
-    one waits for ever for a dead worker, the other's workers for a dead master.
+    Pipes report the death of either side. The pools of the standard library do not: one waits
+    forever for a dead worker, and the workers of the other wait forever for a dead parent.
     """
     waiting = deque(shards)
-    crew = [_hire() for _ in range(min(workers, len(shards)))]
+    pool = [_start_worker() for _ in range(min(workers, len(shards)))]
     busy: dict[Connection, Shard] = {}
     try:
-        for _, worker in crew:
+        for _, worker in pool:
             busy[worker] = waiting.popleft()
-            _send(worker, (studio, folder))
+            _send(worker, (generator, folder))
             _send(worker, busy[worker])
         while busy:
             for ready in wait(list(busy)):
@@ -134,51 +137,51 @@ def _with_processes(
                     _send(ready, busy[ready])
                 yield shard
     finally:
-        for process, _ in crew:
+        for process, _ in pool:
             process.kill()
             process.join()
 
 
-def _hire() -> tuple[BaseProcess, Connection]:
-    """A process that waits for its studio and shards, and the pipe to it."""
+def _start_worker() -> tuple[BaseProcess, Connection]:
+    """Start a process that waits for a generator and shards; return it and the pipe to it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process = context.Process(target=_run_worker, args=(theirs,), daemon=True)
     process.start()
     theirs.close()
     return process, ours
 
 
-def _send(worker: Connection, what: object) -> None:
-    with suppress(ConnectionError):  # that it died is told by the next `_receive`
-        worker.send(what)
+def _send(worker: Connection, message: object) -> None:
+    with suppress(ConnectionError):  # the next `_receive` reports that the worker died
+        worker.send(message)
 
 
 def _receive(worker: Connection, shard: Shard) -> None:
-    """Take the answer of a worker: nothing, or what went wrong."""
+    """Wait for a worker to finish its shard; raise the worker's exception if there was one."""
     try:
         problem = worker.recv()
     except (EOFError, ConnectionError):
         raise NetchuError(
-            f"the process that drew lines {shard.start} to {shard.stop - 1} died (out of memory?); "
-            "run again, with fewer synthesis.workers if need be: finished shards are kept"
+            f"the process that generated lines {shard.start} to {shard.stop - 1} died (out of "
+            "memory?); run again, with fewer synthesis.workers if need be: finished shards are kept"
         ) from None
     if problem is not None:
         raise problem
 
 
-def _serve(master: Connection) -> None:
-    """Draw the shards that `master` sends, until it hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the master ends its workers
+def _run_worker(parent: Connection) -> None:
+    """Generate the shards that `parent` sends, until it closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
     with suppress(EOFError, ConnectionError):
-        studio, folder = master.recv()
+        generator, folder = parent.recv()
         while True:
-            master.send(_try_to_draw(studio, master.recv(), folder))
+            parent.send(_try_to_generate(generator, parent.recv(), folder))
 
 
-def _try_to_draw(studio: Kind, shard: Shard, folder: Path) -> Exception | None:
+def _try_to_generate(generator: LineGenerator, shard: Shard, folder: Path) -> Exception | None:
     try:
-        draw_shard(studio, shard, folder)
+        generate_shard(generator, shard, folder)
     except Exception as error:
         error.add_note(traceback.format_exc())
         return error
@@ -186,29 +189,29 @@ def _try_to_draw(studio: Kind, shard: Shard, folder: Path) -> Exception | None:
 
 
 class _RayWorker:
-    """Draws shards where Ray wants them; made once in each of Ray's worker processes."""
+    """Generates shards; Ray creates one instance in each of its worker processes."""
 
-    def __init__(self, studio: Kind, project: Path, folder: Path) -> None:
-        os.chdir(project)  # studios and shards name files by their path in the project
-        self.studio, self.folder = studio, folder
+    def __init__(self, generator: LineGenerator, project: Path, folder: Path) -> None:
+        os.chdir(project)  # paths are relative to the project
+        self.generator, self.folder = generator, folder
 
     def __call__(self, row: dict[str, int]) -> dict[str, Any]:
         try:
-            draw_shard(self.studio, Shard(**row), self.folder)
+            generate_shard(self.generator, Shard(**row), self.folder)
         except NetchuError as error:
             return {"shard": row, "problem": str(error)}
         return {"shard": row, "problem": ""}
 
 
-def _with_ray(
-    studio: Kind, shards: Sequence[Shard], folder: Path, how: SynthesisParams
+def _generate_on_ray(
+    generator: LineGenerator, shards: Sequence[Shard], folder: Path, params: SynthesisParams
 ) -> Iterator[Shard]:
-    """A block of Ray Data for each shard, a pool of actors to draw them.
+    """Make a Ray Data block of each shard, and a pool of actors that generate them.
 
-    Ray starts a dead actor anew and has its shards drawn again. All machines must see the project
-    under one path.
+    Ray restarts a dead actor and repeats its shards. All machines must see the project under the
+    same path.
     """
-    # No statistics of use leave the machine, and Ray's own processes keep quiet.
+    # Ray sends no usage statistics, and its own processes log nothing.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     try:
         import ray
@@ -222,15 +225,17 @@ def _with_ray(
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
-        _connect(how.address)
+        _connect(params.address)
         blocks = ray.data.from_items([asdict(s) for s in shards], override_num_blocks=len(shards))
-        drawn = blocks.map(
+        generated = blocks.map(
             _RayWorker,
-            fn_constructor_args=(studio, Path.cwd(), folder),
-            # No shard waits behind a slow worker.
-            compute=ray.data.ActorPoolStrategy(size=how.workers, max_tasks_in_flight_per_actor=1),
+            fn_constructor_args=(generator, Path.cwd(), folder),
+            # With one task per actor no shard waits behind a slow worker.
+            compute=ray.data.ActorPoolStrategy(
+                size=params.workers, max_tasks_in_flight_per_actor=1
+            ),
         )
-        for row in drawn.iter_rows():
+        for row in generated.iter_rows():
             if row["problem"]:
                 raise NetchuError(row["problem"])
             yield Shard(**row["shard"])
@@ -239,13 +244,16 @@ def _with_ray(
 
 
 def _connect(address: str) -> None:
-    """Join the cluster at `address` (host:port); '' takes one of this machine, or starts it."""
+    """Connect to the Ray cluster at `address` (host:port).
+
+    An empty address connects to a cluster that runs on this machine, or starts one.
+    """
     import ray
 
     try:
-        if address:  # Ray itself would knock for minutes
+        if address:  # fail at once; Ray itself would retry for minutes
             host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), TIMEOUT).close()
+            socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
         ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError) as error:
         raise NetchuError(

@@ -1,6 +1,7 @@
-"""Numbers over an image: smooth waves, noise, and their size. Made for speed.
+"""Random fields over an image: smooth noise, white noise, and resizing them. Made for speed.
 
-What changes slowly over a line is drawn on a coarse grid and enlarged; noise is cut from one pool.
+What varies slowly over a line is computed on a coarse grid and enlarged; white noise is cut from
+one precomputed array.
 """
 
 from __future__ import annotations
@@ -12,51 +13,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
-"""A number for each pixel, HW."""
+"""One number for each pixel, HW."""
 
-GRID = 8
-"""Pixels between the points of a coarse field."""
+GRID_STEP = 8
+"""Pixels between the points of a coarse grid."""
 
-POOL = 1 << 20
-"""Numbers of noise to cut from: some 20 lines' worth."""
-
-
-def coarse(pixels: int) -> int:
-    """Points of a coarse field that spans so many pixels."""
-    return -(-pixels // GRID)
+NOISE_SIZE = 1 << 20
+"""Length of the precomputed noise, enough for about 20 lines."""
 
 
-def waves(height: int, width: int, bumps: float, rng: np.random.Generator) -> Field:
-    """A smooth random field of mean 0 and about unit size, `bumps` bumps high."""
+def grid_points(pixels: int) -> int:
+    """Return how many points of a coarse grid span so many pixels."""
+    return -(-pixels // GRID_STEP)
+
+
+def smooth_noise(height: int, width: int, bumps: float, rng: np.random.Generator) -> Field:
+    """Return smooth noise of mean 0 and about unit variance, `bumps` bumps high."""
     rows = max(2, round(bumps) + 1)
     columns = max(2, round(bumps * width / height) + 1)
     points = rng.standard_normal((rows, columns), dtype=np.float32)
     return np.asarray(cv2.resize(points, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
-def resized(field_HW: Field, height: int, width: int) -> Field:
-    """The field at another size; its values stay."""
-    shrinks_much = height < 0.7 * field_HW.shape[0]  # if not, linear is as good and faster
+def white_noise(height: int, width: int, rng: np.random.Generator) -> Field:
+    """Return standard normal noise, read-only: a random slice of one precomputed array.
+
+    An image larger than the array gets the array repeated.
+    """
+    spare = NOISE_SIZE - height * width
+    if spare < 0:
+        return np.resize(_precomputed_noise(), (height, width))
+    start = int(rng.integers(spare + 1))
+    return _precomputed_noise()[start : start + height * width].reshape(height, width)
+
+
+@lru_cache(maxsize=1)
+def _precomputed_noise() -> Field:
+    numbers = np.random.default_rng(0).standard_normal(NOISE_SIZE, dtype=np.float32)
+    numbers.flags.writeable = False  # callers get views of it
+    return numbers
+
+
+def resize_field(field_HW: Field, height: int, width: int) -> Field:
+    """Return the field resampled to another size."""
+    shrinks_much = height < 0.7 * field_HW.shape[0]  # otherwise linear is as good and faster
     interpolation = cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(field_HW, (width, height), interpolation=interpolation))
 
 
-def blurred(field_HW: Field, sigma: float) -> Field:
-    """The field blurred by a Gaussian of `sigma` pixels."""
+def blur_field(field_HW: Field, sigma: float) -> Field:
+    """Return the field after a Gaussian blur of `sigma` pixels."""
     return np.asarray(cv2.GaussianBlur(field_HW, (0, 0), sigma))
-
-
-@lru_cache(maxsize=1)
-def _pool() -> Field:
-    numbers = np.random.default_rng(0).standard_normal(POOL, dtype=np.float32)
-    numbers.flags.writeable = False  # pieces of it are handed out
-    return numbers
-
-
-def noise(height: int, width: int, rng: np.random.Generator) -> Field:
-    """Normal noise, to be read only: a piece of the pool, or the pool again and again."""
-    spare = POOL - height * width
-    if spare < 0:
-        return np.resize(_pool(), (height, width))
-    start = int(rng.integers(spare + 1))
-    return _pool()[start : start + height * width].reshape(height, width)

@@ -1,7 +1,7 @@
-"""Ink becomes the photo of a line on paper: margins, paper, print, pen, light and camera.
+"""Simulate the photo of a line on paper: margins, paper, print, ink, light and camera.
 
-All intensities grow with one number, the distortion: 0 is black ink on white paper, 1 is as bad
-as a phone photo.
+All effects grow with one number, the distortion: 0 is black ink on white paper, 1 is as bad as a
+phone photo.
 """
 
 from __future__ import annotations
@@ -16,110 +16,131 @@ import numpy as np
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import Grey
 from netchu.imaging.strokes import Ink
-from netchu.synthesis.fields import Field, blurred, coarse, noise, resized, waves
+from netchu.synthesis.fields import (
+    Field,
+    blur_field,
+    grid_points,
+    resize_field,
+    smooth_noise,
+    white_noise,
+)
 from netchu.synthesis.forms import print_form
 
-LOWEST = 0.58
-"""Ink lower than this share of a line (a word without marks or tails) is not blown up."""
+MIN_INK_HEIGHT = 0.58
+"""Ink lower than this share of a line (a word without marks or descenders) is not enlarged."""
 
-INKED = 12
-"""Grey levels below the paper: what is darker is ink."""
+INK_CONTRAST = 12
+"""Grey levels below the paper from which a pixel counts as ink."""
+
+SHRINK = 4
+"""Paper textures are stored at this fraction of the line's size."""
 
 
 @dataclass(frozen=True)
-class Sheets:
-    """Papers of real photos, their ink removed.
+class PaperTextures:
+    """Backgrounds taken from real photos, with the ink removed.
 
-    papers: brightness at a quarter of the size, uint8. grains: standard deviation of the noise on
-    each, in grey levels.
+    Args:
+        textures: brightness of each paper at a quarter of the size, HW.
+        grains: standard deviation of the noise on each, in grey levels.
     """
 
-    papers: tuple[Grey, ...]
+    textures: tuple[Grey, ...]
     grains: tuple[float, ...]
 
-    SHRINK = 4
-
     @classmethod
-    def from_photos(cls, photos: Iterable[Grey], height: int, count: int = 200) -> Sheets:
-        """The papers of the first `count` photos, as seen in lines `height` pixels high.
+    def from_photos(cls, photos: Iterable[Grey], height: int, count: int = 200) -> PaperTextures:
+        """Extract the paper of the first `count` photos, for lines `height` pixels high.
 
         Raises:
             NetchuError: there are no photos.
         """
-        taken = [_blank(photo, height) for photo in islice(photos, count)]
-        if not taken:
+        extracted = [_remove_ink(photo, height) for photo in islice(photos, count)]
+        if not extracted:
             raise NetchuError("there are no photos to take paper from; check papers and datasets")
-        return cls(tuple(paper for paper, _ in taken), tuple(grain for _, grain in taken))
+        textures, grains = zip(*extracted, strict=True)
+        return cls(textures, grains)
 
-    def lend(self, height: int, width: int, rng: np.random.Generator) -> tuple[Field, float]:
-        """A piece of a paper, mirrored and stretched to the size, and the strength of its grain."""
-        place = int(rng.integers(len(self.papers)))
-        paper = self.papers[place][:: rng.choice((1, -1)), :: rng.choice((1, -1))]
-        wanted = max(2, round(width / self.SHRINK * rng.uniform(0.5, 1.0)))
+    def sample(self, height: int, width: int, rng: np.random.Generator) -> tuple[Field, float]:
+        """Return a random crop of a paper, flipped and resized, and the strength of its grain."""
+        number = int(rng.integers(len(self.textures)))
+        paper = self.textures[number][:: rng.choice((1, -1)), :: rng.choice((1, -1))]
+        wanted = max(2, round(width / SHRINK * rng.uniform(0.5, 1.0)))
         while paper.shape[1] < wanted:
             paper = np.hstack([paper, paper[:, ::-1]])
         start = int(rng.integers(paper.shape[1] - wanted + 1))
-        piece = paper[:, start : start + wanted].astype(np.float32)
-        return resized(piece, height, width), self.grains[place]
+        crop = paper[:, start : start + wanted].astype(np.float32)
+        return resize_field(crop, height, width), self.grains[number]
 
 
-def _blank(photo_HW: Grey, height: int) -> tuple[Grey, float]:
-    """The paper under the ink at a quarter of `height`, and the strength of its grain.
+def _remove_ink(photo_HW: Grey, height: int) -> tuple[Grey, float]:
+    """Return the paper under the ink at a quarter of `height`, and the strength of its grain.
 
-    Closing takes away what is dark and smaller than its kernel: words and printed lines.
+    Morphological closing removes what is dark and smaller than its kernel: words and printed lines.
     """
-    width = max(Sheets.SHRINK, round(photo_HW.shape[1] * height / photo_HW.shape[0]))
-    photo = resized(photo_HW.astype(np.float32), height, width)
-    # Without the blur closing would take the brightest grain for the paper.
-    soft = blurred(photo, height / 40)
+    width = max(SHRINK, round(photo_HW.shape[1] * height / photo_HW.shape[0]))
+    photo = resize_field(photo_HW.astype(np.float32), height, width)
+    # Without the blur the closing would keep the brightest grain instead of the paper.
+    smooth = blur_field(photo, height / 40)
     kernel = np.ones((height // 3, height // 2), np.uint8)
-    closed = np.asarray(cv2.morphologyEx(soft, cv2.MORPH_CLOSE, kernel), np.float32)
-    blank = closed - soft < INKED
-    grain = 1.48 * float(np.median(np.abs(photo - soft)[blank])) if blank.any() else 0.0
-    rows, columns = max(1, height // Sheets.SHRINK), width // Sheets.SHRINK
-    paper = resized(blurred(closed, height / 8), rows, columns)
+    closed = np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel), np.float32)
+    blank = closed - smooth < INK_CONTRAST
+    grain = 1.48 * float(np.median(np.abs(photo - smooth)[blank])) if blank.any() else 0.0
+    rows, columns = max(1, height // SHRINK), width // SHRINK
+    paper = resize_field(blur_field(closed, height / 8), rows, columns)
     return np.asarray(np.rint(paper), np.uint8), grain
 
 
 @dataclass(frozen=True)
-class Pen:
-    """opacity: lightest and darkest. pressure: how uneven. grain: how much the paper shows."""
+class InkStyle:
+    """How a pen's ink looks on paper.
+
+    Args:
+        opacity: lightest and darkest, from 0 to 1.
+        pressure: how uneven the opacity is along the line.
+        grain: how strongly the texture of the paper shows.
+    """
 
     opacity: tuple[float, float]
     pressure: float
     grain: float
 
 
-BLACK = Pen((0.7, 0.95), 0.12, 0.0)
-BLUE = Pen((0.4, 0.65), 0.06, 0.0)
-PENCIL = Pen((0.3, 0.55), 0.15, 0.35)
-PENS = (BLACK, BLUE, PENCIL)
+BLACK_INK = InkStyle((0.7, 0.95), 0.12, 0.0)
+BLUE_INK = InkStyle((0.4, 0.65), 0.06, 0.0)
+PENCIL = InkStyle((0.3, 0.55), 0.15, 0.35)
+INK_STYLES = (BLACK_INK, BLUE_INK, PENCIL)
 
 
-def photograph(
+def simulate_photo(
     ink_HW: Ink,
     height: int,
     rng: np.random.Generator,
     distortion: float,
-    sheets: Sheets | None = None,
+    textures: PaperTextures | None = None,
 ) -> Grey:
-    """The photo of a line of ink, `height` pixels high; its width follows from the ink.
+    """Return a photo of a line of ink; its width follows from the ink.
 
-    ink_HW: at about the scale of such a line. sheets: papers to write on, beside drawn ones.
+    Args:
+        ink_HW: the ink, at about the scale of a line of this height.
+        height: height of the photo, pixels.
+        rng: source of randomness.
+        distortion: from 0 (black on white) to 1 (a bad phone photo).
+        textures: papers to use beside generated ones.
     """
-    framed = _frame(ink_HW, height, rng, distortion)
-    page = _page(framed.shape[0], framed.shape[1], rng, distortion, sheets)
+    framed = _add_margins(ink_HW, height, rng, distortion)
+    page = _make_page(framed.shape[0], framed.shape[1], rng, distortion, textures)
     if rng.random() < 0.9 * distortion:
         print_form(page, int(np.flatnonzero(framed.max(axis=0) > 0).max(initial=0)), rng)
     if rng.random() < 0.3 * distortion:
-        _neighbours(framed, rng)
-    _write_on(page, framed, rng, distortion)
-    return _shoot(page, rng, distortion)
+        _add_neighbouring_lines(framed, rng)
+    _apply_ink(page, framed, rng, distortion)
+    return _simulate_camera(page, rng, distortion)
 
 
-def _frame(ink_HW: Ink, height: int, rng: np.random.Generator, distortion: float) -> Ink:
-    """Scale the ink to a line and set margins around it; at times the crop cuts a little off."""
-    tall, wide = ink_HW.shape
+def _add_margins(ink_HW: Ink, height: int, rng: np.random.Generator, distortion: float) -> Ink:
+    """Scale the ink to the line and add margins; now and then the crop cuts off a little."""
+    ink_height, ink_width = ink_HW.shape
     widest = np.array([0.25, 0.22, 0.4, 0.4]) * (0.25 + 0.75 * distortion)
     top, bottom, left, right = (int(m) for m in rng.uniform(0.02, widest) * height)
     if rng.random() < 0.15 * distortion:
@@ -127,41 +148,41 @@ def _frame(ink_HW: Ink, height: int, rng: np.random.Generator, distortion: float
     if rng.random() < 0.08 * distortion:
         top, bottom = (int(m) for m in rng.permutation([-0.06 * height, bottom]))
     inner = max(8, height - top - bottom)
-    scale = inner / max(tall, LOWEST * height)
-    width = max(4, round(wide * scale * np.exp(rng.normal(0.0, 0.1 * distortion))))
-    high = max(4, round(tall * scale))
-    small = resized(ink_HW, high, width)
+    scale = inner / max(ink_height, MIN_INK_HEIGHT * height)
+    width = max(4, round(ink_width * scale * np.exp(rng.normal(0.0, 0.1 * distortion))))
+    scaled_height = max(4, round(ink_height * scale))
+    scaled = resize_field(ink_HW, scaled_height, width)
     framed = np.zeros((height, left + width + right), np.float32)
-    first = top + int(rng.integers(0, max(0, inner - high) + 1))
-    seen = small[max(0, -first) : height - first]
-    framed[max(0, first) : max(0, first) + len(seen), left : left + width] = seen
+    first = top + int(rng.integers(0, max(0, inner - scaled_height) + 1))
+    visible = scaled[max(0, -first) : height - first]
+    framed[max(0, first) : max(0, first) + len(visible), left : left + width] = visible
     return framed
 
 
-def _page(
+def _make_page(
     height: int,
     width: int,
     rng: np.random.Generator,
     distortion: float,
-    sheets: Sheets | None,
+    textures: PaperTextures | None,
 ) -> Field:
-    """Paper without ink, in grey levels: of a photo, or with tint, shade, texture and shadow."""
-    if sheets and rng.random() < 1.5 * distortion:
-        page, grain = sheets.lend(height, width, rng)
-        return page + noise(height, width, rng) * np.float32(grain)
-    rows, columns = coarse(height), coarse(width)
-    field = waves(rows, columns, 1.0, rng) * np.float32(8 * distortion * rng.random())
-    field += np.linspace(-1, 1, columns, dtype=np.float32) * rng.normal(0, 12 * distortion)
+    """Return blank paper in grey levels: from a photo, or with tint, shade, texture and shadow."""
+    if textures and rng.random() < 1.5 * distortion:
+        page, grain = textures.sample(height, width, rng)
+        return page + white_noise(height, width, rng) * np.float32(grain)
+    rows, columns = grid_points(height), grid_points(width)
+    shade = smooth_noise(rows, columns, 1.0, rng) * np.float32(8 * distortion * rng.random())
+    shade += np.linspace(-1, 1, columns, dtype=np.float32) * rng.normal(0, 12 * distortion)
     if rng.random() < 0.25 * distortion:
-        field -= _shadow(rows, columns, rng, distortion)
-    page = resized(field + np.float32(255 - rng.uniform(0, 80) * distortion), height, width)
-    texture = cv2.blur(noise(height, width, rng), (3, 3))
+        shade -= _shadow(rows, columns, rng, distortion)
+    page = resize_field(shade + np.float32(255 - rng.uniform(0, 80) * distortion), height, width)
+    texture = cv2.blur(white_noise(height, width, rng), (3, 3))
     page += texture * np.float32(rng.uniform(0, 6) * distortion)
     return page
 
 
 def _shadow(rows: int, columns: int, rng: np.random.Generator, distortion: float) -> Field:
-    """A hand's or a phone's soft-edged shadow over one side of the page, coarse."""
+    """Return the soft shadow of a hand or phone over one side of the page, on the coarse grid."""
     lean = rng.normal(0, 0.6)
     edge = rng.uniform(0, columns)
     x = np.arange(columns, dtype=np.float32)[None] + lean * np.arange(rows)[:, None] - edge
@@ -170,57 +191,58 @@ def _shadow(rows: int, columns: int, rng: np.random.Generator, distortion: float
     return np.asarray(depth * (0.5 + 0.5 * np.tanh(x / softness)), np.float32)
 
 
-def _neighbours(framed_HW: Ink, rng: np.random.Generator) -> None:
-    """Tails of the line above or marks of the line below peep in: this line's own, displaced."""
+def _add_neighbouring_lines(framed_HW: Ink, rng: np.random.Generator) -> None:
+    """Add, in place, parts of the line above or below: a strip of this line, shifted sideways."""
     height, width = framed_HW.shape
     rows = np.flatnonzero(framed_HW.max(axis=1) > 0.25)
     if not len(rows):
         return
     depth = max(1, int(height * rng.uniform(0.03, 0.12)))
-    moved = int(rng.integers(width))
+    offset = int(rng.integers(width))
     if rng.random() < 0.7:
-        strip = np.roll(framed_HW[rows[-1] + 1 - depth : rows[-1] + 1], moved, axis=1)
+        strip = np.roll(framed_HW[rows[-1] + 1 - depth : rows[-1] + 1], offset, axis=1)
         np.maximum(framed_HW[: len(strip)], strip, out=framed_HW[: len(strip)])
     else:
-        strip = np.roll(framed_HW[rows[0] : rows[0] + depth], moved, axis=1)
+        strip = np.roll(framed_HW[rows[0] : rows[0] + depth], offset, axis=1)
         np.maximum(framed_HW[-len(strip) :], strip, out=framed_HW[-len(strip) :])
 
 
-def _write_on(page_HW: Field, ink_HW: Ink, rng: np.random.Generator, distortion: float) -> None:
-    """Lay the ink on the page: black, blue or pencil, pressed unevenly."""
+def _apply_ink(page_HW: Field, ink_HW: Ink, rng: np.random.Generator, distortion: float) -> None:
+    """Darken the page in place where there is ink: black, blue or pencil, unevenly pressed."""
     height, width = page_HW.shape
     chances = np.array([1 - 0.6 * distortion, 0.35 * distortion, 0.25 * distortion])
-    pen = PENS[int(rng.choice(len(PENS), p=chances))]
-    opacity = 0.9 + distortion * (rng.uniform(*pen.opacity) - 0.9)
-    pressure = 1 + pen.pressure * distortion * waves(coarse(height), coarse(width), 1.5, rng)
-    layer = ink_HW * resized(np.float32(opacity) * pressure, height, width)
-    if pen.grain:
-        grain = cv2.blur(noise(height, width, rng), (2, 2))
-        layer *= 1 + grain * np.float32(2 * pen.grain * distortion)
+    style = INK_STYLES[int(rng.choice(len(INK_STYLES), p=chances))]
+    opacity = 0.9 + distortion * (rng.uniform(*style.opacity) - 0.9)
+    rows, columns = grid_points(height), grid_points(width)
+    pressure = 1 + style.pressure * distortion * smooth_noise(rows, columns, 1.5, rng)
+    layer = ink_HW * resize_field(np.float32(opacity) * pressure, height, width)
+    if style.grain:
+        grain = cv2.blur(white_noise(height, width, rng), (2, 2))
+        layer *= 1 + grain * np.float32(2 * style.grain * distortion)
     np.clip(layer, 0, 0.95, out=layer)
     page_HW *= 1 - layer
 
 
-def _shoot(scene_HW: Field, rng: np.random.Generator, distortion: float) -> Grey:
-    """Lens, sensor and the phone's own retouching."""
+def _simulate_camera(scene_HW: Field, rng: np.random.Generator, distortion: float) -> Grey:
+    """Apply low resolution, defocus, sensor noise, sharpening and wrong exposure."""
     height, width = scene_HW.shape
     photo = scene_HW
     if rng.random() < 0.3 * distortion:
         share = rng.uniform(0.5, 0.9)
         small = max(4, int(height * share)), max(4, int(width * share))
-        photo = resized(resized(photo, *small), height, width)
+        photo = resize_field(resize_field(photo, *small), height, width)
     if (sigma := rng.uniform(0, 1.0) * distortion) > 0.3:
-        photo = blurred(photo, sigma)
-    photo = photo + noise(height, width, rng) * np.float32(rng.exponential(3) * distortion)
-    if rng.random() < 0.3 * distortion:  # sharpened, which leaves halos around the strokes
-        photo += np.float32(rng.uniform(0.5, 2)) * (photo - blurred(photo, 1.5))
+        photo = blur_field(photo, sigma)
+    photo = photo + white_noise(height, width, rng) * np.float32(rng.exponential(3) * distortion)
+    if rng.random() < 0.3 * distortion:  # sharpening, which leaves halos around the strokes
+        photo += np.float32(rng.uniform(0.5, 2)) * (photo - blur_field(photo, 1.5))
     if rng.random() < 0.35 * distortion:
-        photo = _expose(photo, rng)
+        photo = _change_exposure(photo, rng)
     return np.asarray(np.clip(photo, 0, 255), np.uint8)
 
 
-def _expose(photo_HW: Field, rng: np.random.Generator) -> Field:
-    """Overexposed, or a scan made almost black and white; ink and paper stay apart."""
+def _change_exposure(photo_HW: Field, rng: np.random.Generator) -> Field:
+    """Overexpose, or stretch the contrast to nearly black and white; ink stays visible."""
     ink, paper = np.percentile(photo_HW[::3, ::3], (2, 50))
     black = ink * rng.uniform(0.0, 1.0)
     white = paper + (paper - ink) * rng.uniform(-0.4, 0.3)

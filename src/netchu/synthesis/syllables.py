@@ -1,9 +1,9 @@
-"""Vietnamese syllables from their parts: initial × rime × tone, spelled as the language spells.
+"""Vietnamese syllables built from initial × rime × tone, in standard spelling.
 
-The rules are those of the school grammar: k, gh, ngh before i e ê y and c, g, ng elsewhere; a rime
-that ends in p, t, c, ch takes only the acute or the dot; the tone stands on the marked vowel, or
-on the last vowel before a coda, or on the last but one of an open rime. The four letters that the
-language lacks come in foreign syllables.
+The rules are those of school grammar: k, gh, ngh before i e ê y and c, g, ng elsewhere; a rime
+that ends in p, t, c, ch takes only the acute or the dot; the tone stands on the marked vowel, on
+the last vowel before a final consonant, or on the last but one of an open rime. The letters f, j,
+w, z, which Vietnamese does not use, come in foreign syllables.
 """
 
 from __future__ import annotations
@@ -37,30 +37,32 @@ AFTER_QU = _list(
 BEFORE_Y = _list("h k l m s t v")
 """Initials after which i may also be written y: lý, kỳ, Mỹ."""
 NO_GLIDE = _list("b c g gi m p ph v")
-"""Initials that take no rime with a glide (oa, oe, uy, uê, uơ, uâ): bua is b + ua, not bw + a."""
+"""Initials that do not combine with a rime that starts with a glide (oa, oe, uy, uê, uơ, uâ)."""
 
 FOREIGN = tuple(
     initial + rime for initial in "fjwz" for rime in _list("a e i o u an en in on un at it ot")
 )
 
-UNFIT = _list("lồn buồi cặc địt đụ đéo cứt đĩ")
-"""Words that have no place in a report that shows generated lines."""
+EXCLUDED = _list("lồn buồi cặc địt đụ đéo cứt đĩ")
+"""Vulgar words; reports show generated lines."""
 
 ACUTE, DOT = "\u0301", "\u0323"
-MOVABLE = ("oa", "oe", "uy")
+TWO_PLACEMENTS = ("oa", "oe", "uy")
+"""Open rimes whose tone may stand on either vowel."""
 
 
-def _glides(rime: str) -> bool:
+def _starts_with_glide(rime: str) -> bool:
     return rime.startswith(("oa", "oă", "oe", "uy", "uê", "uơ", "uâ"))
 
 
 def _pairs() -> tuple[tuple[str, str], ...]:
+    """Return all combinations of an initial and a rime, as they are written."""
     pairs = [("qu", rime) for rime in AFTER_QU]
     pairs += [(initial, "y") for initial in ("", *BEFORE_Y)]
     pairs += [("g", "i"), ("g", "in"), ("gi", "êng")]
     for initial in ("", *INITIALS):
         for rime in RIMES:
-            if initial in NO_GLIDE and _glides(rime):
+            if initial in NO_GLIDE and _starts_with_glide(rime):
                 continue
             if initial == "gi" and rime[0] == "i":
                 continue
@@ -69,7 +71,7 @@ def _pairs() -> tuple[tuple[str, str], ...]:
 
 
 def _spell(initial: str, rime: str) -> tuple[str, str]:
-    """Choose the written form of an initial and a rime that meet."""
+    """Return the spelling of an initial before a rime, and of the rime after it."""
     if rime[0] in "ieê":
         initial = {"c": "k", "g": "gh", "ng": "ngh"}.get(initial, initial)
     if initial == "" and rime.startswith("iê"):
@@ -78,9 +80,13 @@ def _spell(initial: str, rime: str) -> tuple[str, str]:
 
 
 def place_tone(initial: str, rime: str, tone: str, new_style: bool = False) -> str:
-    """Write the syllable with combining mark `tone` where it belongs, in NFC.
+    """Return a syllable with its tone in the right place, in NFC.
 
-    new_style: 'hoà, thuý' instead of 'hòa, thúy'.
+    Args:
+        initial: initial consonants, or ''.
+        rime: the rime without a tone.
+        tone: a combining character, or '' for the level tone.
+        new_style: place the tone as in 'hoà, thuý' instead of 'hòa, thúy'.
     """
     if not tone:
         return initial + rime
@@ -89,49 +95,49 @@ def place_tone(initial: str, rime: str, tone: str, new_style: bool = False) -> s
     closed = len(vowels) < len(rime)
     if marked:
         place = marked[-1]
-    elif closed or len(vowels) == 1 or (new_style and rime in MOVABLE):
+    elif closed or len(vowels) == 1 or (new_style and rime in TWO_PLACEMENTS):
         place = vowels[-1]
     else:
         place = vowels[-2]
-    bearer = normalise(rime[place] + tone)
-    return initial + rime[:place] + bearer + rime[place + 1 :]
+    vowel = normalise(rime[place] + tone)
+    return initial + rime[:place] + vowel + rime[place + 1 :]
 
 
-def _inventory() -> tuple[str, ...]:
-    """Every syllable once, in small letters."""
+def _all_syllables() -> tuple[str, ...]:
+    """Return every syllable once, in lower case."""
     forms: list[str] = list(FOREIGN)
     for initial, rime in _pairs():
         stopped = rime.endswith(("p", "t", "c", "ch"))
         tones = (ACUTE, DOT) if stopped else tuple(TONES)
         forms += [place_tone(initial, rime, tone) for tone in tones]
-        if rime in MOVABLE:
+        if rime in TWO_PLACEMENTS:
             forms += [place_tone(initial, rime, tone, new_style=True) for tone in tones]
-    return tuple(form for form in dict.fromkeys(forms) if form not in UNFIT)
+    return tuple(form for form in dict.fromkeys(forms) if form not in EXCLUDED)
 
 
-def _by_letter(forms: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """For every letter, the syllables that hold it."""
+def _group_by_letter(forms: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return, for every letter, the syllables that contain it."""
     letters = sorted(set("".join(forms)))
     return tuple(tuple(form for form in forms if letter in form) for letter in letters)
 
 
-SYLLABLES = _inventory()
-_HOLDING = _by_letter(SYLLABLES)
+SYLLABLES = _all_syllables()
+_BY_LETTER = _group_by_letter(SYLLABLES)
 
 
-def draw(rng: np.random.Generator) -> str:
-    """One syllable in small letters: first the letter that it must hold, then one that holds it.
+def random_syllable(rng: np.random.Generator) -> str:
+    """Return one syllable in lower case: a random one of those with a random letter.
 
-    So the rarest letter comes as often as the others are drawn for their own sake, and as each
-    tone has twelve vowels of its own, the tones come evenly too.
+    Choosing the letter first makes rare letters frequent, and balances the tones, because each
+    tone has twelve vowels.
     """
-    holding = _HOLDING[int(rng.integers(len(_HOLDING)))]
-    return holding[int(rng.integers(len(holding)))]
+    candidates = _BY_LETTER[int(rng.integers(len(_BY_LETTER)))]
+    return candidates[int(rng.integers(len(candidates)))]
 
 
 _NEW_STYLE = {
     place_tone("", rime, tone): place_tone("", rime, tone, new_style=True)
-    for rime in MOVABLE
+    for rime in TWO_PLACEMENTS
     for tone in TONES
     if tone
 }
@@ -139,5 +145,5 @@ _OLD_ENDING = re.compile(rf"({'|'.join(_NEW_STYLE)})\b")
 
 
 def to_new_style(text: str) -> str:
-    """Move the tone of every open oa, oe, uy in small letters: 'Hòa Thúy' becomes 'Hoà Thuý'."""
+    """Move the tone of every final lower-case oa, oe, uy: 'Hòa Thúy' becomes 'Hoà Thuý'."""
     return _OLD_ENDING.sub(lambda match: _NEW_STYLE[match[1]], text)
