@@ -13,7 +13,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()
-        from netchu.report import build_report
+        from netchu.report.build import build_report
         from netchu.tracking import store
 
         folder = params.report_folder

@@ -8,7 +8,7 @@ import pytest
 import small_project
 import small_report
 from netchu.core.errors import NetchuError
-from netchu.report import build_report
+from netchu.report.build import build_report
 
 NAMES = ["leaderboard.json", "leaderboard.md", "local.html", "metrics.json", "overview.png",
          "report.html", "speed.json"]  # fmt: skip

@@ -14,7 +14,7 @@ from netchu.evaluation.metrics.edits import ERROR_CLASSES, score_lines
 from netchu.evaluation.metrics.registry import COUNTS, METRICS, Metric
 from netchu.evaluation.metrics_io import read_metrics
 from netchu.evaluation.reproduction import check_reproduction
-from netchu.report import build_report
+from netchu.report.build import build_report
 from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.views import systems_view
 

@@ -1,0 +1,48 @@
+"""Building the report of a profile from the outputs of its stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netchu.core.params import Params
+from netchu.evaluation.metrics_io import write_metrics
+from netchu.report.charts import charts
+from netchu.report.gather import gather_findings
+from netchu.report.html_page import render
+from netchu.report.leaderboard import as_json, markdown
+from netchu.report.overview import write_overview
+from netchu.report.plots import write_plots
+from netchu.report.reproducible import reproducible_metrics, speed_metrics
+
+
+def build_report(params: Params, evaluations: Path, out: Path) -> None:
+    """Write the report of a profile.
+
+    `metrics.json` holds the reproducible values and `speed.json` those that differ from run to run.
+    `leaderboard.md`, `leaderboard.json`, `report.html` and `overview.png` show both; `plots/` holds
+    the data of the charts. `local.html` is the page with lines of every dataset, which must not be
+    published.
+
+    Args:
+        params: of the profile.
+        evaluations: folder with the outputs of the stages, by system.
+        out: folder of the report.
+
+    Raises:
+        NetchuError: a file is damaged.
+    """
+    findings = gather_findings(params, evaluations)
+    by_section = charts(findings)
+    pages = {
+        "report.html": render(findings, by_section),
+        "local.html": render(findings.showing_all(), by_section),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_metrics(reproducible_metrics(findings), out / "metrics.json")
+    write_metrics(speed_metrics(findings), out / "speed.json")
+    write_metrics(as_json(findings), out / "leaderboard.json")
+    (out / "leaderboard.md").write_text(markdown(findings), encoding="utf-8")
+    for name, page in pages.items():
+        (out / name).write_text(page, encoding="utf-8")
+    write_plots(findings, out / "plots")
+    write_overview(findings, out / "overview.png")
