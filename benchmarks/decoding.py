@@ -1,9 +1,9 @@
-"""Does the language model help? Greedy decoding beside the beam, on validation lines.
+"""Does the language model help? Compare greedy decoding with beam search on validation lines.
 
-`python benchmarks/decoding.py MODEL LINES...`, where MODEL is an exported model with a language
-model and LINES are folders of line tables. Of each table: the rates of both, in per cent, their
-difference with a 95 % interval by a bootstrap that draws the same writers (or lines) for both, the
-rate of edits among the digits alone, and milliseconds of one core per line.
+`python benchmarks/decoding.py MODEL LINES...`: MODEL is an exported model with a language model,
+LINES are folders of line tables. The output, per table, is the rates of both in per cent, a paired
+95 % bootstrap interval of their difference (over writers, or lines where writers are unknown), the
+CER of the digits alone, and milliseconds per line on one core.
 """
 
 from __future__ import annotations
@@ -35,39 +35,43 @@ RESAMPLES = 2000
 
 
 def main() -> None:
-    """Read the flags, measure, print."""
+    """Compare both decoders on each table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("lines", type=Path, nargs="+")
-    parser.add_argument("--most", type=int, default=300, help="lines of each table")
-    flags = parser.parse_args()
+    parser.add_argument(
+        "--most", dest="max_lines", type=int, default=300, help="lines of each table"
+    )
+    arguments = parser.parse_args()
     with one_line_errors():
-        model = ExportedModel(flags.model)
+        model = ExportedModel(arguments.model)
         if model.language_model is None:
-            raise NetchuError(f"{flags.model} holds no language model; name a model that does")
-        for folder in flags.lines:
-            compare(model, folder, flags.most)
+            raise NetchuError(f"{arguments.model} has no language model; name a model with one")
+        for folder in arguments.lines:
+            compare_decoders(model, folder, arguments.max_lines)
 
 
-def compare(model: ExportedModel, folder: Path, most: int) -> None:
-    """Print one table's rates."""
+def compare_decoders(model: ExportedModel, folder: Path, max_lines: int) -> None:
+    """Print the comparison on one table."""
     table = read_table(folder)
-    chosen = table[(table["split"] == "val") & (table["level"] == "line")]
-    if chosen.empty:
-        raise NetchuError(f"{folder} has no validation line; name another table")
-    lines = chosen.sample(min(most, len(chosen)), random_state=1).reset_index(drop=True)
+    validation = table[(table["split"] == "val") & (table["level"] == "line")]
+    if validation.empty:
+        raise NetchuError(f"{folder} has no validation lines; name another table")
+    lines = validation.sample(min(max_lines, len(validation)), random_state=1).reset_index(
+        drop=True
+    )
     probabilities = [
         model.probabilities(prepare(decode(image, name), model.preprocessing)[None])[0]
         for image, name in zip(lines["image"], lines["id"], strict=True)
     ]
     codec = Codec(model.alphabet)
     truths = lines["text"].tolist()
-    plain, plain_ms = read(probabilities, greedy_decode, codec)
-    helped, helped_ms = read(probabilities, make_decoder(model)[0], codec)
-    scores = score_lines(truths, plain), score_lines(truths, helped)
+    greedy_texts, greedy_ms = decode_all(probabilities, greedy_decode, codec)
+    beam_texts, beam_ms = decode_all(probabilities, make_decoder(model)[0], codec)
+    scores = score_lines(truths, greedy_texts), score_lines(truths, beam_texts)
     groups, names = pd.factorize(np.asarray(bootstrap_groups(lines), dtype=object))
     weights_RG = resample_weights(len(names), RESAMPLES, 1)
-    print(f"{folder.name}: {len(lines)} lines; greedy {plain_ms:.2f} ms, beam {helped_ms:.2f} ms")
+    print(f"{folder.name}: {len(lines)} lines; greedy {greedy_ms:.2f} ms, beam {beam_ms:.2f} ms")
     for name, edits, units in (("CER", "edits", "characters"), ("WER", "word_edits", "words"),
                                ("SER", "wrong", "lines")):  # fmt: skip
         sums = [np.bincount(groups, s[edits]) for s in scores]
@@ -76,16 +80,16 @@ def compare(model: ExportedModel, folder: Path, most: int) -> None:
             100 * x for x in (found.before, found.after, found.low, found.high)
         )
         print(f"  {name} {before:6.2f} → {after:6.2f}  ({low:+.2f} … {high:+.2f})")
-    numbered = [i for i, truth in enumerate(truths) if digits(truth)]
-    if numbered:
-        rates = [digit_rate(truths, texts, numbered) for texts in (plain, helped)]
+    with_digits = [i for i, truth in enumerate(truths) if digits(truth)]
+    if with_digits:
+        rates = [digit_rate(truths, texts, with_digits) for texts in (greedy_texts, beam_texts)]
         print(f"  digits {rates[0]:.2f} → {rates[1]:.2f}")
 
 
-def read(
+def decode_all(
     probabilities: Sequence[NDArray[np.float32]], decode_line: DecodeFunction, codec: Codec
 ) -> tuple[list[str], float]:
-    """The texts, and the milliseconds of one core that a line takes in the median."""
+    """Return the texts, and the median milliseconds per line on one core."""
     texts, seconds = [], []
     for probabilities_TV in probabilities:
         begin = time.thread_time()
@@ -96,13 +100,15 @@ def read(
 
 
 def digits(text: str) -> str:
-    """The digits of a text."""
+    """Return the digits of a text."""
     return "".join(letter for letter in text if letter.isdigit())
 
 
-def digit_rate(truths: Sequence[str], texts: Sequence[str], chosen: Sequence[int]) -> float:
-    """CER in per cent of the digits alone."""
-    scored = score_lines([digits(truths[i]) for i in chosen], [digits(texts[i]) for i in chosen])
+def digit_rate(truths: Sequence[str], texts: Sequence[str], selected: Sequence[int]) -> float:
+    """Return the CER of the digits of the `selected` lines in per cent."""
+    scored = score_lines(
+        [digits(truths[i]) for i in selected], [digits(texts[i]) for i in selected]
+    )
     return float(100 * scored["edits"].sum() / scored["characters"].sum())
 
 

@@ -1,8 +1,8 @@
-"""The server under load: `python benchmarks/serving.py [--clients 200] [--seconds 60]`.
+"""Load test of `netchu serve`: `python benchmarks/serving.py [--clients 200] [--seconds 60]`.
 
-Clients of this machine send the sample lines, each the next as soon as it has an answer; one that
-is refused waits as long as it is told to. Reported are lines per second, latency of the answers
-(refusals apart), statuses, and the server's memory at the start of the load and at its end.
+Clients on this machine send the sample lines, each the next one as soon as it has a response. A
+refused client waits as `Retry-After` says. The output is lines per second, latency of the responses
+with readings, statuses, and memory of the server during the load.
 """
 
 from __future__ import annotations
@@ -20,36 +20,43 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netchu.serve.samples import SHIPPED
+from netchu.serve.samples import SHIPPED_SAMPLES
 
-WARM = 5.0
-"""Seconds of load before memory is looked at: threads and buffers have come by then."""
+WARM_UP = 5.0
+"""Seconds of load before memory is measured, so that threads and buffers are allocated."""
 
 
 @dataclass
-class Load:
-    """What came of it. latencies: seconds, of answers with readings. memory: MB, resident."""
+class LoadTest:
+    """Measurements of a load test.
+
+    Attributes:
+        seconds: duration.
+        statuses: number of responses by status.
+        latencies: seconds until each response with readings.
+        memory: resident memory of the server in MB, once a second.
+    """
 
     seconds: float
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
 
-    def quantile(self, share: float) -> float:
-        """Seconds within which that share of the lines was answered."""
-        return sorted(self.latencies)[int(share * (len(self.latencies) - 1))]
+    def quantile(self, q: float) -> float:
+        """Return a quantile of the latencies."""
+        return sorted(self.latencies)[int(q * (len(self.latencies) - 1))]
 
     def __str__(self) -> str:
         return (
             f"{len(self.latencies) / self.seconds:.1f} lines/s, p50 {self.quantile(0.5):.2f} s, "
             f"p95 {self.quantile(0.95):.2f} s, statuses {dict(self.statuses)}, memory "
-            f"{self.memory[0]:.0f} MB after {WARM:g} s, {max(self.memory):.0f} MB at most, "
+            f"{self.memory[0]:.0f} MB after {WARM_UP:g} s, {max(self.memory):.0f} MB at most, "
             f"{self.memory[-1]:.0f} MB at the end"
         )
 
 
-def body(image: bytes) -> bytes:
-    """A whole request, head and form."""
+def encode_request(image: bytes) -> bytes:
+    """Return a whole HTTP request with one image as a form."""
     form = (
         b'--line\r\nContent-Disposition: form-data; name="images"; filename="line.jpg"\r\n\r\n'
         + image + b"\r\n--line--\r\n"
@@ -61,8 +68,8 @@ def body(image: bytes) -> bytes:
     return head.encode() + form
 
 
-async def ask(port: int, requests: list[bytes], load: Load, until: float) -> None:
-    """One client, on one connection."""
+async def run_client(port: int, requests: list[bytes], load: LoadTest, until: float) -> None:
+    """Send requests on one connection until the time `until`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while time.perf_counter() < until:
         begin = time.perf_counter()
@@ -79,9 +86,9 @@ async def ask(port: int, requests: list[bytes], load: Load, until: float) -> Non
     writer.close()
 
 
-async def watch(process: int, load: Load, until: float) -> None:
-    """Note the server's memory once a second."""
-    await asyncio.sleep(WARM)
+async def measure_memory(process: int, load: LoadTest, until: float) -> None:
+    """Record the memory of the process once a second."""
+    await asyncio.sleep(WARM_UP)
     while True:
         status = Path(f"/proc/{process}/status").read_text()
         load.memory.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)
@@ -90,34 +97,34 @@ async def watch(process: int, load: Load, until: float) -> None:
         await asyncio.sleep(1)
 
 
-async def _load(port: int, process: int, clients: int, seconds: float) -> Load:
-    load, until = Load(seconds), time.perf_counter() + seconds
-    requests = [body(path.read_bytes()) for path in sorted(SHIPPED.iterdir())]
-    asking = [ask(port, requests, load, until) for _ in range(clients)]
-    await asyncio.gather(watch(process, load, until), *asking)
+async def _run(port: int, process: int, clients: int, seconds: float) -> LoadTest:
+    load, until = LoadTest(seconds), time.perf_counter() + seconds
+    requests = [encode_request(path.read_bytes()) for path in sorted(SHIPPED_SAMPLES.iterdir())]
+    running = [run_client(port, requests, load, until) for _ in range(clients)]
+    await asyncio.gather(measure_memory(process, load, until), *running)
     return load
 
 
-def measure(clients: int, seconds: float) -> Load:
-    """Start a server, put it under load, end it."""
+def measure(clients: int, seconds: float) -> LoadTest:
+    """Start a server, run the load test and stop the server."""
     command = [sys.executable, "-m", "netchu", "serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         port = int(re.search(r":(\d+)/", server.stdout.readline())[1])
-        return asyncio.run(_load(port, server.pid, clients, seconds))
+        return asyncio.run(_run(port, server.pid, clients, seconds))
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
 
 
 def main() -> None:
-    """Print one line."""
+    """Run the load test and print its results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
-    wanted = parser.parse_args()
-    print(f"{wanted.clients} clients, {wanted.seconds:g} s, {os.cpu_count()} cores: ", end="")
-    print(measure(wanted.clients, wanted.seconds))
+    arguments = parser.parse_args()
+    print(f"{arguments.clients} clients, {arguments.seconds:g} s, {os.cpu_count()} cores: ", end="")
+    print(measure(arguments.clients, arguments.seconds))
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model", "nowhere"], "holds no exported model"),
-        (["--model", "netchu=nowhere"], "there is a model 'netchu' already"),
+        (["--model", "nowhere"], "has no exported model"),
+        (["--model", "netchu=nowhere"], "there is already a model 'netchu'"),
         (["--model", "=x"], "write NAME=DIR"),
         (["--samples", "nowhere"], "no image in this folder"),
         (["--host", "256.1.1.1"], "choose another --port"),

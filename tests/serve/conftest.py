@@ -1,11 +1,11 @@
-"""A server in this process that reads bars."""
+"""A server in this process with the bar model."""
 
 import pytest
 from starlette.testclient import TestClient
 
 from bar_model import write_bar_model
 from netchu.serve import app
-from netchu.serve.model_registry import open_shelf
+from netchu.serve.model_registry import load_models
 from netchu.serve.settings import Settings
 
 
@@ -15,22 +15,24 @@ def bars_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def shelf(bars_folder):
-    return open_shelf([f"bars={bars_folder}"])
+def models(bars_folder):
+    return load_models([f"bars={bars_folder}"])
 
 
 @pytest.fixture
-def client(shelf, monkeypatch):
-    """`client(**settings)` asks a server that has the model `bars` besides the shipped one."""
-    opened = []
-    monkeypatch.setattr(app, "open_shelf", lambda wishes: shelf)  # loading takes a while
+def client(models, monkeypatch):
+    """`client(**settings)` is a client of a server with the shipped model and `bars`."""
+    clients = []
+    monkeypatch.setattr(app, "load_models", lambda arguments: models)  # loading is slow
 
     def start(**settings):
-        served = app.create_app(Settings(**settings))
-        asking = TestClient(served, base_url="http://127.0.0.1", raise_server_exceptions=False)
-        opened.append(asking.__enter__())
-        return opened[-1]
+        application = app.create_app(Settings(**settings))
+        test_client = TestClient(
+            application, base_url="http://127.0.0.1", raise_server_exceptions=False
+        )
+        clients.append(test_client.__enter__())
+        return clients[-1]
 
     yield start
-    for asking in opened:
-        asking.__exit__(None, None, None)
+    for test_client in clients:
+        test_client.__exit__(None, None, None)

@@ -1,4 +1,4 @@
-"""The whole way through the page in Debian's Chromium, at two widths; screenshots in tmp_path."""
+"""The web page in Debian's Chromium, at two widths; screenshots are in tmp_path."""
 
 import base64
 import csv
@@ -8,12 +8,12 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from server_process import serving
 
 from netchu import Reader
 from netchu.imaging.images import encode
-from netchu.inference.exported_model import SHIPPED
+from netchu.inference.exported_model import SHIPPED_MODEL
 from netchu.serve import samples
+from server_process import serving
 
 CHROMIUM = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 WAIT = 60_000
-"""Milliseconds; much else may be running."""
+"""Timeout in milliseconds, long enough for a busy machine."""
 
 DESKTOP = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "color_scheme": "light"}
 PHONE = {"viewport": {"width": 400, "height": 850}, "locale": "vi-VN", "color_scheme": "dark",
@@ -45,22 +45,22 @@ def collected(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(collected):
-    with serving("--model", f"again={SHIPPED}", "--collect", str(collected)) as (address, _):
+    with serving("--model", f"again={SHIPPED_MODEL}", "--collect", str(collected)) as (address, _):
         yield address
 
 
 @pytest.fixture
 def opened(browser, server):
-    """`opened(**how)`: the page; a script that fails and what is fetched elsewhere are errors."""
-    contexts, wrong = [], []
+    """`opened(**context)` is the page; script errors and requests to other hosts fail the test."""
+    contexts, errors = [], []
 
-    def show(address=server, **how):
-        contexts.append(browser.new_context(**(how or DESKTOP)))
+    def show(address=server, **context):
+        contexts.append(browser.new_context(**(context or DESKTOP)))
         page = contexts[-1].new_page()
         page.set_default_timeout(WAIT)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: request.url.startswith((address, "blob:"))
-                or wrong.append(request.url))  # fmt: skip
+                or errors.append(request.url))  # fmt: skip
         page.goto(address)
         page.wait_for_selector("#version:not(:empty)")
         return page
@@ -68,13 +68,13 @@ def opened(browser, server):
     yield show
     for context in contexts:
         context.close()
-    assert not wrong
+    assert not errors
 
 
 @pytest.fixture(scope="module")
 def lines():
-    """Three images of lines, and what netchu reads in them."""
-    images = [path.read_bytes() for path in sorted(samples.SHIPPED.iterdir())[:3]]
+    """Three images of lines and their texts by `Reader`."""
+    images = [path.read_bytes() for path in sorted(samples.SHIPPED_SAMPLES.iterdir())[:3]]
     return [(image, reading.text) for image, reading in zip(
         images, Reader().read_many(images), strict=True
     )]  # fmt: skip
@@ -106,16 +106,16 @@ def written_page():
     return encode(photo_HW)
 
 
-@pytest.mark.parametrize("how", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_get_images_and_predict(opened, how, tmp_path):
-    page = opened(**how)
+@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_get_images_and_predict(opened, device, tmp_path):
+    page = opened(**device)
     page.screenshot(path=tmp_path / "1-empty.png", full_page=True)
     page.click("#draw")
     page.wait_for_selector("#items li:nth-child(3) img")
     predict(page, images=3)
     assert len(texts(page)) == 3
     assert all(texts(page))
-    vietnamese = how is PHONE
+    vietnamese = device is PHONE
     assert page.locator("html").get_attribute("lang") == ("vi" if vietnamese else "en")
     assert page.inner_text("#predict") == ("Đọc" if vietnamese else "Predict")
     assert ("Đã đọc 3 ảnh" if vietnamese else "Read 3 images in") in page.inner_text("#status")
@@ -123,7 +123,7 @@ def test_get_images_and_predict(opened, how, tmp_path):
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
     page.screenshot(path=tmp_path / "2-read.png", full_page=True)
-    upload(page, ("page.png", written_page()))  # no hand that anybody writes: there is doubt
+    upload(page, ("page.png", written_page()))  # not a real hand, so some letters are uncertain
     predict(page)
     doubtful = page.locator(".text button").first
     doubtful.focus()
@@ -134,7 +134,7 @@ def test_get_images_and_predict(opened, how, tmp_path):
     assert page.locator("#tip").is_hidden()
 
 
-def test_the_other_language_is_remembered(opened):
+def test_the_language_is_remembered(opened):
     page = opened()
     page.click("[data-language=vi]")
     assert page.inner_text("#draw") == "Lấy ảnh mẫu"
@@ -200,7 +200,7 @@ def test_write_undo_and_clear(opened, tmp_path):
     assert page.locator("#sources").is_visible()
 
 
-def test_several_lines_have_boxes_that_light_up(opened, tmp_path):
+def test_lines_and_their_boxes_are_highlighted_together(opened, tmp_path):
     page = opened()
     upload(page, ("page.png", written_page()))
     predict(page)
@@ -225,7 +225,7 @@ def test_two_models_side_by_side_and_copy(opened, lines, tmp_path):
     assert page.inner_text("#status") == "Copied"
 
 
-def test_correct_by_keyboard_and_collect(opened, lines, collected, tmp_path):
+def test_a_line_is_corrected_by_keyboard(opened, lines, collected, tmp_path):
     page = opened()
     upload(page, ("1.jpg", lines[0][0]))
     predict(page)
@@ -243,7 +243,7 @@ def test_correct_by_keyboard_and_collect(opened, lines, collected, tmp_path):
     assert (collected / rows[-1]["image"]).is_file()
 
 
-def test_a_file_that_is_no_image(opened, lines):
+def test_a_file_that_is_not_an_image(opened, lines):
     page = opened()
     upload(page, ("notes.png", b"no image"), ("1.jpg", lines[0][0]))
     predict(page, images=2)
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_image(opened, lines):
     assert texts(page) == [lines[0][1]]
 
 
-def test_a_server_that_is_gone_and_comes_back(opened, lines, tmp_path):
+def test_a_stopped_server_is_reported_until_it_is_back(opened, lines, tmp_path):
     with serving() as (address, process):
         page = opened(address)
         assert page.get_by_role("button", name="Correct").count() == 0
@@ -270,7 +270,7 @@ def test_a_server_that_is_gone_and_comes_back(opened, lines, tmp_path):
         assert page.inner_text("#alert") == ""
 
 
-def test_a_key_is_asked_for(opened, browser):
+def test_the_page_asks_for_the_api_key(opened, browser):
     with serving(NETCHU_API_KEY="geheim") as (address, _):
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(address)
@@ -283,7 +283,7 @@ def test_a_key_is_asked_for(opened, browser):
         page.context.close()
 
 
-def test_by_keyboard_alone(opened):
+def test_every_control_is_reachable_by_keyboard(opened):
     page = opened()
     names = []
     for _ in range(8):
@@ -298,7 +298,7 @@ def test_by_keyboard_alone(opened):
     assert unnamed == []
 
 
-def test_the_api_is_shown_to_people(opened, tmp_path):
+def test_the_api_documentation_page(opened, tmp_path):
     page = opened()
     page.click("footer a")
     page.wait_for_selector("details:nth-child(4)")

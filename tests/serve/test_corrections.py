@@ -1,4 +1,4 @@
-"""Corrections: on the disk before they are acknowledged, whatever happens then."""
+"""Corrections are on the disk before they are acknowledged."""
 
 import base64
 import csv
@@ -10,10 +10,10 @@ import time
 import cv2
 import numpy as np
 import pytest
-from bar_model import bars
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bar_model import bars
 from netchu import Reader
 from netchu.core.errors import NetchuError
 from netchu.core.locks import exclusive_lock
@@ -22,8 +22,8 @@ from netchu.data.line_table import Skipped
 from netchu.data.parse.csv import parse
 from netchu.imaging.images import encode
 from netchu.imaging.photos import read_photo
-from netchu.inference.segmentation import cut, find_lines
-from netchu.serve.corrections import Corrections
+from netchu.inference.segmentation.line_boxes import crop_line, find_lines
+from netchu.serve.corrections import CorrectionStore
 from netchu.serve.settings import Limits
 
 AH = encode(bars("ah"))
@@ -31,13 +31,13 @@ AH = encode(bars("ah"))
 
 @pytest.fixture
 def corrections(tmp_path):
-    kept = Corrections(tmp_path / "kept", most=100, longest=50)
-    with kept.opened():
-        yield kept
+    store = CorrectionStore(tmp_path / "kept", max_corrections=100, max_label_length=50)
+    with store.open():
+        yield store
 
 
-def learned(corrections):
-    """What `netchu train --csv` finds."""
+def training_labels(corrections):
+    """The labels that `netchu train --csv` reads."""
     return [line.text for line in parse(corrections.folder / "corrections.csv")]
 
 
@@ -49,43 +49,43 @@ def written_page():
     return photo_HW
 
 
-def test_what_is_kept_is_a_table_to_train_with(corrections):
-    assert corrections.keep(AH, None, "  Hà   Nội ") == 1
-    assert corrections.keep(encode(bars("bah")), None, 'ngõ "5", Huế') == 2
-    assert learned(corrections) == ["Hà Nội", 'ngõ "5", Huế']
+def test_corrections_are_a_table_to_train_with(corrections):
+    assert corrections.add(AH, None, "  Hà   Nội ") == 1
+    assert corrections.add(encode(bars("bah")), None, 'ngõ "5", Huế') == 2
+    assert training_labels(corrections) == ["Hà Nội", 'ngõ "5", Huế']
     (first, _) = parse(corrections.folder / "corrections.csv")
     np.testing.assert_array_equal(read_photo(first.image), bars("ah"))
 
 
-def test_a_line_corrected_again_has_its_last_label_and_other_columns_stay(corrections):
-    corrections.keep(AH, None, "một")
+def test_a_new_label_replaces_the_old_one_and_keeps_other_columns(corrections):
+    corrections.add(AH, None, "một")
     table = corrections.folder / "corrections.csv"
     rows = list(csv.reader(table.open(encoding="utf-8")))
     with table.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([[*rows[0], "writer"], [*rows[1], "An"]])
-    assert corrections.keep(AH, None, "hai") == 1
-    assert corrections.keep(encode(bars("bah")), None, "ba") == 2
+    assert corrections.add(AH, None, "hai") == 1
+    assert corrections.add(encode(bars("bah")), None, "ba") == 2
     assert [(line.text, line.writer) for line in parse(table)] == [("hai", "An"), ("ba", "")]
 
 
-def test_the_crop_is_what_the_reader_saw(corrections):
+def test_the_stored_crop_is_that_of_the_reader(corrections):
     page_HW = written_page()
     for photo_HW, turned in ((page_HW, False), (page_HW[::-1, ::-1], True)):
         for line in find_lines(page_HW):
             box = (line.left, line.top, line.right, line.bottom)
             if turned:
                 box = (900 - box[2], 300 - box[3], 900 - box[0], 300 - box[1])
-            corrections.keep(encode(np.ascontiguousarray(photo_HW)), box, "dòng")
-            kept = {path.read_bytes() for path in (corrections.folder / "images").iterdir()}
-            assert encode(np.ascontiguousarray(cut(page_HW, line))) in kept
+            corrections.add(encode(np.ascontiguousarray(photo_HW)), box, "dòng")
+            images = {path.read_bytes() for path in (corrections.folder / "images").iterdir()}
+            assert encode(np.ascontiguousarray(crop_line(page_HW, line))) in images
     with pytest.raises(NetchuError, match="no line in the box"):
-        corrections.keep(encode(page_HW), (1, 2, 30, 40), "dòng")
+        corrections.add(encode(page_HW), (1, 2, 30, 40), "dòng")
 
 
 @pytest.mark.parametrize("label", ["", "  ", "a\x00b", "a\x1bb", "x" * 51, "\u202eabc"])
-def test_what_is_no_label_is_refused(corrections, label):
+def test_invalid_labels_are_refused(corrections, label):
     with pytest.raises(NetchuError, match="1 to 50 characters"):
-        corrections.keep(AH, None, label)
+        corrections.add(AH, None, label)
     assert not list((corrections.folder / "images").iterdir())
 
 
@@ -96,68 +96,68 @@ def test_what_is_no_label_is_refused(corrections, label):
     label=st.text(st.sampled_from("=+-@;,\"' \tạÀđ1|%＝\u200b\n\r"), min_size=1, max_size=12)
     | st.text(min_size=1, max_size=12)
 )  # fmt: skip
-def test_labels_come_back_and_no_spreadsheet_calculates(corrections, label):
+def test_labels_round_trip_and_are_never_formulas(corrections, label):
     try:
-        corrections.keep(AH, None, label)
+        corrections.add(AH, None, label)
     except NetchuError:
         return
-    assert learned(corrections) == [normalise(label)]
+    assert training_labels(corrections) == [normalise(label)]
     content = (corrections.folder / "corrections.csv").read_text(encoding="utf-8")
     for separator in ",;\t":
         for row in csv.reader(content.splitlines(), delimiter=separator):
             assert not any(cell.lstrip().startswith(tuple("=+-@＝＋－＠")) for cell in row)
 
 
-def test_a_full_folder_takes_no_more_but_mends(tmp_path):
-    kept = Corrections(tmp_path, most=1, longest=50)
-    with kept.opened():
-        kept.keep(AH, None, "một")
-        with pytest.raises(NetchuError, match="1 corrections are kept already"):
-            kept.keep(encode(bars("bah")), None, "hai")
-        assert kept.keep(AH, None, "hai") == 1
+def test_a_full_folder_accepts_only_new_labels_of_known_lines(tmp_path):
+    store = CorrectionStore(tmp_path, max_corrections=1, max_label_length=50)
+    with store.open():
+        store.add(AH, None, "một")
+        with pytest.raises(NetchuError, match="full with 1 corrections"):
+            store.add(encode(bars("bah")), None, "hai")
+        assert store.add(AH, None, "hai") == 1
 
 
-def test_one_server_at_a_time(corrections):
+def test_a_second_server_cannot_use_the_folder(corrections):
     with (
         pytest.raises(NetchuError, match="another process is writing"),
-        Corrections(corrections.folder, 9, 9).opened(),
+        CorrectionStore(corrections.folder, 9, 9).open(),
     ):
         pass
 
 
 @pytest.mark.parametrize("content", ["image,text\na,b\n", "image,label\na,b,c\n", "\xff", '"'])
-def test_a_strange_table_is_not_touched(tmp_path, content):
+def test_an_invalid_table_is_not_changed(tmp_path, content):
     table = tmp_path / "corrections.csv"
     table.write_bytes(content.encode("latin-1"))
     with (
-        pytest.raises(NetchuError, match="mend it or collect elsewhere"),
-        Corrections(tmp_path, 9, 9).opened(),
+        pytest.raises(NetchuError, match="repair it or choose another --collect"),
+        CorrectionStore(tmp_path, 9, 9).open(),
     ):
         pass
     assert table.read_bytes() == content.encode("latin-1")
 
 
-KEEPS = """
+ADD_FOREVER = """
 import sys
 from pathlib import Path
 import numpy as np
 from netchu.imaging.images import encode
 from netchu.data.line_table import Skipped
-from netchu.serve.corrections import Corrections
-kept = Corrections(Path(sys.argv[1]), 10**6, 50)
-with kept.opened():
+from netchu.serve.corrections import CorrectionStore
+store = CorrectionStore(Path(sys.argv[1]), 10**6, 50)
+with store.open():
     for number in range(10**6):
         noise = np.random.default_rng(number).integers(0, 256, (16, 64), np.uint8)
-        kept.keep(encode(noise), None, f"so {number}")
+        store.add(encode(noise), None, f"so {number}")
         print(number, flush=True)
 """
 
 
-def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path):
+def test_no_acknowledged_correction_is_lost_by_a_kill(tmp_path):
     folder = tmp_path / "kept"
     for wait in (0.0, 0.013, 0.05):
         process = subprocess.Popen(
-            [sys.executable, "-c", KEEPS, str(folder)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", ADD_FOREVER, str(folder)], stdout=subprocess.PIPE, text=True
         )
         process.stdout.readline()
         time.sleep(wait)
@@ -167,23 +167,23 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path):
         assert not [line for line in lines if isinstance(line, Skipped)]
         texts = [line.text for line in lines]
         assert {f"so {number}" for number in acknowledged} <= set(texts)
-        with Corrections(folder, 10**6, 50).opened():
+        with CorrectionStore(folder, 10**6, 50).open():
             pass
 
 
-def post(asking, label="Hà Nội", image=AH, **more):
+def post(api, label="Hà Nội", image=AH, **more):
     body = {"image": base64.b64encode(image).decode(), "label": label} | more
-    return asking.post("/api/corrections", json=body)
+    return api.post("/api/corrections", json=body)
 
 
-def test_the_api_keeps_only_where_it_was_told_to(client, tmp_path, bars_folder):
+def test_corrections_are_stored_only_if_collected(client, tmp_path, bars_folder):
     assert post(client()).status_code == 404
-    asking = client(collect=tmp_path / "kept", limits=Limits(label=20))
-    assert asking.get("/api/models").json()["collecting"] is True
-    answer = post(asking)
+    api = client(collect=tmp_path / "kept", limits=Limits(label_length=20))
+    assert api.get("/api/models").json()["collecting"] is True
+    answer = post(api)
     assert (answer.status_code, answer.json()) == (201, {"corrections": 1})
     size = Reader(bars_folder).read(AH).size
-    assert post(asking, "Huế", box=[0, 0, *size]).json() == {"corrections": 1}
+    assert post(api, "Huế", box=[0, 0, *size]).json() == {"corrections": 1}
     assert [line.text for line in parse(tmp_path / "kept")] == ["Huế"]
     with pytest.raises(NetchuError), exclusive_lock(tmp_path / "kept" / "corrections.csv"):
         pass
@@ -193,7 +193,7 @@ def test_the_api_keeps_only_where_it_was_told_to(client, tmp_path, bars_folder):
     ("body", "words"),
     [
         ({"image": "?"}, "not base64"),
-        ({"image": None}, "no string"),
+        ({"image": None}, "not a string"),
         ({"image": "aGVq"}, "not an image"),
         ({"label": 3}, "'label'"),
         ({"label": "x" * 501}, "500 characters"),
@@ -202,16 +202,16 @@ def test_the_api_keeps_only_where_it_was_told_to(client, tmp_path, bars_folder):
         ({"box": [10**30, 2, 3, 4]}, "no line in the box"),
     ],
 )
-def test_a_wrong_correction_is_told_what_is_wrong(client, tmp_path, body, words):
-    asking = client(collect=tmp_path)
-    told = {"image": base64.b64encode(AH).decode(), "label": "x"} | body
-    answer = asking.post("/api/corrections", json=told)
+def test_invalid_corrections_are_refused_with_a_reason(client, tmp_path, body, words):
+    api = client(collect=tmp_path)
+    content = {"image": base64.b64encode(AH).decode(), "label": "x"} | body
+    answer = api.post("/api/corrections", json=content)
     assert (answer.status_code, words in answer.text) == (422, True), answer.text
     assert not (tmp_path / "corrections.csv").exists()
 
 
-def test_a_strangers_form_keeps_nothing(client, tmp_path):
-    asking = client(collect=tmp_path)
+def test_a_form_is_refused(client, tmp_path):
+    api = client(collect=tmp_path)
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
-        answer = asking.post("/api/corrections", content=b"{}", headers={"content-type": kind})
+        answer = api.post("/api/corrections", content=b"{}", headers={"content-type": kind})
         assert answer.status_code == 415

@@ -9,24 +9,24 @@ from bar_model import bars
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import encode
 from netchu.imaging.photos import read_photo
-from netchu.serve.samples import SHIPPED, Samples
+from netchu.serve.samples import SHIPPED_SAMPLES, Samples
 from netchu.serve.web_page import STATIC
 
 WORDS = (STATIC / "words.js").read_text(encoding="utf-8")
 
 
-def test_every_file_is_served_and_kept_by_the_browser(client):
-    asking = client()
+def test_every_file_is_served_with_an_etag(client):
+    api = client()
     for path in STATIC.iterdir():
-        answer = asking.get(f"/static/{path.name}")
+        answer = api.get(f"/static/{path.name}")
         assert answer.content == path.read_bytes()
         known = {"If-None-Match": answer.headers["etag"]}
-        assert asking.get(f"/static/{path.name}", headers=known).status_code == 304
-    assert asking.get("/").headers["content-type"] == "text/html; charset=utf-8"
-    assert "javascript" in asking.get("/static/main.js").headers["content-type"]
+        assert api.get(f"/static/{path.name}", headers=known).status_code == 304
+    assert api.get("/").headers["content-type"] == "text/html; charset=utf-8"
+    assert "javascript" in api.get("/static/main.js").headers["content-type"]
 
 
-def test_nothing_comes_from_elsewhere_and_nothing_runs_inline():
+def test_the_page_has_no_external_or_inline_code():
     for path in STATIC.iterdir():
         content = path.read_text(encoding="utf-8")
         assert not set(re.findall(r"https?://[\w.]+", content)) - {"http://www.w3.org"}, path.name
@@ -38,7 +38,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_runs_inline():
         assert all((STATIC / name).is_file() for name in wanted)
 
 
-def test_both_languages_have_all_words():
+def test_both_languages_have_all_texts():
     dictionary = WORDS.partition("\n};")[0]
     vi, en = (set(re.findall(r"(?:^|[ {])(\w+):\s*(?:[\"`(]|\(?\w+\)? =>)", part))
               for part in re.split(r"\n  en: ", dictionary))  # fmt: skip
@@ -50,33 +50,33 @@ def test_both_languages_have_all_words():
     assert set(used) <= vi
 
 
-def test_the_api_is_described(client):
-    told = client(collect=None).get("/openapi.json").json()
-    assert set(told["paths"]) == {
+def test_openapi_has_all_routes_and_media_types(client):
+    schema = client(collect=None).get("/openapi.json").json()
+    assert set(schema["paths"]) == {
         "/api/read", "/api/models", "/api/samples", "/api/samples/{number}", "/healthz", "/metrics",
     }  # fmt: skip
-    kinds = told["paths"]["/api/read"]["post"]["requestBody"]["content"]
+    kinds = schema["paths"]["/api/read"]["post"]["requestBody"]["content"]
     assert set(kinds) == {"multipart/form-data", "application/json"}
 
 
-def test_samples_ship_and_are_drawn_three_at_a_time(client):
-    paths = sorted(SHIPPED.iterdir())
+def test_three_of_the_shipped_samples_are_drawn(client):
+    paths = sorted(SHIPPED_SAMPLES.iterdir())
     assert len(paths) == 12
     for path in paths:
         assert path.stat().st_size < 20_000
         assert read_photo(path).shape[0] == 72
-    asking, seen = client(), set()
+    api, seen = client(), set()
     for _ in range(20):
-        drawn = asking.get("/api/samples").json()["samples"]
+        drawn = api.get("/api/samples").json()["samples"]
         assert len({sample["url"] for sample in drawn}) == 3
         seen |= {sample["url"] for sample in drawn}
     assert len(seen) > 6
-    image = asking.get(drawn[0]["url"])
+    image = api.get(drawn[0]["url"])
     assert image.headers["content-type"] == "image/jpeg"
-    assert image.content == (SHIPPED / drawn[0]["name"]).read_bytes()
+    assert image.content == (SHIPPED_SAMPLES / drawn[0]["name"]).read_bytes()
 
 
-def test_samples_of_ones_own(client, tmp_path):
+def test_samples_of_a_user_folder(client, tmp_path):
     mine = tmp_path / "mine"
     (mine / "more").mkdir(parents=True)
     with pytest.raises(NetchuError, match="no image in this folder"):
@@ -84,9 +84,9 @@ def test_samples_of_ones_own(client, tmp_path):
     for name in ("1.png", "more/2.PNG", "more/.3.png"):
         (mine / name).write_bytes(encode(bars("ah")))
     (mine / "notes.txt").write_text("no image")
-    asking = client(samples=mine)
-    drawn = asking.get("/api/samples").json()["samples"]
+    api = client(samples=mine)
+    drawn = api.get("/api/samples").json()["samples"]
     assert {sample["name"] for sample in drawn} == {"1.png", "2.PNG"}
     (mine / "1.png").unlink()
-    assert asking.get("/api/samples/0").status_code == 404
-    assert json.loads(asking.get("/api/samples/0").text)["detail"]
+    assert api.get("/api/samples/0").status_code == 404
+    assert json.loads(api.get("/api/samples/0").text)["detail"]

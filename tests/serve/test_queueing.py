@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.serve.queueing import TOGETHER, FullError, ReadingQueue
+from netchu.serve.queueing import MAX_BATCH, FullError, ReadingQueue
 
 
 class Echo:
-    """Reads an image as its own bytes; remembers how many came together; waits while not free."""
+    """Reads an image as its own bytes, records the sizes of batches and blocks while not free."""
 
     def __init__(self, free=True):
         self.batches = []
@@ -31,8 +31,8 @@ class Echo:
 def queue():
     made = []
 
-    def make(workers=1, places=64, **options):
-        made.append(ReadingQueue(workers, places, **options))
+    def make(workers=1, capacity=64, **options):
+        made.append(ReadingQueue(workers, capacity, **options))
         return made[-1]
 
     yield make
@@ -44,19 +44,19 @@ def results(futures):
     return [future.result(10) for future in futures]
 
 
-def test_what_waits_is_read_together(queue):
+def test_queued_images_are_read_in_batches(queue):
     echo, sizes = Echo(free=False), []
-    waiting = queue(places=100, watch=sizes.append)
+    waiting = queue(capacity=100, on_batch=sizes.append)
     first = waiting.submit(echo, [b"0"], False)
     assert echo.begun.wait(10)
     rest = [waiting.submit(echo, [b"%d" % n], False) for n in range(40)]
     echo.free.set()
     assert results(first) == [(b"0", False)]
     assert [results(one) for one in rest] == [[(b"%d" % n, False)] for n in range(40)]
-    assert sizes == echo.batches == [1, TOGETHER, TOGETHER, 8]
+    assert sizes == echo.batches == [1, MAX_BATCH, MAX_BATCH, 8]
 
 
-def test_only_alike_images_are_read_together(queue):
+def test_batches_have_one_reader_and_one_mode(queue):
     one, other = Echo(free=False), Echo()
     waiting = queue()
     first = waiting.submit(one, [b"x"], False)
@@ -71,36 +71,36 @@ def test_only_alike_images_are_read_together(queue):
     assert (one.batches, other.batches) == ([1, 1], [2, 1])
 
 
-def test_it_never_holds_more_than_it_has_places_for(queue):
+def test_submit_fails_when_the_queue_is_full(queue):
     echo = Echo(free=False)
-    waiting = queue(places=3)
-    held = waiting.submit(echo, [b"a", b"b"], False)
+    waiting = queue(capacity=3)
+    futures = waiting.submit(echo, [b"a", b"b"], False)
     with pytest.raises(FullError):
         waiting.submit(echo, [b"c", b"d"], False)
-    held += waiting.submit(echo, [b"c"], False)
+    futures += waiting.submit(echo, [b"c"], False)
     with pytest.raises(FullError):
         waiting.submit(echo, [b"d"], False)
     echo.free.set()
-    assert len(results(held)) == 3
+    assert len(results(futures)) == 3
     waiting.close()
-    assert waiting.held == 0
+    assert waiting.pending == 0
 
 
-def test_a_closed_queue_reads_what_waits_and_takes_no_more():
+def test_a_closed_queue_finishes_queued_images_and_refuses_others():
     echo = Echo(free=False)
     waiting = ReadingQueue(2, 64)
-    held = [waiting.submit(echo, [b"%d" % n] * 3, False) for n in range(9)]
+    futures = [waiting.submit(echo, [b"%d" % n] * 3, False) for n in range(9)]
     closing = threading.Thread(target=waiting.close)
     closing.start()
     echo.free.set()
     closing.join(10)
     assert not closing.is_alive()
-    assert [results(one)[0][0] for one in held] == [b"%d" % n for n in range(9)]
+    assert [results(one)[0][0] for one in futures] == [b"%d" % n for n in range(9)]
     with pytest.raises(FullError):
         waiting.submit(echo, [b"x"], False)
 
 
-def test_what_was_given_up_is_not_read(queue):
+def test_cancelled_images_are_not_read(queue):
     echo = Echo(free=False)
     waiting = queue()
     first = waiting.submit(echo, [b"a"], False)
@@ -110,10 +110,10 @@ def test_what_was_given_up_is_not_read(queue):
     echo.free.set()
     results(first)
     waiting.close()
-    assert (echo.batches, waiting.held) == ([1], 0)
+    assert (echo.batches, waiting.pending) == ([1], 0)
 
 
-def test_a_breakdown_hits_only_the_image_that_caused_it(queue):
+def test_an_exception_fails_only_its_own_image(queue):
     echo = Echo(free=False)
     waiting = queue()
     first = waiting.submit(echo, [b"x"], False)
@@ -131,7 +131,7 @@ def test_a_breakdown_hits_only_the_image_that_caused_it(queue):
     workers=st.integers(1, 3),
     requests=st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.booleans()), max_size=30),
 )
-def test_every_image_gets_its_own_answer(workers, requests):
+def test_every_image_gets_its_own_result(workers, requests):
     readers = [Echo(), Echo()]
     waiting = ReadingQueue(workers, 10**6)
     asked = []
@@ -140,5 +140,5 @@ def test_every_image_gets_its_own_answer(workers, requests):
         asked.append((waiting.submit(readers[which], images, line), [(i, line) for i in images]))
     waiting.close()
     assert all(results(futures) == wanted for futures, wanted in asked)
-    assert waiting.held == 0
-    assert max([0, *readers[0].batches, *readers[1].batches]) <= TOGETHER
+    assert waiting.pending == 0
+    assert max([0, *readers[0].batches, *readers[1].batches]) <= MAX_BATCH

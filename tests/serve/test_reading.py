@@ -1,4 +1,4 @@
-"""`POST /api/read`, and what protects it."""
+"""`POST /api/read` and its limits."""
 
 import asyncio
 import base64
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bar_model import bars
 from netchu import Reader
 from netchu.imaging.images import encode
-from netchu.inference import serializers
+from netchu.inference.serializers import to_json_lines
 from netchu.serve import uploads
 from netchu.serve.settings import Limits
 
@@ -33,57 +33,57 @@ def texts(answer):
 def blocked(monkeypatch):
     """Readers wait until the event is set."""
     free = threading.Event()
-    honest = Reader.read_many
+    original = Reader.read_many
 
     def wait(self, *arguments, **options):
         free.wait(20)
-        return honest(self, *arguments, **options)
+        return original(self, *arguments, **options)
 
     monkeypatch.setattr(Reader, "read_many", wait)
     yield free
     free.set()
 
 
-def test_one_image_and_many_in_their_order(client):
-    asking = client()
-    assert texts(post(asking, AH)) == ["ah"]
-    answer = post(asking, BAH, AH, BAH)
+def test_readings_are_in_the_order_of_the_images(client):
+    api = client()
+    assert texts(post(api, AH)) == ["ah"]
+    answer = post(api, BAH, AH, BAH)
     assert texts(answer) == ["bah", "ah", "bah"]
-    told = answer.json()
-    assert told["model"] == "bars"
-    assert told["milliseconds"] > 0
-    assert [reading["path"] for reading in told["readings"]] == ["1.png", "2.png", "3.png"]
+    content = answer.json()
+    assert content["model"] == "bars"
+    assert content["milliseconds"] > 0
+    assert [reading["path"] for reading in content["readings"]] == ["1.png", "2.png", "3.png"]
 
 
-def test_a_reading_is_what_netchu_read_json_writes(client, bars_folder):
-    wanted = serializers.json_lines([("1.png", Reader(bars_folder).read(BAH, line=True))])
+def test_readings_equal_those_of_netchu_read_json(client, bars_folder):
+    wanted = to_json_lines([("1.png", Reader(bars_folder).read(BAH, line=True))])
     (reading,) = post(client(), BAH).json()["readings"]
     assert reading == json.loads(next(wanted))
 
 
-def test_base64_in_json(client):
-    asking, coded = client(), [base64.b64encode(image).decode() for image in (AH, BAH)]
+def test_images_may_be_base64_in_json(client):
+    api, coded = client(), [base64.b64encode(image).decode() for image in (AH, BAH)]
     for images, wanted in ((coded, ["ah", "bah"]), (coded[0], ["ah"])):
-        answer = asking.post("/api/read?model=bars&line=1", json={"images": images})
+        answer = api.post("/api/read?model=bars&line=1", json={"images": images})
         assert texts(answer) == wanted
 
 
-def test_the_shipped_model_is_the_first_choice(client):
-    asking = client()
-    assert post(asking, AH, query="").json()["model"] == "netchu"
-    told = asking.get("/api/models").json()
-    assert [model["name"] for model in told["models"]] == ["netchu", "bars"]
-    assert told["default"] == "netchu"
-    assert told["collecting"] is False
+def test_the_shipped_model_is_the_default(client):
+    api = client()
+    assert post(api, AH, query="").json()["model"] == "netchu"
+    content = api.get("/api/models").json()
+    assert [model["name"] for model in content["models"]] == ["netchu", "bars"]
+    assert content["default"] == "netchu"
+    assert content["collecting"] is False
 
 
-def test_a_bad_image_stops_nothing_and_only_bad_ones_are_an_error(client):
-    asking = client()
-    answer = post(asking, AH, b"no image", BAH)
+def test_a_bad_image_does_not_stop_others_and_only_bad_ones_are_422(client):
+    api = client()
+    answer = post(api, AH, b"no image", BAH)
     assert answer.status_code == 200
     assert texts(answer) == ["ah", None, "bah"]
     assert "not an image" in answer.json()["readings"][1]["error"]
-    assert post(asking, b"no image").status_code == 422
+    assert post(api, b"no image").status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -91,97 +91,97 @@ def test_a_bad_image_stops_nothing_and_only_bad_ones_are_an_error(client):
     [
         ("model=other", {"files": {"images": AH}}, 404, "choose one of netchu, bars"),
         ("line=maybe", {"files": {"images": AH}}, 422, "line"),
-        ("", {"files": {"pictures": AH}}, 422, "no image came"),
+        ("", {"files": {"pictures": AH}}, 422, "no image in the request"),
         ("", {"data": {"images": "text"}, "files": {"x": AH}}, 422, "send files"),
         ("", {"content": b"abc"}, 415, "multipart/form-data"),
         ("", {"content": b"", "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
         ("", {"content": b"junk", "headers": {"content-type": "multipart/form-data; boundary=b"}},
          400, "multipart"),
-        ("", {"content": b"{", "headers": {"content-type": "application/json"}}, 400, "no JSON"),
+        ("", {"content": b"{", "headers": {"content-type": "application/json"}}, 400, "not JSON"),
         ("", {"content": b"[" * 99999, "headers": {"content-type": "application/json"}}, 400,
-         "no JSON"),
-        ("", {"json": [1]}, 422, "no JSON object"),
-        ("", {"json": {"images": 3}}, 422, "'images' is missing"),
+         "not JSON"),
+        ("", {"json": [1]}, 422, "not a JSON object"),
+        ("", {"json": {"images": 3}}, 422, "'images' must be"),
         ("", {"json": {"images": [3]}}, 422, "images[0]"),
         ("", {"json": {"images": ["?"]}}, 422, "not base64"),
-        ("", {"json": {"images": []}}, 422, "no image came"),
+        ("", {"json": {"images": []}}, 422, "no image in the request"),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_told_what_is_wrong(client, query, request_, status, words):
+def test_invalid_requests_are_refused_with_a_reason(client, query, request_, status, words):
     answer = client().post(f"/api/read?{query}", **request_)
     assert answer.status_code == status
     assert words in answer.text
 
 
-def test_too_many_and_too_large(client):
-    asking = client(limits=Limits(images=2, body=5000))
-    assert post(asking, AH, AH).status_code == 200
-    for answer in (post(asking, AH, AH, AH), post(asking, bytes(6000))):
+def test_too_many_or_too_large_images_are_413(client):
+    api = client(limits=Limits(images=2, body_bytes=5000))
+    assert post(api, AH, AH).status_code == 200
+    for answer in (post(api, AH, AH, AH), post(api, bytes(6000))):
         assert answer.status_code == 413
     coded = base64.b64encode(AH).decode()
-    answer = asking.post("/api/read", json={"images": [coded] * 3})
+    answer = api.post("/api/read", json={"images": [coded] * 3})
     assert (answer.status_code, "more than 2 images" in answer.text) == (413, True)
-    assert texts(post(asking, AH)) == ["ah"]  # what they held is given back
+    assert texts(post(api, AH)) == ["ah"]  # their memory is released
 
 
-def test_a_full_house_says_when_to_come_again(client, blocked):
-    asking = client(limits=Limits(places=2))
+def test_a_full_queue_is_429_with_retry_after(client, blocked):
+    api = client(limits=Limits(pending_images=2))
     answers = []
-    waiting = threading.Thread(target=lambda: answers.append(post(asking, AH, BAH)))
+    waiting = threading.Thread(target=lambda: answers.append(post(api, AH, BAH)))
     waiting.start()
     until = time.monotonic() + 10
-    while asking.app.state.queue.held < 2 and time.monotonic() < until:
+    while api.app.state.queue.pending < 2 and time.monotonic() < until:
         time.sleep(0.01)
-    refused = post(asking, AH)
+    refused = post(api, AH)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     blocked.set()
     waiting.join()
     assert texts(answers[0]) == ["ah", "bah"]
-    assert texts(post(asking, AH)) == ["ah"]
+    assert texts(post(api, AH)) == ["ah"]
 
 
-def test_bodies_of_all_requests_together_are_bounded(client):
-    asking = client(limits=Limits(held=100))
-    answer = post(asking, AH)
+def test_memory_of_all_bodies_is_bounded(client):
+    api = client(limits=Limits(total_body_bytes=100))
+    answer = post(api, AH)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-    assert asking.app.state.purse.spent == 0
+    assert api.app.state.memory_budget.used == 0
 
 
-def test_a_reading_that_takes_too_long_is_given_up(client, blocked):
-    answer = post(client(limits=Limits(answer=0.1)), AH)
+def test_a_slow_reading_is_503(client, blocked):
+    answer = post(client(limits=Limits(read_seconds=0.1)), AH)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     blocked.set()
 
 
-def test_a_body_that_does_not_come_is_given_up():
+def test_a_body_that_does_not_arrive_is_408():
     class Slow:
         async def stream(self):
             yield b"begin"
             await asyncio.sleep(60)
 
     async def wait():
-        with uploads.Purse(1000).open() as holding:
-            await uploads.receive(Slow(), holding, Limits(upload=0.05))
+        with uploads.MemoryBudget(1000).reserve() as reservation:
+            await uploads.receive_body(Slow(), reservation, Limits(upload_seconds=0.05))
 
     with pytest.raises(uploads.HTTPException) as refused:
         asyncio.run(wait())
     assert refused.value.status_code == 408
 
 
-def test_a_breakdown_is_answered_and_hits_no_neighbour(client, monkeypatch):
-    asking, honest = client(), Reader.read_many
+def test_an_exception_is_500_and_does_not_affect_other_requests(client, monkeypatch):
+    api, original = client(), Reader.read_many
 
     def breaks(self, sources, **options):
         if BAH in sources:
             raise MemoryError
-        return honest(self, sources, **options)
+        return original(self, sources, **options)
 
     monkeypatch.setattr(Reader, "read_many", breaks)
-    assert post(asking, AH, BAH).status_code == 500
-    assert texts(post(asking, AH)) == ["ah"]
+    assert post(api, AH, BAH).status_code == 500
+    assert texts(post(api, AH)) == ["ah"]
 
 
-def test_names_of_files_are_words_and_nothing_more(client, tmp_path, monkeypatch):
+def test_file_names_are_never_used_as_paths(client, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["../../etc/passwd", "/etc/passwd", "<script>alert(1)</script>.png", "ạ\u202e.png"]
     answer = client().post("/api/read?model=bars", files=[("images", (name, AH)) for name in names])
@@ -193,7 +193,7 @@ def test_names_of_files_are_words_and_nothing_more(client, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "charset", ["utf-7", "unicode_escape", "rot13", "hex", "idna", "punycode", "undefined", "nope"]
 )
-def test_a_name_in_any_charset_breaks_nothing(client, charset):
+def test_a_file_name_in_any_charset_is_not_a_server_error(client, charset):
     body = (
         b'--b\r\nContent-Disposition: form-data; name="images"; filename="+2AA-\\ud800\xff.png"'
         b"\r\n\r\n" + AH + b"\r\n--b--\r\n"
@@ -213,7 +213,7 @@ def test_a_name_in_any_charset_breaks_nothing(client, charset):
         lambda inner: st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(["images", "x"]), inner, max_size=2),
         max_leaves=6,
-    ).map(lambda told: json.dumps(told).encode())
+    ).map(lambda content: json.dumps(content).encode())
     | st.builds(
         lambda name, head, content: b'--b\r\nContent-Disposition: form-data; name="' + name
         + b'"; filename="' + name + b'"\r\n' + head + b"\r\n\r\n" + content + b"\r\n--b--\r\n",
@@ -225,12 +225,12 @@ def test_a_name_in_any_charset_breaks_nothing(client, charset):
          "text/plain", ""]
     ),
 )  # fmt: skip
-def test_no_body_breaks_the_server(one_client, body, kind):
+def test_no_body_is_a_server_error(one_client, body, kind):
     answer = one_client.post(
         "/api/read?model=bars", content=body, headers={"content-type": kind} if kind else {}
     )
     assert answer.status_code in (200, 400, 413, 415, 422)
-    assert one_client.app.state.purse.spent == 0
+    assert one_client.app.state.memory_budget.used == 0
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""An exported model that reads bars: a letter is a grey bar, and the shade says which."""
+"""An exported model that reads grey bars, where each shade is a letter."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ ALPHABET = "abcdefgh"
 HEIGHT = 32
 STEP = 4
 BAR = 3 * STEP
-"""Pixels of a bar, and of the paper on either side of one."""
+"""Width in pixels of a bar and of the paper between bars."""
 
 
 def write_bar_model(folder: Path, **changes) -> Path:
-    """A model directory: class i is sure where the upper half of a time step is i/8 black."""
+    """Write the model: class i is certain where the upper half of a time step is i/8 black."""
     folder.mkdir(parents=True, exist_ok=True)
     levels_V = np.arange(len(ALPHABET) + 1, dtype=np.float32) / len(ALPHABET)
     kernel_V111 = (2 * 900 * levels_V)[:, None, None, None]
@@ -42,7 +42,7 @@ def write_bar_model(folder: Path, **changes) -> Path:
     opset = [helper.make_opsetid("", 17)]
     save_model(helper.make_model(graph, opset_imports=opset, ir_version=8), folder / "model.onnx")
     card = {
-        "system": "bars",
+        "network": "bars",
         "alphabet": ALPHABET,
         "preprocessing": {"variant": "grey", "height": HEIGHT, "max_width": 0},
         "step": STEP,
@@ -54,10 +54,10 @@ def write_bar_model(folder: Path, **changes) -> Path:
 
 
 def bars(text: str, scale: int = 1) -> np.ndarray:
-    """The picture of a text, grey HW; it must hold an h, the black that contrast is made of."""
+    """Draw a text as bars, grey HW; it needs an h, whose black sets the contrast."""
     image_HW = np.full((HEIGHT, BAR * (2 * len(text) + 1)), 255, np.uint8)
-    for place, letter in enumerate(text):
-        left = BAR * (2 * place + 1)
+    for index, letter in enumerate(text):
+        left = BAR * (2 * index + 1)
         shade = 255 - round(255 * (ALPHABET.index(letter) + 1) / len(ALPHABET))
         image_HW[: HEIGHT // 2, left : left + BAR] = shade
     return image_HW.repeat(scale, 0).repeat(scale, 1)

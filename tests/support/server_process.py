@@ -1,4 +1,4 @@
-"""`netchu serve` in a process of its own, for tests and benchmarks."""
+"""`netchu serve` in a process of its own."""
 
 import os
 import re
@@ -12,15 +12,15 @@ MAIN = [sys.executable, "-m", "netchu"]
 
 @contextmanager
 def serving(*arguments, **environment):
-    """`netchu serve` in a process of its own: its address, and the process."""
+    """Start `netchu serve` on a free port; yield its address and the process."""
     process = subprocess.Popen(
         [*MAIN, "serve", "--port", "0", *arguments], env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        told = process.stdout.readline()
-        found = re.search(r"http://\S+", told)
-        assert found, told + process.stderr.read()
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line + process.stderr.read()
         yield found[0].rstrip("/"), process
     finally:
         if process.poll() is None:

@@ -45,18 +45,28 @@ def new_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
     Args:
         path: the final file; its folder is created.
-        durable: flush to the disk before the file gets its name, so that it survives a power cut.
+        durable: flush the file and its name to the disk, so that they survive a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PART}")
     try:
         yield partial
         if durable:
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
+            _flush(partial)
         partial.replace(path)
+        if durable:
+            _flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Write a file or a folder's list of files to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""The web page and its API: `netchu serve` (extra `[serve]`)."""
+"""Web page and HTTP API of `netchu serve` (extra `[serve]`)."""

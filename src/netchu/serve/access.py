@@ -1,4 +1,4 @@
-"""Who may ask, and what the browser is told about the answers."""
+"""The API key, and the headers and metrics of every response."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from netchu.serve.metrics import Measures
+from netchu.serve.metrics import ServerMetrics
 from netchu.serve.uploads import refuse
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -26,57 +26,59 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-"""Of every answer: the page runs its own scripts and styles, and nothing else."""
+"""Headers of every response: the page runs its own scripts and styles, and no others."""
 
-_bearer = HTTPBearer(auto_error=False, description="Only where the server was given a key.")
+_bearer = HTTPBearer(auto_error=False, description="Needed only if the server has an API key.")
 
 
-def with_key(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+def require_key(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> None:
-    """Refuse whoever does not bring the server's key, if it has one."""
+    """Refuse requests without the API key, if the server has one."""
     key: str | None = request.app.state.settings.key
     if key and not (
-        given and secrets.compare_digest(given.credentials.encode("latin-1"), key.encode())
+        credentials
+        and secrets.compare_digest(credentials.credentials.encode("latin-1"), key.encode())
     ):
         refuse(
             401,
-            "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+            "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
             {"WWW-Authenticate": "Bearer"},
         )
 
 
-class Guard:
-    """Around the whole application: adds the headers and counts requests by route."""
+class ResponseMiddleware:
+    """Adds the security headers to every response and counts requests by route."""
 
-    def __init__(self, app: ASGIApp, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
         self.app = app
-        self.measures = measures
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         begin = time.perf_counter()
         status = 500
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                known = {name.lower() for name, _ in message["headers"]}
+                present = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
-                    *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()
-                      if name.lower().encode() not in known),
+                    *((name.lower().encode(), value.encode())
+                      for name, value in SECURITY_HEADERS.items()
+                      if name.lower().encode() not in present),
                 ]  # fmt: skip
             await send(message)
 
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, send_with_headers)
         finally:
-            # The route's pattern, never the path: a stranger must not fill the memory with names.
+            # The pattern of the route, not the path: paths are unbounded and would fill the memory.
             route = getattr(scope.get("route"), "path", "other")
-            self.measures.requests.labels(route, str(status)).inc()
-            self.measures.seconds.labels(route).observe(time.perf_counter() - begin)
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.latency.labels(route).observe(time.perf_counter() - begin)

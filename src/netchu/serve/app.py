@@ -1,4 +1,4 @@
-"""The application: what a server is made of."""
+"""The application of `netchu serve`."""
 
 from __future__ import annotations
 
@@ -14,55 +14,59 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from netchu.serve import corrections_route, reading_route, web_page
-from netchu.serve.access import Guard
-from netchu.serve.corrections import Corrections
-from netchu.serve.metrics import Measures
-from netchu.serve.model_registry import open_shelf
+from netchu.serve.access import ResponseMiddleware
+from netchu.serve.corrections import CorrectionStore
+from netchu.serve.metrics import ServerMetrics
+from netchu.serve.model_registry import load_models
 from netchu.serve.queueing import ReadingQueue
 from netchu.serve.samples import Samples
 from netchu.serve.settings import Settings
-from netchu.serve.uploads import Purse
+from netchu.serve.uploads import MemoryBudget
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The page and its API. Models are loaded now; threads start with the server.
+    """Create the application of the web page and its API.
+
+    Models are loaded at once; threads start with the server.
 
     Raises:
-        NetchuError: a model or the samples are not there.
+        NetchuError: a model or the samples are missing.
     """
-    measures = Measures()
+    metrics = ServerMetrics()
     app = FastAPI(
         title="netchu",
         description="Reads Vietnamese handwriting.",
         version=version("netchu"),
         docs_url=None,
         redoc_url=None,
-        lifespan=_open,
-        middleware=_around(settings, measures),
+        lifespan=_lifespan,
+        middleware=_middleware(settings, metrics),
     )
     state = app.state
-    state.settings, state.measures = settings, measures
-    state.shelf = open_shelf(settings.models)
+    state.settings, state.metrics = settings, metrics
+    state.models = load_models(settings.models)
     state.samples = Samples(settings.samples)
     state.corrections = None
     if settings.collect:
         limits = settings.limits
-        state.corrections = Corrections(settings.collect, limits.corrections, limits.label)
-    for router in (web_page.router, web_page.guarded, reading_route.router):
+        state.corrections = CorrectionStore(
+            settings.collect, limits.corrections, limits.label_length
+        )
+    for router in (web_page.public_router, web_page.api_router, reading_route.router):
         app.include_router(router)
     if settings.collect:
         app.include_router(corrections_route.router)
     return app
 
 
-def _around(settings: Settings, measures: Measures) -> list[Middleware]:
-    """The outermost first."""
-    around = [Middleware(Guard, measures=measures)]
+def _middleware(settings: Settings, metrics: ServerMetrics) -> list[Middleware]:
+    """Return the middleware, the outermost first."""
+    middleware = [Middleware(ResponseMiddleware, metrics=metrics)]
     if settings.hosts:
-        # Or a strange page could reach a server of this machine under a name of its own.
-        around.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*settings.hosts]))
+        # Against DNS rebinding, by which a foreign page could reach a server of this machine.
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*settings.hosts]))
     if settings.origins:
-        around.append(
+        middleware.append(
             Middleware(
                 CORSMiddleware,
                 allow_origins=[*settings.origins],
@@ -70,24 +74,25 @@ def _around(settings: Settings, measures: Measures) -> list[Middleware]:
                 allow_headers=["Authorization", "Content-Type"],
             )
         )
-    return around
+    return middleware
 
 
 @asynccontextmanager
-async def _open(app: FastAPI) -> AsyncIterator[None]:
-    """From the first request to the last answer."""
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open what requests need, and close it after the last response."""
     state, limits = app.state, app.state.settings.limits
     with ExitStack() as stack:
         if state.corrections:
-            stack.enter_context(state.corrections.opened())
-        state.purse = Purse(limits.held)
-        state.one_at_a_time = asyncio.Lock()
-        state.queue = ReadingQueue(_cores(), limits.places, state.measures.together.observe)
+            stack.enter_context(state.corrections.open())
+        state.memory_budget = MemoryBudget(limits.total_body_bytes)
+        state.correction_lock = asyncio.Lock()
+        state.queue = ReadingQueue(
+            _available_cores(), limits.pending_images, state.metrics.batch_sizes.observe
+        )
         stack.callback(state.queue.close)
-        state.measures.watch_held(lambda: state.queue.held)
+        state.metrics.track_pending(lambda: state.queue.pending)
         yield
 
 
-def _cores() -> int:
-    """Those that this process may use."""
+def _available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

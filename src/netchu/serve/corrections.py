@@ -1,7 +1,7 @@
-"""Corrected readings, kept as a table `image,label` that `netchu train --csv` learns from.
+"""Corrected readings, stored as a table `image,label` for `netchu train --csv`.
 
-What is acknowledged is on disk: an image is written under a passing name, forced out and renamed,
-then the table likewise, so that at no moment there is half of either.
+An image and then the table are written and flushed to the disk before a correction is acknowledged,
+so a crash loses no acknowledged correction and leaves no half-written file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_file, remove_partial_files
 from netchu.core.locks import exclusive_lock
 from netchu.core.text import normalise
 from netchu.imaging.images import Grey, encode
@@ -31,69 +31,86 @@ IMAGES = "images"
 COLUMNS = ("image", "label")
 
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠|%])")
-"""Where a spreadsheet would begin to calculate, be its separator a comma or a semicolon."""
+"""Where a spreadsheet would begin a formula, be the separator a comma or a semicolon."""
 
-_GUARD = "\u200b"
-"""Of no width and no meaning: a spreadsheet shows text behind it, and `normalise` takes it away."""
+_FORMULA_GUARD = "\u200b"
+"""Zero-width space: spreadsheets show text behind it, and `normalise` removes it."""
 
 
-class Corrections:
-    """A folder of corrections. Threads may share it; of processes it belongs to one."""
+class CorrectionStore:
+    """A folder of corrections. Safe to share between threads, but not between processes."""
 
-    def __init__(self, folder: Path, most: int, longest: int) -> None:
-        """Corrections in `folder`: at most `most`, with labels of at most `longest` characters."""
+    def __init__(self, folder: Path, max_corrections: int, max_label_length: int) -> None:
+        """Use `folder`; nothing is written before `open`."""
         self.folder = folder
-        self.most = most
-        self.longest = longest
+        self.max_corrections = max_corrections
+        self.max_label_length = max_label_length
         self._lock = threading.Lock()
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Within, the folder is there and no other server fills it.
+    def open(self) -> Iterator[None]:
+        """Create the folder and lock it against other servers while the block runs.
 
         Raises:
-            NetchuError: it cannot be written, or another server fills it.
+            NetchuError: the folder cannot be written, or another server uses it.
         """
         try:
             (self.folder / IMAGES).mkdir(parents=True, exist_ok=True)
             with exclusive_lock(self.folder / TABLE):
-                self._read()
+                self._read_table()
+                for folder in (self.folder, self.folder / IMAGES):
+                    remove_partial_files(folder)
                 yield
         except OSError as error:
             raise NetchuError(
-                f"{self.folder} cannot be written ({error.strerror}); name another to collect in"
+                f"{self.folder} cannot be written ({error.strerror}); choose another --collect"
             ) from None
 
-    def keep(self, photo: bytes, box: Box | None, label: str) -> int:
-        """Keep what stands in `box` of the photo, all of it where that is None; return how many.
+    def add(self, photo: bytes, box: Box | None, label: str) -> int:
+        """Store a line with its label; a line that was corrected before gets the new label.
 
-        A line that was corrected before gets the new label.
+        Args:
+            photo: the encoded photo.
+            box: box of the line in the photo, as it was read; None is the whole photo.
+            label: the text of the line.
+
+        Returns:
+            The number of corrections in the folder.
 
         Raises:
-            NetchuError: the photo is none, has no line there, the label is no text, or the folder
-                is full.
+            NetchuError: the photo cannot be read or has no line in `box`, the label is not a line
+                of text, or the folder is full.
         """
         label = normalise(label)
-        if not label or not label.isprintable() or len(label) > self.longest:
-            raise NetchuError(f"the label must be a line of 1 to {self.longest} characters")
-        content = encode(_line(read_photo(photo), box))
+        if not label or not label.isprintable() or len(label) > self.max_label_length:
+            raise NetchuError(
+                f"the label must be a line of 1 to {self.max_label_length} characters"
+            )
+        content = encode(_crop(read_photo(photo), box))
         name = f"{IMAGES}/{hashlib.sha256(content).hexdigest()[:32]}.png"
         with self._lock:
-            columns, rows = self._read()
-            if name not in rows and len(rows) >= self.most:
-                raise NetchuError(f"{self.most} corrections are kept already; train with them")
-            _write(self.folder / name, content)
-            guarded = _FORMULA.sub(rf"\1{_GUARD}", label)
+            columns, rows = self._read_table()
+            if name not in rows and len(rows) >= self.max_corrections:
+                raise NetchuError(
+                    f"the folder is full with {self.max_corrections} corrections; train with them"
+                )
+            with new_file(self.folder / name, durable=True) as partial:
+                partial.write_bytes(content)
+            guarded = _FORMULA.sub(rf"\1{_FORMULA_GUARD}", label)
             rows[name] = rows.get(name, {}) | {"image": name, "label": guarded}
-            block = io.StringIO()
-            writer = csv.DictWriter(block, columns, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows.values())
-            _write(self.folder / TABLE, block.getvalue().encode())
+            self._write_table(columns, rows)
             return len(rows)
 
-    def _read(self) -> tuple[list[str], dict[str, dict[str, str]]]:
-        """Columns, and rows by image: read anew each time, for people may edit the table."""
+    def _write_table(self, columns: list[str], rows: dict[str, dict[str, str]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
+        with new_file(self.folder / TABLE, durable=True) as partial:
+            partial.write_bytes(text.getvalue().encode())
+
+    def _read_table(self) -> tuple[list[str], dict[str, dict[str, str]]]:
+        """Return the columns, and the rows by image; users may edit the table between calls."""
         table = self.folder / TABLE
         try:
             with table.open(newline="", encoding="utf-8-sig") as file:
@@ -105,35 +122,25 @@ class Corrections:
         except (csv.Error, UnicodeDecodeError):
             rows, columns = [], []
         if not {*COLUMNS} <= {*columns} or any(None in row for row in rows):
-            raise NetchuError(f"{table} is no table image,label; mend it or collect elsewhere")
+            raise NetchuError(
+                f"{table} is not a table of the columns image,label; "
+                "repair it or choose another --collect"
+            )
         return columns, {row["image"]: row for row in rows}
 
 
-def _line(photo_HW: Grey, box: Box | None) -> Grey:
-    """The crop that the reader saw of the line in `box`, be the photo upright or upside down."""
+def _crop(photo_HW: Grey, box: Box | None) -> Grey:
+    """Return the crop of a line as the reader saw it, also if it read the photo upside down."""
     height, width = photo_HW.shape
     if box is None or box == (0, 0, width, height):
         return photo_HW
     left, top, right, bottom = box
-    turned = (width - right, height - bottom, width - left, height - top)
-    for page_HW, wanted in ((photo_HW, box), (photo_HW[::-1, ::-1], turned)):
+    rotated_box = (width - right, height - bottom, width - left, height - top)
+    for page_HW, bounds in ((photo_HW, box), (photo_HW[::-1, ::-1], rotated_box)):
         page_HW = np.ascontiguousarray(page_HW)
         for line in find_lines(page_HW):
-            if (line.left, line.top, line.right, line.bottom) == wanted:
+            if line.bounds == bounds:
                 return crop_line(page_HW, line)
-    raise NetchuError(f"the photo has no line in the box {list(box)}; give one that was read")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Give a file its content: on the disk, and whole or not at all, whenever the power fails."""
-    passing = path.with_name(f"{path.name}.new")
-    with passing.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    passing.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or the name may be lost
-    finally:
-        os.close(folder)
+    raise NetchuError(
+        f"the photo has no line in the box {list(box)}; send the box of a line that was read"
+    )

@@ -1,4 +1,4 @@
-"""`POST /api/corrections`: only where the server was told to collect them."""
+"""`POST /api/corrections`, which exists only if the server collects corrections."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from starlette.concurrency import run_in_threadpool
 from netchu.core.errors import NetchuError
 from netchu.inference.results import Box
 from netchu.serve import schema
-from netchu.serve.access import with_key
-from netchu.serve.uploads import from_base64, json_object, receive, refuse
+from netchu.serve.access import require_key
+from netchu.serve.uploads import decode_base64, parse_json_object, receive_body, refuse
 
-router = APIRouter(dependencies=[Depends(with_key)])
+router = APIRouter(dependencies=[Depends(require_key)])
 
 
 @router.post(
     "/api/corrections",
     status_code=201,
     openapi_extra=schema.CORRECTION_BODY,
-    responses=schema.CORRECTION_ANSWERS,
-    summary="Keep a corrected reading",
+    responses=schema.CORRECTION_RESPONSES,
+    summary="Store a corrected line",
 )
-async def keep(request: Request) -> JSONResponse:
-    """Keep a line and what is written there, to train with.
+async def add_correction(request: Request) -> JSONResponse:
+    """Store the image of a line and its text, to train with.
 
-    The answer comes when both are on the disk.
+    The response is sent after both are on the disk.
     """
     state = request.app.state
-    # A page of another site may post a form without asking, but not JSON.
+    # Browsers let other sites post forms without a preflight request, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         refuse(415, "send application/json")
-    with state.purse.open() as holding:
-        told = json_object(await receive(request, holding, state.settings.limits))
-        image = from_base64(told.get("image"), "image")
-        box, label = _box(told.get("box")), told.get("label")
+    with state.memory_budget.reserve() as reservation:
+        content = parse_json_object(await receive_body(request, reservation, state.settings.limits))
+        image = decode_base64(content.get("image"), "image")
+        box, label = _parse_box(content.get("box")), content.get("label")
         if not isinstance(label, str):
-            refuse(422, "'label' is no string; write what stands in the line")
-        async with state.one_at_a_time:
+            refuse(422, "'label' is not a string; send the text of the line")
+        async with state.correction_lock:
             try:
-                number = await run_in_threadpool(state.corrections.keep, image, box, label)
+                number = await run_in_threadpool(state.corrections.add, image, box, label)
             except NetchuError as error:
                 refuse(422, str(error))
     return JSONResponse({"corrections": number}, 201)
 
 
-def _box(told: object) -> Box | None:
-    if told is None:
+def _parse_box(value: object) -> Box | None:
+    if value is None:
         return None
     # type() and not isinstance(): true is an int as well
-    if isinstance(told, list) and len(told) == 4 and all(type(edge) is int for edge in told):
-        left, top, right, bottom = told
+    if isinstance(value, list) and len(value) == 4 and all(type(edge) is int for edge in value):
+        left, top, right, bottom = value
         return left, top, right, bottom
-    refuse(422, "'box' is not [left, top, right, bottom]; give a line's own")
+    refuse(422, "'box' is not [left, top, right, bottom]; send the box of a line that was read")

@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus."""
+"""Metrics of the server, in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from prometheus_client import (
     generate_latest,
 )
 
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Seconds."""
 
 
-class Measures:
-    """Counters of one server."""
+class ServerMetrics:
+    """Metrics of one server."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -26,25 +27,25 @@ class Measures:
             "netchu_requests", "Requests by route and status.", ("route", "status"),
             registry=self.registry,
         )  # fmt: skip
-        self.seconds = Histogram(
-            "netchu_request_seconds", "Seconds until the answer.", ("route",), buckets=SECONDS,
-            registry=self.registry,
+        self.latency = Histogram(
+            "netchu_request_seconds", "Seconds until the response.", ("route",),
+            buckets=LATENCY_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.images = Counter(
-            "netchu_images", "Images by what became of them.", ("outcome",), registry=self.registry
+            "netchu_images", "Images by outcome.", ("outcome",), registry=self.registry
         )
-        self.together = Histogram(
-            "netchu_batch_images", "Images that were read together.",
+        self.batch_sizes = Histogram(
+            "netchu_batch_images", "Images that were read as one batch.",
             buckets=(1, 2, 4, 8, 16), registry=self.registry,
         )  # fmt: skip
-        self._held = Gauge(
-            "netchu_held_images", "Images that wait or are being read.", registry=self.registry
+        self._pending = Gauge(
+            "netchu_held_images", "Images that are queued or being read.", registry=self.registry
         )
 
-    def watch_held(self, held: Callable[[], float]) -> None:
-        """Ask `held` for the images that wait or are being read."""
-        self._held.set_function(held)
+    def track_pending(self, pending: Callable[[], float]) -> None:
+        """Call `pending` for the number of images that are queued or being read."""
+        self._pending.set_function(pending)
 
-    def text(self) -> bytes:
-        """All of it, in Prometheus' format."""
+    def to_prometheus(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

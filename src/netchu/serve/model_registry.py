@@ -9,38 +9,46 @@ from pathlib import Path
 from netchu.core.errors import NetchuError, needs_extra
 from netchu.inference.reader import Reader
 
-OWN = "netchu"
-"""The model that comes with the package, and the first choice."""
+DEFAULT_MODEL = "netchu"
+"""Name of the model that comes with the package."""
 
-_MLFLOW = re.compile(r"(models|runs|mlflow-artifacts):/")
+_MLFLOW_URI = re.compile(r"(models|runs|mlflow-artifacts):/")
 
 
-def open_shelf(wishes: Sequence[str]) -> Mapping[str, Reader]:
-    """The shipped model and each `NAME=PLACE` or `PLACE`: a folder, or a model in MLflow.
+def load_models(arguments: Sequence[str]) -> Mapping[str, Reader]:
+    """Load the shipped model and those that the command line names.
+
+    Args:
+        arguments: `NAME=LOCATION` or `LOCATION`, which is a folder or the URI of a model in MLflow.
+            Without a name the model is called like the last part of its location.
 
     Raises:
-        NetchuError: two have one name, or one is no exported model.
+        NetchuError: two models have the same name, or one is not an exported model.
     """
-    shelf = {OWN: Reader()}
-    for wish in wishes:
-        name, place = _named(wish)
-        if name in shelf:
-            raise NetchuError(f"--model {wish}: there is a model {name!r} already; write NAME=DIR")
-        shelf[name] = Reader(_fetched(place) if _MLFLOW.match(place) else Path(place))
-    return shelf
+    models = {DEFAULT_MODEL: Reader()}
+    for argument in arguments:
+        name, location = _parse(argument)
+        if name in models:
+            raise NetchuError(
+                f"--model {argument}: there is already a model {name!r}; write NAME=DIR"
+            )
+        is_uri = _MLFLOW_URI.match(location)
+        models[name] = Reader(_download(location) if is_uri else Path(location))
+    return models
 
 
-def _named(wish: str) -> tuple[str, str]:
-    """Name and place; a folder without a name is called as its last part."""
-    name, equals, place = wish.partition("=")
+def _parse(argument: str) -> tuple[str, str]:
+    """Split an argument into name and location."""
+    name, equals, location = argument.partition("=")
     if not equals:
-        name, place = wish.rstrip("/").rpartition("/")[2], wish
-    if not name.strip() or not place or not name.isprintable():
-        raise NetchuError(f"--model {wish!r}: name a folder, or write NAME=DIR")
-    return name.strip(), place
+        name, location = argument.rstrip("/").rpartition("/")[2], argument
+    if not name.strip() or not location or not name.isprintable():
+        raise NetchuError(f"--model {argument!r} is not a model; name a folder, or write NAME=DIR")
+    return name.strip(), location
 
 
-def _fetched(uri: str) -> Path:
+def _download(uri: str) -> Path:
+    """Download a model from MLflow; return its folder."""
     with needs_extra("train", f"--model {uri}"):
         from netchu.tracking import store
     return store.download_model(uri)

@@ -1,4 +1,4 @@
-"""Images of many requests, read together by a few threads; never more of them than have places."""
+"""Batching of images from many requests, with a bound on how many are pending."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from netchu.core.errors import NetchuError
-from netchu.inference.results import PhotoReading
 from netchu.inference.reader import Reader
+from netchu.inference.results import PhotoReading
 
-Answer = PhotoReading | NetchuError
+Outcome = PhotoReading | NetchuError
 
-TOGETHER = 16
+MAX_BATCH = 16
 """Images that one thread reads at a time."""
 
-LINGER = 0.004
-"""Seconds that an image waits at most for company."""
+BATCH_SECONDS = 0.004
+"""Time that an image waits at most for others to fill its batch."""
 
 
 class FullError(Exception):
-    """There are not as many places left as images came."""
+    """The queue has no room for the images."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,28 @@ class _Job:
     reader: Reader
     line: bool
     image: bytes
-    done: Future[Answer] = field(default_factory=Future)
+    future: Future[Outcome] = field(default_factory=Future)
 
-    def like(self, other: _Job) -> bool:
+    def batches_with(self, other: _Job) -> bool:
         return self.reader is other.reader and self.line == other.line
 
 
 class ReadingQueue:
-    """Threads that read what waits, alike images together. Threads may share it.
+    """Threads that read queued images in batches. Safe to share between threads.
 
-    places: images it holds at most, those being read included.
+    Attributes:
+        capacity: largest number of pending images.
+        pending: number of images that are queued or being read.
     """
 
     def __init__(
-        self, workers: int, places: int, watch: Callable[[int], None] = lambda size: None
+        self, workers: int, capacity: int, on_batch: Callable[[int], None] = lambda size: None
     ) -> None:
-        """Start `workers` threads; `watch` is told the size of every batch."""
-        self.places = places
-        self.held = 0
-        self._watch = watch
-        self._waiting: deque[_Job] = deque()
+        """Start `workers` threads; `on_batch` is called with the size of each batch."""
+        self.capacity = capacity
+        self.pending = 0
+        self._on_batch = on_batch
+        self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
@@ -60,23 +62,23 @@ class ReadingQueue:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, reader: Reader, images: Sequence[bytes], line: bool) -> list[Future[Answer]]:
-        """Queue all images or none; cancel a future and its image is not read.
+    def submit(self, reader: Reader, images: Sequence[bytes], line: bool) -> list[Future[Outcome]]:
+        """Queue all images, or none; an image whose future is cancelled in time is not read.
 
         Raises:
-            FullError: there is no room for them now, or the queue is closed.
+            FullError: there is no room for all of them, or the queue is closed.
         """
         jobs = [_Job(reader, line, image) for image in images]
         with self._changed:
-            if self._closed or self.held + len(jobs) > self.places:
+            if self._closed or self.pending + len(jobs) > self.capacity:
                 raise FullError
-            self.held += len(jobs)
-            self._waiting.extend(jobs)
+            self.pending += len(jobs)
+            self._jobs.extend(jobs)
             self._changed.notify_all()
-        return [job.done for job in jobs]
+        return [job.future for job in jobs]
 
     def close(self) -> None:
-        """Take nothing more, read what waits, and return when that is done."""
+        """Accept no more images, read the queued ones and return when they are done."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -84,52 +86,55 @@ class ReadingQueue:
             thread.join()
 
     def _work(self) -> None:
-        while batch := self._next():
-            wanted = [job for job in batch if job.done.set_running_or_notify_cancel()]
+        while batch := self._next_batch():
+            wanted = [job for job in batch if job.future.set_running_or_notify_cancel()]
             try:
                 if wanted:
-                    self._watch(len(wanted))
+                    self._on_batch(len(wanted))
                     _read(wanted)
             finally:
                 with self._changed:
-                    self.held -= len(batch)
+                    self.pending -= len(batch)
 
-    def _next(self) -> list[_Job]:
-        """The first job and those like it that wait or come at once; none at the end."""
+    def _next_batch(self) -> list[_Job]:
+        """Wait for jobs; return an empty batch when the queue is closed and empty."""
         with self._changed:
             while True:
-                while not self._waiting:
+                while not self._jobs:
                     if self._closed:
                         return []
                     self._changed.wait()
-                until = time.monotonic() + LINGER
-                while len(self._waiting) < TOGETHER and not self._closed:
-                    if (left := until - time.monotonic()) <= 0:
+                deadline = time.monotonic() + BATCH_SECONDS
+                while len(self._jobs) < MAX_BATCH and not self._closed:
+                    if (left := deadline - time.monotonic()) <= 0:
                         break
                     self._changed.wait(left)
-                if self._waiting:  # another thread may have taken them meanwhile
-                    return self._take()
+                if self._jobs:  # another thread may have taken them in the meantime
+                    return self._take_batch()
 
-    def _take(self) -> list[_Job]:
-        first = self._waiting[0]
-        batch = [job for job in self._waiting if job.like(first)][:TOGETHER]
+    def _take_batch(self) -> list[_Job]:
+        """Take the first job and others that can be read in the same batch."""
+        first = self._jobs[0]
+        batch = [job for job in self._jobs if job.batches_with(first)][:MAX_BATCH]
         taken = set(map(id, batch))
-        self._waiting = deque(job for job in self._waiting if id(job) not in taken)
+        self._jobs = deque(job for job in self._jobs if id(job) not in taken)
         return batch
 
 
 def _read(jobs: Sequence[_Job]) -> None:
-    """Give each job its answer; where a batch breaks down, its images are read one by one."""
+    """Set the result of each job; if a batch fails, read its images one by one."""
     try:
-        answers = list(
-            jobs[0].reader.read_many([job.image for job in jobs], line=jobs[0].line, batch=TOGETHER)
+        outcomes = list(
+            jobs[0].reader.read_many(
+                [job.image for job in jobs], line=jobs[0].line, batch=MAX_BATCH
+            )
         )
-    except Exception as error:  # whatever it is, it must not end the thread nor hit a neighbour
+    except Exception as error:  # any error must neither end the thread nor fail other images
         if len(jobs) == 1:
-            jobs[0].done.set_exception(error)
+            jobs[0].future.set_exception(error)
             return
         for job in jobs:
             _read([job])
         return
-    for job, answer in zip(jobs, answers, strict=True):
-        job.done.set_result(answer)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        job.future.set_result(outcome)

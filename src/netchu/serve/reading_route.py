@@ -1,4 +1,4 @@
-"""`POST /api/read`: images in, readings out."""
+"""`POST /api/read`."""
 
 from __future__ import annotations
 
@@ -11,69 +11,75 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from netchu.core.errors import NetchuError
-from netchu.inference import serializers
 from netchu.inference.reader import Reader
+from netchu.inference.serializers import to_json
 from netchu.serve import schema
-from netchu.serve.access import with_key
-from netchu.serve.model_registry import OWN
-from netchu.serve.queueing import Answer, FullError, ReadingQueue
-from netchu.serve.uploads import PATIENCE, Picture, pictures, receive, refuse, refuse_for_now
+from netchu.serve.access import require_key
+from netchu.serve.model_registry import DEFAULT_MODEL
+from netchu.serve.queueing import FullError, Outcome, ReadingQueue
+from netchu.serve.uploads import (
+    RETRY_AFTER,
+    UploadedImage,
+    parse_images,
+    receive_body,
+    refuse,
+    refuse_busy,
+)
 
-router = APIRouter(dependencies=[Depends(with_key)])
+router = APIRouter(dependencies=[Depends(require_key)])
 
 
 @router.post(
     "/api/read",
     openapi_extra=schema.READ_BODY,
-    responses=schema.READ_ANSWERS,
+    responses=schema.READ_RESPONSES,
     summary="Read images",
 )
 async def read(
     request: Request,
-    model: Annotated[str, Query(description="One of `/api/models`.")] = OWN,
+    model: Annotated[str, Query(description="One of `/api/models`.")] = DEFAULT_MODEL,
     line: Annotated[bool, Query(description="Each image is one line of handwriting.")] = False,
 ) -> JSONResponse:
-    """Read one or many images.
+    """Read one or more images.
 
     Each reading is an object as `netchu read --json` writes it. An image that cannot be read has
-    an `error` and stops nothing; where that befalls all of them, the status is 422.
+    an `error` and does not stop the others; if none can be read, the status is 422.
     """
     state = request.app.state
-    reader = state.shelf.get(model)
+    reader = state.models.get(model)
     if reader is None:
-        refuse(404, f"there is no model of that name; choose one of {', '.join(state.shelf)}")
-    with state.purse.open() as holding:
-        body = await receive(request, holding, state.settings.limits)
-        images = await pictures(request, body, state.settings.limits)
+        refuse(404, f"there is no model of that name; choose one of {', '.join(state.models)}")
+    with state.memory_budget.reserve() as reservation:
+        body = await receive_body(request, reservation, state.settings.limits)
+        images = await parse_images(request, body, state.settings.limits)
         del body
         begin = time.perf_counter()
-        answers = await _answers(state, reader, images, line)
-    for answer in answers:
-        failed = isinstance(answer, NetchuError)
-        state.measures.images.labels("failed" if failed else "read").inc()
-    told = {
+        outcomes = await _read(state, reader, images, line)
+    for outcome in outcomes:
+        failed = isinstance(outcome, NetchuError)
+        state.metrics.images.labels("failed" if failed else "read").inc()
+    content = {
         "model": model,
         "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
         "readings": [
-            serializers.to_json(image.name, answer)
-            for image, answer in zip(images, answers, strict=True)
+            to_json(image.name, outcome) for image, outcome in zip(images, outcomes, strict=True)
         ],
     }
-    bad = all(isinstance(answer, NetchuError) for answer in answers)
-    return JSONResponse(told, 422 if bad else 200, {"Cache-Control": "no-store"})
+    all_failed = all(isinstance(outcome, NetchuError) for outcome in outcomes)
+    return JSONResponse(content, 422 if all_failed else 200, {"Cache-Control": "no-store"})
 
 
-async def _answers(
-    state: Any, reader: Reader, images: Sequence[Picture], line: bool
-) -> Sequence[Answer]:
+async def _read(
+    state: Any, reader: Reader, images: Sequence[UploadedImage], line: bool
+) -> Sequence[Outcome]:
     queue: ReadingQueue = state.queue
     try:
         futures = queue.submit(reader, [image.content for image in images], line)
     except FullError:
-        refuse_for_now()
-    seconds: float = state.settings.limits.answer
+        refuse_busy()
+    seconds: float = state.settings.limits.read_seconds
     try:
         async with asyncio.timeout(seconds):
             return await asyncio.gather(*map(asyncio.wrap_future, futures))
     except TimeoutError:
-        refuse(503, f"reading took longer than {seconds:g} seconds; send less", PATIENCE)
+        refuse(503, f"reading took longer than {seconds:g} seconds; send fewer images", RETRY_AFTER)

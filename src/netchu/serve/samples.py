@@ -1,4 +1,4 @@
-"""Lines to try the recogniser with: drawn ones that come with the package, or a user's folder."""
+"""Sample images of the web page: drawn lines that come with the package, or a user's folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from netchu.core.errors import NetchuError
 from netchu.core.image_files import find_images
 
-SHIPPED = Path(str(files("netchu"))) / "serve" / "samples"
+SHIPPED_SAMPLES = Path(str(files("netchu"))) / "serve" / "samples"
+"""Folder of the samples that come with the package."""
 
-SHOWN = 3
+SAMPLES_PER_DRAW = 3
 
-KINDS = {
+MEDIA_TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -22,45 +23,46 @@ KINDS = {
     ".gif": "image/gif",
     ".bmp": "image/bmp",
 }
-"""What every browser shows."""
+"""Formats that every browser shows."""
 
-MOST_BYTES = 16 * 2**20
+MAX_FILE_BYTES = 16 * 2**20
+"""Larger files are left out."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image by its number, which is all that a request can name it by."""
+    """A sample image; requests can name it only by its number."""
 
     number: int
     path: Path
 
     @property
-    def kind(self) -> str:
-        """Its media type."""
-        return KINDS[self.path.suffix.lower()]
+    def media_type(self) -> str:
+        """The media type of the image."""
+        return MEDIA_TYPES[self.path.suffix.lower()]
 
 
 class Samples:
-    """The images of a folder and of those below it, as they were when the server began."""
+    """The images in a folder and below it, listed once at the start."""
 
     def __init__(self, folder: Path | None) -> None:
         """List `folder`, or the shipped samples.
 
         Raises:
-            NetchuError: there is no image in it.
+            NetchuError: the folder has no image.
         """
-        where = folder or SHIPPED
-        images = find_images(where, KINDS)
-        found = [path for path in images if path.stat().st_size <= MOST_BYTES]
-        if not found:
+        folder = folder or SHIPPED_SAMPLES
+        images = find_images(folder, MEDIA_TYPES)
+        small = [path for path in images if path.stat().st_size <= MAX_FILE_BYTES]
+        if not small:
             raise NetchuError(
-                f"{where}: no image in this folder, which is one of {', '.join(KINDS)}"
+                f"{folder}: no image in this folder; put {', '.join(MEDIA_TYPES)} files into it"
             )
-        self._all = [Sample(number, path) for number, path in enumerate(found)]
+        self._samples = [Sample(number, path) for number, path in enumerate(small)]
 
     def draw(self) -> list[Sample]:
-        """Three at random, or as many as there are."""
-        return random.sample(self._all, min(SHOWN, len(self._all)))
+        """Return three random samples, or all if there are fewer."""
+        return random.sample(self._samples, min(SAMPLES_PER_DRAW, len(self._samples)))
 
     def __getitem__(self, number: int) -> Sample | None:
-        return self._all[number] if 0 <= number < len(self._all) else None
+        return self._samples[number] if 0 <= number < len(self._samples) else None

@@ -1,112 +1,114 @@
-"""What OpenAPI cannot guess: a body that is a form or JSON, and the answers."""
+"""Request and response schemas of the API.
+
+Readings are described in `netchu.inference.serializers`. Request bodies are described by hand,
+since routes parse them themselves: they may be a form or JSON, and are bounded in memory.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-_TEXT = {"type": "string"}
-_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+from pydantic import BaseModel, Field
+
+from netchu.inference.serializers import FailedPhotoJson, PhotoJson
 
 
-def _object(properties: dict[str, Any], *needed: str) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(needed)}
+class ReadResponse(BaseModel):
+    """What was read."""
+
+    model: str = Field(description="name of the model")
+    milliseconds: float = Field(
+        description="time until all images were read, the wait in the queue included"
+    )
+    readings: list[PhotoJson | FailedPhotoJson] = Field(description="in the order of the images")
 
 
-def _list(items: dict[str, Any], **bounds: int) -> dict[str, Any]:
-    return {"type": "array", "items": items} | bounds
+class CorrectionResponse(BaseModel):
+    """The correction is stored."""
+
+    corrections: int = Field(description="number of corrections that the server has stored")
 
 
-_CHARACTER = _object(
-    {
-        "text": _TEXT,
-        "confidence": _SHARE,
-        "left": {"type": "number", "description": "px of the photo as shown"},
-        "right": {"type": "number"},
-        "alternatives": _list(_object({"text": _TEXT, "confidence": _SHARE})),
+class ErrorResponse(BaseModel):
+    """The request was refused."""
+
+    detail: str | list[dict[str, Any]] = Field(
+        description="what went wrong and what to do; a list for invalid parameters"
+    )
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def _error(description: str) -> dict[str, Any]:
+    return {"description": description, "model": ErrorResponse}
+
+
+REFUSALS: Responses = {
+    400: _error("The body is malformed."),
+    401: _error("The API key is missing or wrong."),
+    404: _error("There is no such model."),
+    408: _error("The body took too long to arrive."),
+    413: _error("The body is too large, or has too many images."),
+    415: _error("The body is neither a form nor JSON."),
+    429: _error("The server is busy; try again after the seconds in `Retry-After`."),
+    503: _error("Reading took too long."),
+}
+
+READ_RESPONSES: Responses = REFUSALS | {
+    200: {"description": "The readings.", "model": ReadResponse},
+    422: {
+        "description": "No image could be read, or a parameter is invalid.",
+        "model": ReadResponse | ErrorResponse,
     },
-    "text", "confidence", "left", "right", "alternatives",
-)  # fmt: skip
+}
 
-_LINE = _object(
-    {
-        "text": _TEXT,
-        "confidence": _SHARE,
-        "box": _list({"type": "integer"}, minItems=4, maxItems=4)
-        | {"description": "left, top, right, bottom, px of the photo as shown"},
-        "characters": _list(_CHARACTER),
-    },
-    "text", "confidence", "box", "characters",
-)  # fmt: skip
-
-_READING = _object(
-    {
-        "path": _TEXT | {"description": "what the sender called the image"},
-        "text": {"type": ["string", "null"]},
-        "confidence": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-        "size": _list({"type": "integer"}, minItems=2, maxItems=2),
-        "lines": _list(_LINE),
-        "error": _TEXT,
-    },
-    "path", "text", "confidence",
-)  # fmt: skip
-
-_READINGS = _object(
-    {"model": _TEXT, "milliseconds": {"type": "number"}, "readings": _list(_READING)},
-    "model", "milliseconds", "readings",
-)  # fmt: skip
-
-_ERROR = _object({"detail": {"description": "what went wrong, and the way out"}}, "detail")
+CORRECTION_RESPONSES: Responses = REFUSALS | {
+    201: {"description": "The correction is stored.", "model": CorrectionResponse},
+    404: _error("This server does not collect corrections."),
+    422: _error("The image, the box or the label is invalid, or the folder is full."),
+}
 
 
-def _answer(description: str, content: dict[str, Any] = _ERROR) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": content}}}
+def _body(media_types: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    content = {media_type: {"schema": schema} for media_type, schema in media_types.items()}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-def _body(**kinds: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {
-        _KINDS[kind]: {"schema": schema} for kind, schema in kinds.items()
-    }}}  # fmt: skip
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required}
 
 
-_KINDS = {"form": "multipart/form-data", "json": "application/json"}
-_BASE64 = {"type": "string", "contentEncoding": "base64"}
+def _images(encoding: dict[str, Any]) -> dict[str, Any]:
+    images = {"type": "array", "items": {"type": "string"} | encoding, "minItems": 1}
+    return _object({"images": images}, ["images"])
+
+
+_BASE64 = {"contentEncoding": "base64"}
 
 READ_BODY = _body(
-    form=_object({"images": _list({"type": "string", "format": "binary"}, minItems=1)}, "images"),
-    json=_object({"images": _list(_BASE64, minItems=1)}, "images"),
+    {
+        "multipart/form-data": _images({"format": "binary"}),
+        "application/json": _images(_BASE64),
+    }
 )
 
 CORRECTION_BODY = _body(
-    json=_object(
-        {
-            "image": _BASE64,
-            "label": _TEXT | {"minLength": 1, "description": "what is written there"},
-            "box": _list({"type": "integer"}, minItems=4, maxItems=4)
-            | {"description": "of one line, as it was read; the whole image without"},
-        },
-        "image",
-        "label",
-    )
+    {
+        "application/json": _object(
+            {
+                "image": {"type": "string"} | _BASE64,
+                "label": {"type": "string", "minLength": 1, "description": "text of the line"},
+                "box": {
+                    "type": "array",
+                    "items": {"type": "integer"},
+                    "minItems": 4,
+                    "maxItems": 4,
+                    "description": "box of the line, as it was read; without it the whole image "
+                    "is the line",
+                },
+            },
+            ["image", "label"],
+        )
+    }
 )
-
-REFUSED: dict[int | str, dict[str, Any]] = {
-    400: _answer("The body is broken."),
-    401: _answer("The key is missing or wrong."),
-    404: _answer("There is no such model."),
-    408: _answer("The body took too long to arrive."),
-    413: _answer("Too much at once."),
-    415: _answer("Neither a form nor JSON."),
-    429: _answer("No room now; try again after the seconds in `Retry-After`."),
-    503: _answer("Reading took too long."),
-}
-
-READ_ANSWERS = REFUSED | {
-    200: _answer("What was read.", _READINGS),
-    422: _answer("Nothing could be read, or a parameter is wrong.", {"anyOf": [_READINGS, _ERROR]}),
-}
-
-CORRECTION_ANSWERS = REFUSED | {
-    201: _answer("It is kept.", _object({"corrections": {"type": "integer"}}, "corrections")),
-    404: _answer("This server keeps no corrections."),
-    422: _answer("No image, no such line, no label, or the folder is full."),
-}

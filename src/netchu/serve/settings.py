@@ -1,4 +1,4 @@
-"""What whoever starts the server may choose, and what they may not."""
+"""Settings of a server."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server takes on, so that no crowd and no file can fill its memory.
+    """Limits that keep the server's memory and disk bounded, whatever it is sent."""
 
-    body: bytes of one request. images: of one request. places: images that wait or are read at
-    one time, over all requests. held: bytes of bodies at one time, over all requests. upload,
-    answer: seconds until a body has come and until its reading is there. label: characters of a
-    correction. corrections: how many a folder takes.
-    """
-
-    body: int = 32 * 2**20
+    body_bytes: int = 32 * 2**20
+    """Size of the body of one request."""
+    total_body_bytes: int = 256 * 2**20
+    """Size of all bodies that are in memory at the same time."""
     images: int = 32
-    places: int = 64
-    held: int = 256 * 2**20
-    upload: float = 60.0
-    answer: float = 60.0
-    label: int = 500
+    """Images of one request."""
+    pending_images: int = 64
+    """Images of all requests that are queued or being read at the same time."""
+    upload_seconds: float = 60.0
+    """Time until the body of a request must have arrived."""
+    read_seconds: float = 60.0
+    """Time until its images must have been read."""
+    label_length: int = 500
+    """Characters of a corrected line."""
     corrections: int = 20_000
+    """Corrections that a folder takes."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a server is set up.
-
-    models: `NAME=PLACE` or `PLACE`, besides the shipped one. samples: a folder of images to show
-    instead of the shipped ones. collect: where corrections go, None for nowhere. origins: other
-    web sites whose pages may ask. key: what a request must carry, None for nothing. hosts: names
-    by which the server may be called, None for any.
-    """
+    """How a server is set up."""
 
     models: tuple[str, ...] = ()
+    """Models besides the shipped one, as `NAME=LOCATION` or `LOCATION`."""
     samples: Path | None = None
+    """Folder of sample images; None shows the shipped ones."""
     collect: Path | None = None
+    """Folder for corrections; None does not collect them."""
     origins: tuple[str, ...] = ()
+    """Other web sites whose pages may use the API (CORS)."""
     key: str | None = None
+    """API key that requests need; None needs none."""
     hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "::1", "[::1]")
+    """Host names that the server answers to; None accepts any."""
     limits: Limits = field(default_factory=Limits)
+    """Limits of what the server takes."""

@@ -1,4 +1,4 @@
-"""What comes in a request's body: bounded in bytes and seconds, and never put on disk."""
+"""Request bodies: bounded in bytes and seconds, and never written to disk."""
 
 from __future__ import annotations
 
@@ -19,182 +19,202 @@ from starlette.requests import ClientDisconnect
 
 from netchu.serve.settings import Limits
 
-PATIENCE = {"Retry-After": "1"}
-"""Seconds after which whoever was refused may try again."""
+RETRY_AFTER = {"Retry-After": "1"}
+"""Header of responses to requests that may be repeated after a second."""
 
 _CHARSET = re.compile(r";\s*charset=[^;]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image as it came, and what its sender calls it."""
+class UploadedImage:
+    """An encoded image and the file name that its sender gave it."""
 
     name: str
     content: bytes
 
 
 def refuse(status: int, reason: str, headers: dict[str, str] | None = None) -> NoReturn:
-    """Answer with an error that says what to do."""
+    """End the request with an error response whose detail is `reason`."""
     raise HTTPException(status, reason, headers)
 
 
-def refuse_for_now() -> NoReturn:
-    """Answer that there is no room at the moment."""
-    refuse(429, "the server is busy; try again in a second", PATIENCE)
+def refuse_busy() -> NoReturn:
+    """End the request with status 429."""
+    refuse(429, "the server is busy; try again in a second", RETRY_AFTER)
 
 
 @dataclass
-class Purse:
-    """Bytes of all bodies that are held at one time. Belongs to one event loop."""
+class MemoryBudget:
+    """Bytes of all request bodies in memory. Belongs to one event loop.
 
-    most: int
-    spent: int = 0
+    Attributes:
+        capacity: largest number of bytes.
+        used: bytes that requests have reserved.
+    """
+
+    capacity: int
+    used: int = 0
 
     @contextmanager
-    def open(self) -> Iterator[Holding]:
-        """What one request holds, given back at the end of it."""
-        holding = Holding(self)
+    def reserve(self) -> Iterator[Reservation]:
+        """Yield the reservation of one request; its bytes are released at the end of the block."""
+        reservation = Reservation(self)
         try:
-            yield holding
+            yield reservation
         finally:
-            self.spent -= holding.size
+            self.used -= reservation.size
 
 
 @dataclass
-class Holding:
-    """The bytes that one request holds."""
+class Reservation:
+    """The bytes of one request's body."""
 
-    purse: Purse
+    budget: MemoryBudget
     size: int = 0
     chunks: list[bytes] = field(default_factory=list)
 
-    def take(self, chunk: bytes) -> bool:
-        """Hold the chunk, too, if there is room for it."""
-        if self.purse.spent + len(chunk) > self.purse.most:
+    def add(self, chunk: bytes) -> bool:
+        """Keep a chunk; return False, and do not keep it, if the budget is exhausted."""
+        if self.budget.used + len(chunk) > self.budget.capacity:
             return False
-        self.purse.spent += len(chunk)
+        self.budget.used += len(chunk)
         self.size += len(chunk)
         self.chunks.append(chunk)
         return True
 
-    def drop(self) -> None:
-        """Let go of everything."""
-        self.purse.spent -= self.size
+    def release(self) -> None:
+        """Drop all chunks."""
+        self.budget.used -= self.size
         self.size = 0
         self.chunks.clear()
 
 
-async def receive(request: Request, holding: Holding, limits: Limits) -> bytes:
-    """The body.
+async def receive_body(request: Request, reservation: Reservation, limits: Limits) -> bytes:
+    """Receive the body of a request.
 
-    One that is refused is still taken in, and thrown away, within the same seconds: a client that
-    is cut off while it sends would not see why.
+    A body that is refused is still received and thrown away, within the same time limit: a client
+    whose connection is closed while it sends would not see the response.
 
     Raises:
-        HTTPException: 413 it is too large, 429 there is no room now, 408 it comes too slowly.
+        HTTPException: 408 it took too long, 413 it is too large, 429 there is no memory for it now.
     """
     size, refused = 0, False
     try:
-        async with asyncio.timeout(limits.upload):
+        async with asyncio.timeout(limits.upload_seconds):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > limits.body or refused or not holding.take(chunk):
+                if size > limits.body_bytes or refused or not reservation.add(chunk):
                     refused = True
-                    holding.drop()
+                    reservation.release()
     except TimeoutError:
-        refuse(408, f"the request took longer than {limits.upload:g} seconds to arrive; shrink it")
+        refuse(
+            408,
+            f"the body did not arrive within {limits.upload_seconds:g} seconds; "
+            "send smaller or fewer images",
+        )
     except ClientDisconnect:
         refuse(400, "the request ended early; send it again")
-    if size > limits.body:
-        refuse(413, f"more than {limits.body >> 20} MB; shrink the image or send fewer at a time")
+    if size > limits.body_bytes:
+        refuse(
+            413,
+            f"the body has more than {limits.body_bytes >> 20} MB; send smaller or fewer images",
+        )
     if refused:
-        refuse_for_now()
-    return b"".join(holding.chunks)
+        refuse_busy()
+    return b"".join(reservation.chunks)
 
 
-async def pictures(request: Request, body: bytes, limits: Limits) -> list[Picture]:
-    """The images of a multipart or JSON body.
+async def parse_images(request: Request, body: bytes, limits: Limits) -> list[UploadedImage]:
+    """Return the images of a multipart or JSON body.
 
     Raises:
-        HTTPException: 415 it is neither, 400 it is broken, 413 too many images, 422 none.
+        HTTPException: 400 the body is malformed, 413 it has too many images, 415 it is neither a
+            form nor JSON, 422 it has no images.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        found = await _from_form(request, body, limits)
-    elif kind == "application/json":
-        found = _from_json(body)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        images = await _from_form(request, body, limits)
+    elif media_type == "application/json":
+        images = _from_json(body)
     else:
         refuse(415, "send multipart/form-data with a field 'images', or application/json")
-    if len(found) > limits.images:
-        refuse(413, f"more than {limits.images} images; send fewer at a time")
-    if not found:
-        refuse(422, "no image came; put at least one into 'images'")
-    return found
+    if len(images) > limits.images:
+        _refuse_too_many(limits)
+    if not images:
+        refuse(422, "there is no image in the request; put at least one into 'images'")
+    return images
 
 
-async def _from_form(request: Request, body: bytes, limits: Limits) -> list[Picture]:
+def _refuse_too_many(limits: Limits) -> NoReturn:
+    refuse(413, f"the request has more than {limits.images} images; send fewer at a time")
+
+
+async def _from_form(request: Request, body: bytes, limits: Limits) -> list[UploadedImage]:
     async def stream() -> AsyncIterator[bytes]:
         yield body
 
-    # Names of files are UTF-8; a client that asks for another codec could break them.
-    kind = _CHARSET.sub("", request.headers["content-type"])
+    # File names are UTF-8; another charset that a client names could make decoding fail.
+    content_type = _CHARSET.sub("", request.headers["content-type"])
     parser = MultiPartParser(
-        Headers({"content-type": kind}),
+        Headers({"content-type": content_type}),
         stream(),  # type: ignore[arg-type]
         max_files=limits.images + 1,
         max_fields=limits.images,
     )
-    parser.spool_max_size = limits.body + 1  # in memory, where the body is already
+    parser.spool_max_size = limits.body_bytes + 1  # never on disk
     try:
         form = await parser.parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
-            refuse(413, f"more than {limits.images} images; send fewer at a time")
-        refuse(400, f"no multipart form ({error.message}); send a field 'images' with files in it")
-    found = []
+            _refuse_too_many(limits)
+        refuse(
+            400,
+            f"the body is not a multipart form ({error.message}); send files in a field 'images'",
+        )
+    images = []
     for number, file in enumerate(form.getlist("images"), start=1):
         if not isinstance(file, UploadFile):
-            refuse(422, "'images' holds text; send files in it")
-        found.append(Picture(file.filename or f"image {number}", await file.read()))
-    return found
+            refuse(422, "'images' has text; send files in it")
+        images.append(UploadedImage(file.filename or f"image {number}", await file.read()))
+    return images
 
 
-def _from_json(body: bytes) -> list[Picture]:
-    images = json_object(body).get("images")
+def _from_json(body: bytes) -> list[UploadedImage]:
+    images = parse_json_object(body).get("images")
     if isinstance(images, str):
         images = [images]
     if not isinstance(images, list):
-        refuse(422, "'images' is missing; give base64 in it, a string or a list of strings")
+        refuse(422, "'images' must be a base64 string or a list of them")
     return [
-        Picture(f"image {number}", from_base64(image, f"images[{number - 1}]"))
+        UploadedImage(f"image {number}", decode_base64(image, f"images[{number - 1}]"))
         for number, image in enumerate(images, start=1)
     ]
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body.
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body.
 
     Raises:
-        HTTPException: 400 it is none.
+        HTTPException: 400 the body is not JSON, 422 it is not an object.
     """
     try:
-        told = json.loads(body)
+        content = json.loads(body)
     except (ValueError, RecursionError):
-        refuse(400, "the body is no JSON; send an object")
-    if not isinstance(told, dict):
-        refuse(422, "the body is no JSON object; send one")
-    return told
+        refuse(400, "the body is not JSON; send an object")
+    if not isinstance(content, dict):
+        refuse(422, "the body is not a JSON object; send one")
+    return content
 
 
-def from_base64(text: Any, where: str) -> bytes:
-    """The bytes that a value of a JSON body stands for.
+def decode_base64(text: Any, name: str) -> bytes:
+    """Decode a value of a JSON body; `name` names it in the error.
 
     Raises:
-        HTTPException: 422 it is not base64.
+        HTTPException: 422 the value is not base64.
     """
     if not isinstance(text, str):
-        refuse(422, f"'{where}' is no string; give the image's bytes in base64")
+        refuse(422, f"'{name}' is not a string; send the image's bytes in base64")
     try:
         return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
-        refuse(422, f"'{where}' is not base64; encode the image's bytes")
+        refuse(422, f"'{name}' is not base64; encode the image's bytes")

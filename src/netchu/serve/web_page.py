@@ -1,4 +1,4 @@
-"""What the page needs: its own files, models and samples; and what watches the server."""
+"""Routes of the web page, of models and samples, and of monitoring."""
 
 from __future__ import annotations
 
@@ -11,78 +11,80 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi import Path as InPath
+from fastapi import Path as PathParameter
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from netchu.serve.access import with_key
-from netchu.serve.model_registry import OWN
-from netchu.serve.schema import REFUSED
+from netchu.serve.access import require_key
+from netchu.serve.model_registry import DEFAULT_MODEL
+from netchu.serve.samples import Sample
+from netchu.serve.schema import REFUSALS
 from netchu.serve.uploads import refuse
 
-router = APIRouter()
-guarded = APIRouter(dependencies=[Depends(with_key)], responses={401: REFUSED[401]})
+public_router = APIRouter()
+api_router = APIRouter(dependencies=[Depends(require_key)], responses={401: REFUSALS[401]})
 
 STATIC = Path(str(files("netchu"))) / "serve" / "static"
+"""Folder of the page's files."""
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file of the page. etag: changes with its content."""
+    """A file of the page; its `etag` changes with its content."""
 
     content: bytes
-    kind: str
+    content_type: str
     etag: str
 
 
-def _assets() -> dict[str, Asset]:
-    """All of them, in memory: no path of a request is ever looked up on the disk."""
-    found = {}
+def _load_assets() -> dict[str, Asset]:
+    """Load all files of the page, so that no request path is ever looked up on the disk."""
+    assets = {}
     for path in sorted(STATIC.iterdir()):
         content = path.read_bytes()
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        text = kind.startswith("text/") or kind.endswith(("javascript", "json"))
-        found[path.name] = Asset(
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        is_text = media_type.startswith("text/") or media_type.endswith(("javascript", "json"))
+        assets[path.name] = Asset(
             content,
-            f"{kind}; charset=utf-8" if text else kind,
+            f"{media_type}; charset=utf-8" if is_text else media_type,
             f'"{hashlib.sha256(content).hexdigest()[:16]}"',
         )
-    return found
+    return assets
 
 
-_ASSETS = _assets()
+_ASSETS = _load_assets()
 
 
-def _shown(name: str, request: Request) -> Response:
+def _asset_response(name: str, request: Request) -> Response:
     asset = _ASSETS.get(name)
     if asset is None:
-        refuse(404, "there is no such page; look at / or /docs")
+        refuse(404, "there is no such page; see / and /docs")
     headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == asset.etag:
         return Response(status_code=304, headers=headers)
-    return Response(asset.content, media_type=asset.kind, headers=headers)
+    return Response(asset.content, media_type=asset.content_type, headers=headers)
 
 
-@router.get("/", include_in_schema=False)
+@public_router.get("/", include_in_schema=False)
 async def index(request: Request) -> Response:
-    """The page."""
-    return _shown("index.html", request)
+    """Return the page."""
+    return _asset_response("index.html", request)
 
 
-@router.get("/docs", include_in_schema=False)
+@public_router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
-    """The API, for people."""
-    return _shown("docs.html", request)
+    """Return the documentation of the API."""
+    return _asset_response("docs.html", request)
 
 
-@router.get("/static/{name}", include_in_schema=False)
+@public_router.get("/static/{name}", include_in_schema=False)
 async def static(request: Request, name: str) -> Response:
-    """A file of the page."""
-    return _shown(name, request)
+    """Return a file of the page."""
+    return _asset_response(name, request)
 
 
-@guarded.get("/api/models", summary="What this server reads with")
+@api_router.get("/api/models", summary="List the models")
 async def models(request: Request) -> dict[str, Any]:
-    """The models by name, the first choice, and what the server takes and keeps."""
+    """Return the models, the default one, and the limits of the server."""
     state = request.app.state
     limits = state.settings.limits
     return {
@@ -92,18 +94,22 @@ async def models(request: Request) -> dict[str, Any]:
                 "letters": len(reader.model.alphabet),
                 "figures": reader.model.figures,
             }
-            for name, reader in state.shelf.items()
+            for name, reader in state.models.items()
         ],
-        "default": OWN,
+        "default": DEFAULT_MODEL,
         "collecting": state.corrections is not None,
-        "limits": {"bytes": limits.body, "images": limits.images, "label": limits.label},
+        "limits": {
+            "bytes": limits.body_bytes,
+            "images": limits.images,
+            "label": limits.label_length,
+        },
         "version": version("netchu"),
     }
 
 
-@guarded.get("/api/samples", summary="Three lines to try")
+@api_router.get("/api/samples", summary="Draw three samples")
 async def samples(request: Request) -> dict[str, Any]:
-    """Three of the samples, drawn by lot."""
+    """Return three random samples."""
     return {
         "samples": [
             {"name": sample.path.name, "url": f"/api/samples/{sample.number}"}
@@ -112,31 +118,34 @@ async def samples(request: Request) -> dict[str, Any]:
     }
 
 
-@guarded.get(
+@api_router.get(
     "/api/samples/{number}",
-    summary="The image of a sample",
+    summary="Get the image of a sample",
     response_class=Response,
-    responses={200: {"content": {"image/*": {}}}, 404: REFUSED[404]},
+    responses={
+        200: {"content": {"image/*": {}}},
+        404: REFUSALS[404] | {"description": "There is no such sample."},
+    },
 )
-def sample(request: Request, number: Annotated[int, InPath(ge=0)]) -> Response:
-    """Its bytes."""
-    found = request.app.state.samples[number]
+def sample(request: Request, number: Annotated[int, PathParameter(ge=0)]) -> Response:
+    """Return the encoded image."""
+    found: Sample | None = request.app.state.samples[number]
     try:
         content = found.path.read_bytes() if found else None
-    except OSError:  # it went away meanwhile
+    except OSError:  # it was removed after the server started
         content = None
-    if content is None:
-        refuse(404, "there is no such sample; ask for others")
-    return Response(content, media_type=found.kind, headers={"Cache-Control": "no-cache"})
+    if found is None or content is None:
+        refuse(404, "there is no such sample; get others from /api/samples")
+    return Response(content, media_type=found.media_type, headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/healthz", summary="Whether the server is well")
+@public_router.get("/healthz", summary="Check that the server responds")
 async def healthz() -> dict[str, str]:
-    """It answers: so it is."""
+    """Return status ok."""
     return {"status": "ok"}
 
 
-@guarded.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+@api_router.get("/metrics", summary="Get metrics for Prometheus", response_class=Response)
 def metrics(request: Request) -> Response:
-    """Requests, images, batches and the process, in Prometheus' text format."""
-    return Response(request.app.state.measures.text(), media_type=CONTENT_TYPE_LATEST)
+    """Return metrics of requests, images, batches and the process in Prometheus' text format."""
+    return Response(request.app.state.metrics.to_prometheus(), media_type=CONTENT_TYPE_LATEST)
