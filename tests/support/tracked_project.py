@@ -71,7 +71,7 @@ def write_system(project: Params, weights: str, errors: int, system: str = SYSTE
     card = {"weights": weights, "provenance": {"data": {"drawn": "cd" * 32}}, "training": [phase]}
     for stage in ("pretrain", "finetune"):
         (folder / stage).mkdir(parents=True)
-        _write(card | {"system": system}, folder / stage / "model.json")
+        _write(card | {"network": system}, folder / stage / "model.json")
         _write({"seconds": 61.5}, folder / f"{stage}.cost.json")
         (folder / stage / "model.safetensors").write_bytes(bytes(2_000_000))
         _history().to_csv(folder / stage / "history.csv", index=False)
