@@ -11,11 +11,11 @@ from netchu.core.runtime import set_compute_environment
 
 def run(params: Params, system: str) -> None:
     """Export one system; torch loads only after the caps are set."""
-    from netchu.release.reader_release import release, time_reading
+    from netchu.release.system_export import export_system, time_export
 
     home = params.models / system
-    release(params, system, home)
-    time_reading(params, home / "export", home / "export.speed.json")
+    export_system(params, system, home)
+    time_export(params, home / "export", home / "export.speed.json")
 
 
 def main() -> None:

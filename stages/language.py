@@ -1,4 +1,4 @@
-"""Stage language: learn from texts what is likely to be written; models/<profile>/language."""
+"""Stage language: estimate the language model; models/<profile>/language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from netchu.core.errors import one_line_errors
 from netchu.core.params import load_params
-from netchu.release.corpora import make
+from netchu.release.corpora import build_language_model
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()
-        make(params, params.models / "language")
+        build_language_model(params, params.models / "language")
 
 
 if __name__ == "__main__":

@@ -31,13 +31,13 @@ def test_the_summary_names_lines_characters_and_both_cers(monkeypatch):
     skipped = [Skipped(f"csv-{n:06d}", "empty label") for n in range(1, 13)]
     asked = {}
 
-    def adapt(table, out, **wishes):
+    def fine_tune(table, out, **wishes):
         asked.update(wishes, table=table, out=out)
         counts = {"train": 22, "val": 4, "test": 4}
-        return fine_tuning.Adaptation(counts, "ẽß", skipped, rates, rates | {"cer": 0.05})
+        return fine_tuning.FineTuning(counts, "ẽß", skipped, rates, rates | {"cer": 0.05})
 
     monkeypatch.setattr("netchu.core.runtime.set_compute_environment", lambda compute: None)
-    monkeypatch.setattr(fine_tuning, "adapt", adapt)
+    monkeypatch.setattr(fine_tuning, "fine_tune", fine_tune)
     done = run("train", "--csv", "lines/mine.csv", "--minutes", "3")
     assert done.exit_code == 0
     assert asked == {
@@ -58,11 +58,11 @@ def test_the_summary_names_lines_characters_and_both_cers(monkeypatch):
 
 def test_a_gain_that_held_out_lines_do_not_confirm_is_a_warning(capsys):
     from netchu.cli.train import _print_summary
-    from netchu.release.fine_tuning import Adaptation
+    from netchu.release.fine_tuning import FineTuning
 
     rates = {"cer": 0.2, "cer_low": 0.1, "cer_high": 0.3}
     _print_summary(
-        Adaptation({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), Path("m")
+        FineTuning({"train": 99, "val": 40, "test": 40}, "", [], rates, rates), Path("m")
     )
     assert capsys.readouterr().err == (
         "the held-out lines do not confirm the gain: compare both models on other lines\n"

@@ -95,12 +95,12 @@ def test_emissions_have_time_steps_and_rescored_confidences(decoder):
 
 
 def test_confidence_rises_with_the_probability_by_the_network(decoder):
-    sure = [
+    confidences = [
         decoder.decode(probabilities_of("Hà Nối", doubts=[(4, "ộ", doubt)]))[4].probability
         for doubt in (0.2, 0.4, 0.6, 0.8)
     ]
-    assert sure == sorted(sure)
-    assert sure[0] < sure[-1]
+    assert confidences == sorted(confidences)
+    assert confidences[0] < confidences[-1]
 
 
 def test_scaling_changes_only_the_confidences(file, decoder):
@@ -200,7 +200,7 @@ def test_equal_texts_give_equal_bytes(file, tmp_path):
 
 def test_rare_prose_is_pruned(tmp_path):
     secret, path = "xquyz", tmp_path / "model.npz"
-    prose = MixtureComponent(((PROSE * 5 + [secret], 1),), order=5, least_gain=0, least_count=3)
+    prose = MixtureComponent(((PROSE * 5 + [secret], 1),), order=5, min_gain=0, min_count=3)
     write_language_model((prose, prose), path)
     component = LanguageModel(path)._prose
     assert bytes(map(LanguageModel(path).symbol, "xq")) not in _strings(component)

@@ -1,4 +1,4 @@
-"""Confidences that mean what they say."""
+"""Calibration: fitting the temperature and the scalings."""
 
 import numpy as np
 import pytest
@@ -9,17 +9,17 @@ from netchu.decoding.greedy import greedy_decode
 from netchu.decoding.scaling import softmax
 from netchu.evaluation.metrics.confidence import expected_calibration_error
 from netchu.release.calibration import (
+    DecodedLine,
     Evidence,
-    Judged,
-    calibrate,
     character_confidences,
+    collect_evidence,
+    correct_characters,
+    decode_and_compare,
+    evaluate_scales,
+    fit_and_evaluate_temperature,
     fit_scales,
     fit_temperature,
-    gather,
-    judge,
     line_confidences,
-    right_characters,
-    scale_errors,
 )
 
 CODEC = Codec("abc")
@@ -33,8 +33,8 @@ def logits_of(text, mean_confidence=6.0, blank_between=True):
     return logits_TV
 
 
-def drawn_evidence(temperature, lines=400, characters=10, seed=5):
-    """Characters that are right as often as softmax(logits / temperature) says."""
+def random_evidence(temperature, lines=400, characters=10, seed=5):
+    """Return characters that are right as often as softmax(logits / temperature) says."""
     rng = np.random.default_rng(seed)
     number = lines * characters
     logits_NV = rng.normal(0, 3, (number, 20)).astype(np.float32)
@@ -48,36 +48,38 @@ def drawn_evidence(temperature, lines=400, characters=10, seed=5):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_the_temperature_that_lay_behind_the_errors_is_found(temperature):
-    assert fit_temperature(drawn_evidence(temperature)) == pytest.approx(temperature, rel=0.1)
+def test_the_fitted_temperature_is_the_one_behind_the_errors(temperature):
+    assert fit_temperature(random_evidence(temperature)) == pytest.approx(temperature, rel=0.1)
 
 
-def test_calibrating_an_oversure_network_mends_characters_and_lines():
-    found = calibrate(drawn_evidence(2.5, lines=1000, characters=3))
+def test_the_temperature_lowers_the_errors_of_an_overconfident_network():
+    found = fit_and_evaluate_temperature(random_evidence(2.5, lines=1000, characters=3))
     assert found["temperature"] == pytest.approx(2.5, rel=0.1)
     assert found["character_ece_before"] > 0.2
     assert found["character_ece"] < 0.04
     assert found["line_ece"] < found["line_ece_before"] / 3
 
 
-def test_what_is_written_is_compared_with_the_truth_character_by_character():
+def test_evidence_compares_each_character_with_the_truth():
     lines = [(logits_of("abc"), "abc"), (logits_of("abb"), "acb"), (logits_of(""), "a")]
-    evidence = gather(lines, CODEC)
+    evidence = collect_evidence(lines, CODEC)
     assert evidence.ids_N.tolist() == CODEC.encode("abcabb")
-    assert evidence.right_N.tolist() == [True, True, True, True, False, True]
+    assert evidence.correct_N.tolist() == [True, True, True, True, False, True]
     assert evidence.lines_N.tolist() == [0, 0, 0, 1, 1, 1]
-    assert evidence.line_right_L.tolist() == [True, False, False]
+    assert evidence.line_correct_L.tolist() == [True, False, False]
 
 
-def test_a_character_counts_at_its_surest_step():
+def test_evidence_has_the_logits_of_the_most_probable_step():
     logits_TV = logits_of("a")
     logits_TV[1, 1] = 9.0
-    evidence = gather([(logits_TV, "a")], CODEC)
+    evidence = collect_evidence([(logits_TV, "a")], CODEC)
     assert evidence.logits_NV[0].tolist() == [0, 9.0, 0, 0]
 
 
-def test_a_lines_confidence_is_the_product_and_none_where_nothing_was_read():
-    evidence = gather([(logits_of("ab"), "ab"), (logits_of(""), "a"), (logits_of("c"), "c")], CODEC)
+def test_a_lines_confidence_is_the_product_and_0_if_nothing_was_read():
+    evidence = collect_evidence(
+        [(logits_of("ab"), "ab"), (logits_of(""), "a"), (logits_of("c"), "c")], CODEC
+    )
     one = character_confidences(evidence, 2.0)[0]
     assert 0.25 < one < 1
     np.testing.assert_allclose(line_confidences(evidence, 2.0), [one * one, 0, one], rtol=1e-5)
@@ -85,47 +87,49 @@ def test_a_lines_confidence_is_the_product_and_none_where_nothing_was_read():
 
 def test_a_network_that_reads_nothing_cannot_be_calibrated():
     with pytest.raises(NetchuError, match="train the network first"):
-        gather([(logits_of(""), "a")], CODEC)
+        collect_evidence([(logits_of(""), "a")], CODEC)
 
 
-def drawn_judged(characters, lines=800, seed=3):
-    """Decoded lines whose letters are wrong by the word, and surer of it than they should be."""
+def random_decoded_lines(characters, lines=800, seed=3):
+    """Return overconfident lines whose errors come word by word."""
     rng = np.random.default_rng(seed)
-    judged = []
+    decoded = []
     for _ in range(lines):
         sure = rng.uniform(0.7, 1, 4)
         right = np.repeat(rng.random(4) < sure**2, characters)
-        judged.append(Judged(tuple(np.repeat(sure, characters)), tuple(right), bool(right.all())))
-    return judged
+        decoded.append(
+            DecodedLine(tuple(np.repeat(sure, characters)), tuple(right), bool(right.all()))
+        )
+    return decoded
 
 
-def test_scales_mend_characters_and_lines_that_err_by_the_word():
-    judged = drawn_judged(5)
-    products = np.array([np.prod(line.characters) for line in judged])
-    wholes = np.array([line.whole for line in judged])
-    errors = scale_errors(judged)
+def test_scalings_lower_errors_that_come_word_by_word():
+    decoded = random_decoded_lines(5)
+    products = np.array([np.prod(line.confidences) for line in decoded])
+    wholes = np.array([line.all_correct for line in decoded])
+    errors = evaluate_scales(decoded)
     assert expected_calibration_error(products, wholes) > 0.1
     assert errors["character_ece"] < 0.04
     assert errors["line_ece"] < 0.05
-    scales = fit_scales(judged)
+    scales = fit_scales(decoded)
     assert scales.lines.apply(float(np.median(products))) > np.median(products)
 
 
-def test_judging_decodes_each_line_and_compares():
+def test_decoded_lines_are_compared_with_the_truth():
     lines = [(softmax(logits_of(text)), truth)
              for text, truth in (("abc", "abc"), ("abb", "acb"), ("", "a"))]  # fmt: skip
-    first, second, empty = judge(lines, CODEC, greedy_decode)
-    assert (first.right, first.whole) == ((True, True, True), True)
-    assert (second.right, second.whole) == ((True, False, True), False)
-    assert second.characters == tuple(e.probability for e in greedy_decode(lines[1][0]))
+    first, second, empty = decode_and_compare(lines, CODEC, greedy_decode)
+    assert (first.correct, first.all_correct) == ((True, True, True), True)
+    assert (second.correct, second.all_correct) == ((True, False, True), False)
+    assert second.confidences == tuple(e.probability for e in greedy_decode(lines[1][0]))
     assert empty == ((), (), False)
 
 
-def test_lines_on_which_nothing_was_read_do_not_bend_the_scale():
-    judged = drawn_judged(2, lines=60)
-    empty = [Judged((), (), False)] * 60
-    assert fit_scales(judged + empty) == fit_scales(judged)
-    assert scale_errors(empty) == {"character_ece": 0.0, "line_ece": 0.0}
+def test_lines_on_which_nothing_was_read_do_not_change_the_scalings():
+    decoded = random_decoded_lines(2, lines=60)
+    empty = [DecodedLine((), (), False)] * 60
+    assert fit_scales(decoded + empty) == fit_scales(decoded)
+    assert evaluate_scales(empty) == {"character_ece": 0.0, "line_ece": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -140,4 +144,4 @@ def test_lines_on_which_nothing_was_read_do_not_bend_the_scale():
     ],
 )
 def test_right_characters(truth, reading, right):
-    assert right_characters(truth, reading) == [bool(mark) for mark in right]
+    assert correct_characters(truth, reading) == [bool(mark) for mark in right]

@@ -9,15 +9,15 @@ from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line, write_table
 from netchu.decoding.language_model import LANGUAGE_MODEL, LanguageModel
 from netchu.release import corpora
-from netchu.release.corpora import make, unshared
+from netchu.release.corpora import build_language_model, remove_shared_texts
 
 PROSE = "con mèo của em rất đẹp"
 SECRET = "bốn chữ xấu xí quá"
 
 
-def test_labels_that_others_wrote_too_are_left_out():
+def test_labels_that_other_writers_share_are_removed():
     labels = ["một hai ba bốn năm", "hai ba bốn", "sáu bảy tám chín mười"]
-    assert unshared(labels, ["không Một hai ba bốn", "bảy tám chín"]) == labels[1:]
+    assert remove_shared_texts(labels, ["không Một hai ba bốn", "bảy tám chín"]) == labels[1:]
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def surprise(model, text):
     return total
 
 
-def test_it_foresees_addresses_verse_and_prose_but_nothing_that_is_to_be_read(project, tmp_path):
-    make(project, tmp_path / "language")
+def test_it_predicts_addresses_verses_and_prose_but_no_validation_text(project, tmp_path):
+    build_language_model(project, tmp_path / "language")
     model = LanguageModel(tmp_path / "language" / LANGUAGE_MODEL)
     for text, other in (
         ("Đường Láng", "Đường Lạng"),
@@ -59,28 +59,26 @@ def test_it_foresees_addresses_verse_and_prose_but_nothing_that_is_to_be_read(pr
     assert [path.name for path in tmp_path.iterdir() if "language" in path.name] == ["language"]
 
 
-def test_equal_texts_make_equal_files_in_place_of_old_ones(project, tmp_path):
+def test_equal_texts_give_equal_files_that_replace_old_ones(project, tmp_path):
     (tmp_path / "language").mkdir()
     (tmp_path / "language" / "old").touch()
     for folder in ("language", "again"):
-        make(project, tmp_path / folder)
+        build_language_model(project, tmp_path / folder)
     (first,), (second,) = ((tmp_path / f).iterdir() for f in ("language", "again"))
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_profile_without_prose_has_a_model_and_one_without_texts_an_empty_folder(
-    project, tmp_path
-):
-    make(replace(project, datasets={}), tmp_path / "language")
+def test_without_prose_there_is_a_model_and_without_texts_an_empty_folder(project, tmp_path):
+    build_language_model(replace(project, datasets={}), tmp_path / "language")
     model = LanguageModel(tmp_path / "language" / LANGUAGE_MODEL)
     assert surprise(model, "Đường Láng") < surprise(model, "con mèo")
-    make(replace(project, sources={"truyen_kieu": {}}), tmp_path / "language")
+    build_language_model(replace(project, sources={"truyen_kieu": {}}), tmp_path / "language")
     assert list((tmp_path / "language").iterdir()) == []
 
 
-def test_sources_that_were_not_fetched_leave_what_was_there(project, tmp_path, monkeypatch):
-    make(project, tmp_path / "language")
+def test_an_unfetched_source_is_an_error_and_keeps_the_old_files(project, tmp_path, monkeypatch):
+    build_language_model(project, tmp_path / "language")
     monkeypatch.setattr(corpora.vietnam_dataset, "texts", lambda folder: [])
     with pytest.raises(NetchuError, match="no streets in"):
-        make(project, tmp_path / "language")
+        build_language_model(project, tmp_path / "language")
     assert [path.name for path in (tmp_path / "language").iterdir()] == [LANGUAGE_MODEL]

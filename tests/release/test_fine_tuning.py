@@ -1,4 +1,4 @@
-"""Training on one's own lines, from the table to a model that reads them."""
+"""Fine-tuning on a user's lines, from the table to a model that reads them."""
 
 import csv
 import shutil
@@ -21,7 +21,7 @@ from netchu.inference.reader import Reader
 from netchu.models.model_folder import load_model, read_card, save_model
 from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.release import fine_tuning
-from netchu.release.fine_tuning import adapt, extended, own_lines
+from netchu.release.fine_tuning import extend_alphabet, fine_tune, load_table
 from netchu.release.ngrams import mixture_components, write_language_model
 from small_project import MODEL, as_table
 
@@ -32,7 +32,7 @@ TEXTS = ["".join(letters) for letters in product(LETTERS, repeat=3)]
 
 
 def drawn(text):
-    """A stroke for each letter: a tall one, a high one, a low one."""
+    """Return an image with one stroke per letter: a tall one, a high one, or a low one."""
     image = np.full((32, 16 * len(text) + 16), 235, np.uint8)
     for place, letter in enumerate(text):
         top, bottom = [(4, 28), (4, 12), (20, 28)][LETTERS.index(letter)]
@@ -78,18 +78,18 @@ def write_table(rows=ROWS, header=("image", "label")):
 
 
 def lines_of(start, **table):
-    return own_lines(write_table(**table), None, load_model(start, "xo "))
+    return load_table(write_table(**table), None, load_model(start, "xo "))
 
 
-def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, monkeypatch, capsys):
+def test_fine_tuning_gives_a_model_that_reads_a_new_letter(home, start, monkeypatch, capsys):
     monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 2e-2)
-    monkeypatch.setattr(fine_tuning, "PASSES", 32)
-    monkeypatch.setattr(fine_tuning, "EPOCHS", 4)
+    monkeypatch.setattr(fine_tuning, "MAX_PASSES", 32)
+    monkeypatch.setattr(fine_tuning, "MAX_EPOCHS", 4)
     Path("images/bad.png").write_bytes(b"no image")
     start = shutil.copytree(start, home / "start")
     (start / LANGUAGE_MODEL).write_bytes(b"of the start")
     extra = [("bad.png", "xo"), ("xxx.png", "xxx"), ("gone.png", "o")]
-    done = adapt(write_table([*ROWS, *extra]), Path("new/mine"), model=start, minutes=1.0)
+    done = fine_tune(write_table([*ROWS, *extra]), Path("new/mine"), model=start, minutes=1.0)
     assert done.lines == {"train": 19, "val": 4, "test": 4}
     assert done.letters == "ß"
     assert done.before["cer"] > 0.3 > done.after["cer"]
@@ -118,7 +118,7 @@ def test_from_a_table_with_a_new_letter_to_a_model_that_reads_it(home, start, mo
     assert isinstance(load_model(Path("new/mine"), "xo ß"), NetchuSmall)
 
 
-def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tmp_path):
+def test_confidences_are_fitted_only_to_enough_validation_lines(start, tmp_path):
     recogniser = fine_tuning.load_model(start, "xo ")
     card = {"temperature": 1.25, "scales": {"characters": [0.5, 0.1], "lines": [0.7, 0.2]}}
     lines = [Line(str(n), encode(drawn(text)), text, "", "mine", "line", "val", 64, 32)
@@ -127,19 +127,19 @@ def test_few_validation_lines_leave_the_confidences_and_many_mend_them(start, tm
     language = tmp_path / LANGUAGE_MODEL
     texts = [line.text for line in lines]
     write_language_model(mixture_components(texts, texts, texts, texts), language)
-    few = fine_tuning._confidences(recogniser, val[:49], language, card)
+    few = fine_tuning._fit_confidences(recogniser, val[:49], language, card)
     assert few == card
-    assert fine_tuning._confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
-    many = fine_tuning._confidences(recogniser, val, language, card)
+    assert fine_tuning._fit_confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}
+    many = fine_tuning._fit_confidences(recogniser, val, language, card)
     assert many.keys() == card.keys()
     assert many["temperature"] != 1.25
     assert many["scales"] != card["scales"]
-    assert "scales" not in fine_tuning._confidences(recogniser, val, None, card)
+    assert "scales" not in fine_tuning._fit_confidences(recogniser, val, None, card)
 
 
-def test_new_letters_leave_what_was_learned_alone(start):
+def test_new_letters_do_not_change_the_old_logits(start):
     old = load_model(start, "xo ")
-    new = extended(old, "ßł")
+    new = extend_alphabet(old, "ßł")
     assert new.alphabet == "xo ßł"
     images = torch.rand(2, 1, 32, 64)
     with torch.inference_mode():
@@ -147,17 +147,17 @@ def test_new_letters_leave_what_was_learned_alone(start):
     torch.testing.assert_close(after[..., :4], before)
     mean = before[..., 1:].mean(-1)
     torch.testing.assert_close(after[..., 4:], torch.stack([mean, mean], -1))
-    same = extended(old, "").state_dict()
+    same = extend_alphabet(old, "").state_dict()
     assert all(torch.equal(same[name], weight) for name, weight in old.state_dict().items())
 
 
-def test_the_head_of_training_grows_too(start):
+def test_the_shortcut_head_gets_new_letters_too(start):
     torch.manual_seed(3)
-    new = extended(NetchuSmall(NetchuSmallConfig(**MODEL | {"shortcut": 0.5}), "xo "), "ß")
+    new = extend_alphabet(NetchuSmall(NetchuSmallConfig(**MODEL | {"shortcut": 0.5}), "xo "), "ß")
     assert new.shortcut_head.out_channels == new.codec.size == 5
 
 
-def test_few_hands_are_held_out_by_text_and_many_by_writer(home, start):
+def test_lines_are_held_out_by_writer_if_there_are_ten_and_else_by_text(home, start):
     header = ("image", "label", "writer")
     few = [(image, text, f"hand {n % 9}") for n, (image, text) in enumerate(ROWS)]
     many = [(image, text, f"hand {n % 12}") for n, (image, text) in enumerate(ROWS)]
@@ -170,7 +170,7 @@ def test_few_hands_are_held_out_by_text_and_many_by_writer(home, start):
     assert split_hands == [True, False]
 
 
-def test_equal_texts_stand_on_one_side(home, start):
+def test_equal_texts_are_in_the_same_split(home, start):
     write_table()
     for text in TEXTS:
         Path(f"images/{text}-2.png").write_bytes(encode(255 - (255 - drawn(text)) // 2))
@@ -180,18 +180,18 @@ def test_equal_texts_stand_on_one_side(home, start):
     assert lines.groupby("text")["split"].nunique().max() == 1
 
 
-def test_composed_and_decomposed_labels_are_one_text(home, start):
+def test_composed_and_decomposed_labels_are_the_same_text(home, start):
     rows = [(image, f"ti\u1ebfng {text[:1]}{n}") for n, (image, text) in enumerate(ROWS)]
     apart = [(image, label.replace("\u1ebf", "e\u0302\u0301")) for image, label in rows]
     recogniser = load_model(start, "xo ")
     for wide in Path("images").glob("*.png"):
         wide.write_bytes(encode(np.hstack([decode(wide.read_bytes(), ""), drawn("xxxxxxx")])))
-    composed, _ = own_lines(write_table(rows), None, recogniser)
-    decomposed, _ = own_lines(write_table(apart), None, recogniser)
+    composed, _ = load_table(write_table(rows), None, recogniser)
+    decomposed, _ = load_table(write_table(apart), None, recogniser)
     assert list(decomposed["text"]) == list(composed["text"]) == [label for _, label in rows]
 
 
-def test_a_label_longer_than_its_line_is_left_out(home, start):
+def test_a_label_too_long_for_its_line_is_skipped(home, start):
     rows = [*ROWS[1:], ("xxx.png", "x" * 40)]
     lines, (skipped,) = lines_of(start, rows=rows)
     assert len(lines) == 26
@@ -199,7 +199,7 @@ def test_a_label_longer_than_its_line_is_left_out(home, start):
     assert skipped.reason.startswith("too short for CTC")
 
 
-def test_a_label_that_cannot_be_printed_is_left_out(home, start):
+def test_an_unprintable_label_is_skipped(home, start):
     _, (skipped,) = lines_of(start, rows=[*ROWS[1:], ("xxx.png", "x\u0007o")])
     assert skipped.reason == "not printable: 'x\\x07o'"
 
@@ -214,56 +214,56 @@ def test_a_label_that_cannot_be_printed_is_left_out(home, start):
         ({"rows": [(f"no/{image}", text) for image, text in ROWS]}, "27 more were left out"),
     ],
 )
-def test_a_table_that_cannot_teach_is_one_line(home, start, table, complaint):
+def test_an_unusable_table_is_an_error_of_one_line(home, start, table, complaint):
     path = write_table(**table)
     with pytest.raises(NetchuError) as error:
-        adapt(path, Path("new"), model=start)
+        fine_tune(path, Path("new"), model=start)
     assert complaint in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert not Path("new").exists()
 
 
-def test_images_may_lie_elsewhere(home, start):
+def test_images_may_be_in_another_folder(home, start):
     table = write_table([(f"images/{image}", text) for image, text in ROWS])
-    lines, skipped = own_lines(table, home, load_model(start, "xo "))
+    lines, skipped = load_table(table, home, load_model(start, "xo "))
     assert (len(lines), skipped) == (27, [])
 
 
-def test_training_that_does_not_help_writes_nothing(home, start, monkeypatch):
+def test_training_that_does_not_lower_the_cer_writes_nothing(home, start, monkeypatch):
     monkeypatch.setattr(fine_tuning, "LEARNING_RATE", 0.0)
-    with pytest.raises(NetchuError, match=r"did not help \(.* on the 4 lines that choose"):
-        adapt(write_table(), Path("new/mine"), model=start, minutes=0.01)
+    with pytest.raises(NetchuError, match=r"did not help \(.* on the 4 validation lines"):
+        fine_tune(write_table(), Path("new/mine"), model=start, minutes=0.01)
     assert list(Path("new").iterdir()) == []
 
 
-def test_ctrl_c_leaves_nothing(home, start, monkeypatch):
+def test_ctrl_c_leaves_no_files(home, start, monkeypatch):
     def stopped(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(NetchuSmall, "training_step", stopped)
     with pytest.raises(KeyboardInterrupt):
-        adapt(write_table(), Path("new/mine"), model=start, minutes=0.01)
+        fine_tune(write_table(), Path("new/mine"), model=start, minutes=0.01)
     assert list(Path("new").iterdir()) == []
 
 
-def test_a_folder_that_is_there_is_not_written_over(home, start):
-    with pytest.raises(NetchuError, match="images is there already"):
-        adapt(write_table(), Path("images"), model=start)
+def test_an_existing_folder_is_not_overwritten(home, start):
+    with pytest.raises(NetchuError, match="images exists already"):
+        fine_tune(write_table(), Path("images"), model=start)
 
 
-def test_a_place_where_nothing_can_be_written_is_found_before_training(home, start):
+def test_an_unwritable_folder_is_found_before_training(home, start):
     Path("file").write_text("")
     with pytest.raises(NetchuError, match="file/mine cannot be written"):
-        adapt(write_table(), Path("file/mine"), model=start)
+        fine_tune(write_table(), Path("file/mine"), model=start)
 
 
-def test_only_ctc_networks_go_on(home, start, monkeypatch):
+def test_only_ctc_networks_can_be_fine_tuned(home, start, monkeypatch):
     monkeypatch.setattr(fine_tuning, "load_model", lambda *wanted: SimpleNamespace(network="trocr"))
-    with pytest.raises(NetchuError, match="a trocr cannot be trained further"):
-        adapt(write_table(), Path("new"), model=start)
+    with pytest.raises(NetchuError, match="trocr cannot be fine-tuned"):
+        fine_tune(write_table(), Path("new"), model=start)
 
 
 def test_a_folder_without_a_model_is_named(home):
     with pytest.raises(NetchuError, match="images holds no model"):
-        adapt(write_table(), Path("new"), model=Path("images"))
+        fine_tune(write_table(), Path("new"), model=Path("images"))

@@ -12,7 +12,7 @@ import typer
 from netchu.core.errors import needs_extra
 
 if TYPE_CHECKING:
-    from netchu.release.fine_tuning import Adaptation
+    from netchu.release.fine_tuning import FineTuning
 
 SHOWN_ROWS = 10
 """Left-out rows that are printed; all of them are in skipped.csv."""
@@ -78,13 +78,13 @@ def train_command(
     from netchu.core.runtime import set_compute_environment
 
     set_compute_environment(ComputeParams(threads=os.cpu_count() or 1, isa="native"))
-    from netchu.release.fine_tuning import adapt
+    from netchu.release.fine_tuning import fine_tune
 
     out = out or Path(f"{table.stem}-model")
-    _print_summary(adapt(table, out, images=images, model=model, minutes=minutes), out)
+    _print_summary(fine_tune(table, out, images=images, model=model, minutes=minutes), out)
 
 
-def _print_summary(done: Adaptation, out: Path) -> None:
+def _print_summary(done: FineTuning, out: Path) -> None:
     for row in done.skipped[:SHOWN_ROWS]:
         print(f"left out: row {row.id.removeprefix('csv-').lstrip('0')}: {row.reason}",
               file=sys.stderr)  # fmt: skip

@@ -1,1 +1,1 @@
-"""From a trained system to the model that people install."""
+"""Release: calibrated ONNX exports, the language model and the weights of the package."""

@@ -1,9 +1,8 @@
-"""Going on with a trained recogniser on one's own lines: `netchu train`."""
+"""Fine-tuning of an exported model on a user's own lines, for `netchu train`."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ import pandas as pd
 import torch
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import hash_file
 from netchu.core.formatting import percent
 from netchu.core.params import (
     ComputeParams,
@@ -41,42 +41,46 @@ from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, read_card, weights_hash
 from netchu.models.transcription import read_lines
-from netchu.release.confidences import calibrated
-from netchu.release.export import export, rounded
+from netchu.release.calibration import fit_calibration
+from netchu.release.onnx_export import export_recogniser, round_weights
 from netchu.training.data_module import LineDataModule
 from netchu.training.loop import PhaseResult, fit_phase, validation_lines
 
 Rates = dict[str, float | int]
-"""What `metrics.summarise` gives."""
+"""Rates with intervals, from `summarise`."""
 
-LEAST = 10
-"""Different texts that can be learned from; and hands, that a part of them can be held out."""
+MIN_GROUPS = 10
+"""Fewest different texts to train on, and fewest writers to hold out some of them."""
 
-HELD_OUT = 0.15
-"""Share that chooses the epoch, and share that the figures are measured on."""
+HELD_OUT_SHARE = 0.15
+"""Share of the lines for validation, and share for testing."""
 
 LEARNING_RATE = 5e-4
-"""A fraction of that of the first training, so that what was learned there is kept."""
+"""A fraction of that of the first training, so that the model forgets little."""
 
-CALIBRATING = 50
-"""Validation lines from which on confidences are fitted to them anew."""
+MIN_CALIBRATION_LINES = 50
+"""Fewest validation lines to which the confidences are fitted."""
 
 SEED = 0
-EPOCHS = 10
-PASSES = 40
-"""More often no line is shown, however much time there is."""
+MAX_EPOCHS = 10
+MAX_PASSES = 40
+"""Largest number of times that a line is used, however much time there is."""
 
 TIMED_STEPS = 8
-SPARE = 0.6
-"""Of the minutes given, what training may take; validation and export need the rest."""
+TRAINING_SHARE = 0.6
+"""Share of the given minutes for training; the rest is for validation and export."""
 
 
 @dataclass(frozen=True)
-class Adaptation:
-    """What came of it.
+class FineTuning:
+    """The result of fine-tuning.
 
-    lines: how many by split. letters: those the alphabet lacked. skipped: rows left out. before,
-    after: rates of the held-out lines.
+    Attributes:
+        lines: number of lines by split.
+        letters: letters that were added to the alphabet.
+        skipped: rows of the table that were left out, with the reason.
+        before: rates of the starting model on the test lines.
+        after: rates of the new model on them.
     """
 
     lines: dict[str, int]
@@ -86,95 +90,109 @@ class Adaptation:
     after: Rates
 
 
-def adapt(
+def fine_tune(
     table: Path,
     out: Path,
     *,
     images: Path | None = None,
     model: Path | None = None,
     minutes: float = 10.0,
-) -> Adaptation:
-    """Train `model` (netchu's own by default) on the lines of a CSV table; write it to `out`.
+) -> FineTuning:
+    """Train a model on the lines of a CSV table, and export it to `out`.
 
-    The table has columns `image,label[,writer]`; image paths are relative to `images`, or to the
-    table's folder. `out` becomes a folder that `Reader` and `adapt` take as a model.
+    Nothing is written if there is an error.
+
+    Args:
+        table: CSV in UTF-8 with the columns `image,label[,writer]`.
+        out: the new folder, which `Reader` and `fine_tune` accept as a model.
+        images: folder that the image paths are relative to; by default that of the table.
+        model: folder of the model to start from; by default the one of the package.
+        minutes: about how long to train at most.
 
     Raises:
-        NetchuError: the table is broken or too small, `out` exists, `model` cannot be trained, or
-            training did not help; then nothing is written.
+        NetchuError: the table is damaged or too small, `out` exists, the model cannot be trained,
+            or training did not lower the CER of the validation lines.
     """
     if out.exists():
-        raise NetchuError(f"{out} is there already; remove it or name another folder to write to")
+        raise NetchuError(f"{out} exists already; remove it or name another folder")
     start = model or SHIPPED_MODEL
     card = read_card(start)
     old = load_model(start, card["alphabet"])
     if not isinstance(old, CTCRecogniser):
-        raise NetchuError(f"{start}: a {old.network} cannot be trained further; name a CTC model")
-    lines, skipped = own_lines(table, images, old)
+        raise NetchuError(f"{start}: {old.network} cannot be fine-tuned; name a model with CTC")
+    lines, skipped = load_table(table, images, old)
     letters = "".join(sorted(set().union(*lines["text"]) - set(old.alphabet)))
-    new = extended(old, letters)
+    new = extend_alphabet(old, letters)
     phase = _phase(new, lines, minutes)
     result = _fit(new, lines, phase, out)
     val = validation_lines(lines, phase)
     _check_gain(_rates(old, val), result, table)
-    new = rounded(new)
+    new = round_weights(new)
     test = lines[lines["split"] == "test"].reset_index(drop=True)
     before, after = _rates(old, test), _rates(new, test)
-    told = {
-        "provenance": {"seed": SEED, "table": _digest(table), "started_from": weights_hash(start)},
+    additions = {
+        "provenance": {
+            "seed": SEED,
+            "table": hash_file(table),
+            "started_from": weights_hash(start),
+        },
         "training": [*card.get("training", []), result.summary() | {"stage": "adapt"}],
         "figures": {"before": before, "after": after},
     }
     language_model = start / LANGUAGE_MODEL if (start / LANGUAGE_MODEL).is_file() else None
-    sure = _confidences(new, val, language_model, card)
-    export(new, out, told | sure, sure["temperature"], language_model)
+    confidences = _fit_confidences(new, val, language_model, card)
+    temperature = confidences["temperature"]
+    export_recogniser(new, out, additions | confidences, temperature, language_model)
     write_skipped(skipped, out)
     counts = {str(split): int(count) for split, count in lines["split"].value_counts().items()}
-    return Adaptation(counts, letters, skipped, before, after)
+    return FineTuning(counts, letters, skipped, before, after)
 
 
-def _confidences(
+def _fit_confidences(
     recogniser: CTCRecogniser, val: pd.DataFrame, language_model: Path | None, card: dict[str, Any]
 ) -> dict[str, Any]:
-    """Temperature and scales, fitted to the validation lines or, where these are few, the old."""
-    if len(val) < CALIBRATING:
+    """Fit temperature and scalings to the validation lines; if there are few, keep the old ones."""
+    if len(val) < MIN_CALIBRATION_LINES:
         kept = {name: card[name] for name in ("temperature", SCALES) if name in card}
         return {"temperature": 1.0} | kept
-    return calibrated(recogniser, val, language_model).card()
+    return fit_calibration(recogniser, val, language_model).card()
 
 
 def _check_gain(before: Rates, result: PhaseResult, table: Path) -> None:
-    """Fail where the best epoch reads the validation lines no better than before."""
+    """Raise an error if the best epoch did not lower the CER of the validation lines."""
     if not result.val_cer < before["cer"]:
         raise NetchuError(
             f"{table}: training did not help ({percent(before['cer'])} CER before, "
-            f"{percent(result.val_cer)} after, on the {before['lines']} lines that choose the "
-            "epoch), so nothing is written; check the labels or give it more lines"
+            f"{percent(result.val_cer)} after, on the {before['lines']} validation lines), so "
+            "nothing is written; check the labels or add lines"
         )
 
 
-def own_lines(
+def load_table(
     table: Path, images: Path | None, recogniser: Recogniser
 ) -> tuple[pd.DataFrame, list[Skipped]]:
-    """The table's lines that `recogniser` can learn from, with their splits; and the others.
+    """Return the lines of a table that `recogniser` can be trained on, with their splits.
 
-    Lines are held out by writer where the table names ten of them, else by text.
+    Lines are held out by writer if the table names at least ten writers, else by text.
+
+    Returns:
+        The lines, and the rows that were left out.
 
     Raises:
-        NetchuError: the table is broken, or too few different lines are left.
+        NetchuError: the table is damaged, or too few different lines are left.
     """
     skipped: list[Skipped] = []
     lines = list(_usable(table, images, recogniser, skipped))
     writers = {line.writer for line in lines} - {""}
-    by_writer = len(writers) >= LEAST
+    by_writer = len(writers) >= MIN_GROUPS
     groups = [line.writer if by_writer and line.writer else f"text {line.text}" for line in lines]
-    if len(set(groups)) < LEAST:
+    if len(set(groups)) < MIN_GROUPS:
         reasons = f" ({skipped[0].id}: {skipped[0].reason})" if skipped else ""
         raise NetchuError(
             f"{table}: {len(set(groups))} lines with different texts are too few to train on, "
-            f"{len(skipped)} more were left out{reasons}; give at least {LEAST}"
+            f"{len(skipped)} more were left out{reasons}; at least {MIN_GROUPS} are needed"
         )
-    shares = DatasetParams("csv", str(table), val_share=HELD_OUT, test_share=HELD_OUT)
+    shares = DatasetParams("csv", str(table), val_share=HELD_OUT_SHARE, test_share=HELD_OUT_SHARE)
     splits = split_writers(groups, shares, SEED)
     rows = (replace(line, split=splits[group]) for line, group in zip(lines, groups, strict=True))
     return pd.DataFrame(map(asdict, rows)), skipped
@@ -183,7 +201,7 @@ def own_lines(
 def _usable(
     table: Path, images: Path | None, recogniser: Recogniser, skipped: list[Skipped]
 ) -> Iterator[Line]:
-    """The lines that can be learned from, whatever their letters; the others go to `skipped`."""
+    """Yield the lines that can be trained on, with any letters; append the others to `skipped`."""
     seen: dict[bytes, str] = {}
     for line in csv.parse(table, images=images):
         if isinstance(line, Skipped):
@@ -200,16 +218,17 @@ def _usable(
             yield line
 
 
-def extended(recogniser: CTCRecogniser, letters: str) -> CTCRecogniser:
-    """A copy of `recogniser` that can write `letters`, too.
+def extend_alphabet(recogniser: CTCRecogniser, letters: str) -> CTCRecogniser:
+    """Return a copy of `recogniser` whose alphabet also has `letters`.
 
-    They stand at the end of its alphabet, so what the classes of old letters have learned stays
-    theirs. A new letter starts as the mean of the old ones: no likelier than they are.
+    They come at the end of the alphabet, so the old letters keep their classes. The weights of a
+    new letter are the mean of those of the old ones, so it is as probable as they are.
 
-    It is in evaluation mode, and learns so: a few lines tell BatchNorm less than what it knows.
+    The copy is in evaluation mode and is trained in it: the statistics of a few lines are worse
+    than those that BatchNorm has.
     """
-    kind, alphabet = type(recogniser), recogniser.alphabet + letters
-    larger = kind(kind.without_pretrained(recogniser.config), alphabet)
+    recogniser_class, alphabet = type(recogniser), recogniser.alphabet + letters
+    larger = recogniser_class(recogniser_class.without_pretrained(recogniser.config), alphabet)
     old = recogniser.state_dict()
     larger.load_state_dict(
         {name: _with_rows(old[name], len(new)) if new.ndim else old[name]
@@ -219,7 +238,7 @@ def extended(recogniser: CTCRecogniser, letters: str) -> CTCRecogniser:
 
 
 def _with_rows(weights: torch.Tensor, number: int) -> torch.Tensor:
-    """`weights` with rows of their mean below, until there are `number`; the blank's is no part."""
+    """Append rows of the mean of `weights`, less that of the blank, until there are `number`."""
     missing = number - len(weights)
     if not missing:
         return weights
@@ -228,40 +247,40 @@ def _with_rows(weights: torch.Tensor, number: int) -> torch.Tensor:
 
 
 def _phase(recogniser: Recogniser, lines: pd.DataFrame, minutes: float) -> PhaseParams:
-    """As many steps as the time allows and the lines deserve."""
+    """Return a phase of as many steps as the time allows and the number of lines justifies."""
     train = lines[lines["split"] == "train"].reset_index(drop=True)
     phase = PhaseParams(
-        ("csv",), EPOCHS, TIMED_STEPS, batch_size=8, learning_rate=LEARNING_RATE,
+        ("csv",), MAX_EPOCHS, TIMED_STEPS, batch_size=8, learning_rate=LEARNING_RATE,
         augmentation_strength=(0.4, 0.4),
     )  # fmt: skip
     once = len(frame_batches(train, recogniser.preprocessing, phase.batch_size))
-    affordable = SPARE * 60 * minutes / _seconds_per_step(recogniser, train, phase)
-    steps = min(PASSES * once, max(1, int(affordable)))
-    epochs = min(EPOCHS, steps)
+    affordable = TRAINING_SHARE * 60 * minutes / _seconds_per_step(recogniser, train, phase)
+    steps = min(MAX_PASSES * once, max(1, int(affordable)))
+    epochs = min(MAX_EPOCHS, steps)
     return replace(phase, epochs=epochs, steps_per_epoch=steps // epochs)
 
 
 def _seconds_per_step(recogniser: Recogniser, train: pd.DataFrame, phase: PhaseParams) -> float:
-    """Measured on a copy that learns nothing, over the phase's batches."""
+    """Measure forward and backward passes on a copy, over batches of the phase."""
     data = LineDataModule(
         train, plan_items(train, phase.concat_prob, SEED), train, recogniser.preprocessing,
         batch_size=phase.batch_size, steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
         augmentation_strength=phase.augmentation_strength, seed=SEED,
     )  # fmt: skip
-    learner = copy.deepcopy(recogniser)
+    timed = copy.deepcopy(recogniser)
     seconds = []
     since = time.perf_counter()
     for batch in data.train_dataloader():
-        learner.loss(batch).backward()  # type: ignore[no-untyped-call]
+        timed.loss(batch).backward()  # type: ignore[no-untyped-call]
         seconds.append(time.perf_counter() - since)
         since = time.perf_counter()
     return sum(seconds[1:]) / len(seconds[1:])  # the first one also warms up
 
 
 def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: Path) -> PhaseResult:
-    """Train on the CPU, with checkpoints that go when it is done.
+    """Train on the CPU, with temporary checkpoints.
 
-    They lie where `out` will, so that a folder nobody may write to is found before, not after.
+    They are beside `out`, so that a folder that is not writable is an error before the training.
     """
     params = Params(
         profile="adapt", seed=SEED, compute=ComputeParams(), trainer=TrainerParams(), sources={},
@@ -272,20 +291,16 @@ def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: P
         scratch = tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)
     except OSError as error:
         raise NetchuError(f"{out} cannot be written ({error.strerror}); name another") from None
-    # Lightning shows its progress on stdout, which is for what came of it, and warns of the mode.
+    # Lightning prints its progress on stdout, which is for the result, and warns of the mode.
     with scratch as folder, redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return fit_phase(recogniser, lines, phase, params, Path(folder), SEED)
-        except SystemExit as left:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from left
+        except SystemExit as error:  # Lightning turns Ctrl-C into it
+            raise KeyboardInterrupt from error
 
 
 def _rates(recogniser: Recogniser, lines: pd.DataFrame) -> Rates:
     texts = [reading.text for reading in read_lines(recogniser, lines, batch_size=16)]
     scored = score_lines(lines["text"].tolist(), texts)
     return summarise(scored, bootstrap_groups(lines), 1000, SEED)
-
-
-def _digest(table: Path) -> str:
-    return hashlib.sha256(table.read_bytes()).hexdigest()

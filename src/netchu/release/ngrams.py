@@ -1,9 +1,9 @@
-"""Making the language model's file: n-grams counted in texts, smoothed, pruned, packed.
+"""Estimation of the letter language model: n-grams are counted, smoothed, pruned and packed.
 
-Smoothing is Witten and Bell's (1991): a context that was followed by many different letters trusts
-itself less. Pruning drops an n-gram whose loss costs the texts less than `least_gain` nats in all,
-and one seen fewer than `least_count` times, unless a longer one needs it. Shorter models foresee
-texts that they have not read better, too.
+Smoothing is that of Witten and Bell (1991): the more different letters follow a context, the more
+weight gets the next shorter one. Pruning removes n-grams that gain fewer than `min_gain` nats on
+the texts in all, and those seen fewer than `min_count` times, unless a longer n-gram needs them.
+Pruned models also predict other texts better.
 """
 
 from __future__ import annotations
@@ -26,22 +26,29 @@ Floats = NDArray[np.float64]
 
 SYMBOLS = "".join(sorted(set(normalise_symbols(ALPHABET))))
 BITS = np.uint64(8)
-"""Of a symbol in an n-gram's key; so an n-gram has at most eight symbols."""
+"""Bits per symbol in the key of an n-gram, which so has at most eight symbols."""
 
 
 @dataclass(frozen=True)
 class MixtureComponent:
-    """What a component reads, each with the weight of its counts, and how much of it is kept."""
+    """How an n-gram model is estimated.
 
-    reads: tuple[tuple[Texts, float], ...]
+    Attributes:
+        texts: texts, each with the weight of its counts.
+        order: length of the longest n-grams, at most 8.
+        min_gain: nats that an n-gram must gain to be kept.
+        min_count: weighted count that an n-gram must have to be kept.
+    """
+
+    texts: tuple[tuple[Texts, float], ...]
     order: int
-    least_gain: float
-    least_count: float
+    min_gain: float
+    min_count: float
 
 
 @dataclass(frozen=True)
 class _Level:
-    """The n-grams of one length, sorted by key; kept says which survive pruning."""
+    """The n-grams of one length, sorted by key; `kept_N` are those that are not pruned."""
 
     keys_N: Keys
     probabilities_N: Floats
@@ -77,8 +84,8 @@ def write_language_model(components: tuple[MixtureComponent, MixtureComponent], 
 
 
 def estimate(component: MixtureComponent) -> NDArray[np.uint8]:
-    """The component's trie (4, N), as `NgramModel` takes it."""
-    streams = [(_stream(texts), weight) for texts, weight in component.reads if texts]
+    """Return the trie (4, N) of a component, as `NgramModel` takes it."""
+    streams = [(_stream(texts), weight) for texts, weight in component.texts if texts]
     levels: list[_Level] = []
     for order in range(1, component.order + 1):
         keys, counts = _count(streams, order)
@@ -88,14 +95,14 @@ def estimate(component: MixtureComponent) -> NDArray[np.uint8]:
         probabilities = (counts + kinds * lower) / (totals + kinds)
         fallbacks = kinds / (totals + kinds)
         gains = counts * np.log(probabilities / (fallbacks * lower))
-        kept = (gains >= component.least_gain) & (counts >= component.least_count)
+        kept = (gains >= component.min_gain) & (counts >= component.min_count)
         levels.append(_Level(keys, probabilities, kept if order > 1 else np.ones_like(kept)))
     _keep_needed(levels)
     return _pack(levels)
 
 
 def _stream(texts: Texts) -> Keys:
-    """All texts as one running line of symbols, which begins and ends with a space."""
+    """Return all texts as one sequence of symbols that begins and ends with a space."""
     numbers = {symbol: number for number, symbol in enumerate(SYMBOLS, 1)}
     return np.array(
         [numbers[letter] for letter in normalise_symbols(f" {' '.join(texts)} ")], np.uint64
@@ -103,7 +110,7 @@ def _stream(texts: Texts) -> Keys:
 
 
 def _count(streams: Sequence[tuple[Keys, float]], order: int) -> tuple[Keys, Floats]:
-    """The n-grams of a length, sorted, and their weighted counts."""
+    """Return the n-grams of length `order`, sorted, and their weighted counts."""
     counted = []
     for stream, weight in streams:
         keys = np.zeros(len(stream) - order + 1, np.uint64)
@@ -117,12 +124,12 @@ def _count(streams: Sequence[tuple[Keys, float]], order: int) -> tuple[Keys, Flo
 
 
 def _tail(keys: Keys, order: int) -> Keys:
-    """N-grams of `order` symbols without their first."""
+    """Return n-grams of `order` symbols without their first symbol."""
     return keys & np.uint64((1 << 8 * (order - 1)) - 1)
 
 
 def _lower(levels: Sequence[_Level], keys: Keys) -> Floats:
-    """What the next shorter context says of these n-grams' last symbols."""
+    """Return the probabilities of the last symbols after the next shorter context."""
     if not levels:
         return np.full(len(keys), 1 / len(SYMBOLS))
     shorter = levels[-1]
@@ -131,7 +138,7 @@ def _lower(levels: Sequence[_Level], keys: Keys) -> Floats:
 
 
 def _keep_needed(levels: Sequence[_Level]) -> None:
-    """Keep, from the longest down, every n-gram that is the head or the tail of a kept one."""
+    """Keep every n-gram that a longer kept one has as its head or tail, longest first."""
     for order in range(len(levels), 1, -1):
         longer, shorter = levels[order - 1], levels[order - 2]
         kept = longer.keys_N[longer.kept_N]
@@ -140,7 +147,7 @@ def _keep_needed(levels: Sequence[_Level]) -> None:
 
 
 def _pack(levels: Sequence[_Level]) -> NDArray[np.uint8]:
-    """Bytes of the kept n-grams; fallbacks such that a context's probabilities sum to 1."""
+    """Pack the kept n-grams; fallbacks make the probabilities after a context sum to 1."""
     packed = [np.zeros((4, 1), np.uint8)]
     keys, probabilities = np.zeros(1, np.uint64), np.ones(1)
     for order, level in enumerate(levels, 1):

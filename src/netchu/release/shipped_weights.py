@@ -1,17 +1,17 @@
-"""The model that comes with the package: the exported files and a card for people.
+"""The model that comes with the package: the exported files and a model card.
 
 `netchu ship SYSTEM` writes both after the stages export and evaluate of that system.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_folder, read_json
 from netchu.core.formatting import confidence_interval, magnitude, megabytes, milliseconds, percent
 from netchu.core.params import Params
 from netchu.core.paths import CARD
@@ -20,90 +20,98 @@ from netchu.models.model_folder import read_card
 
 MODEL_CARD = "MODEL_CARD.md"
 FILES = ("model.onnx", "model.safetensors", CARD, MODEL_CARD)
-"""What a shipped model consists of; a language model may stand beside them."""
-LARGEST_MB = 8.0
+"""Files of a shipped model, which may have a language model too."""
+
+MAX_MB = 8.0
+"""Largest size of a shipped model in 10^6 bytes."""
 
 TEMPLATE = """\
-# {system}
+# {network}
 
-Reads lines of Vietnamese handwriting from photos, offline, on one core: `netchu read photo.jpg`.
+Reads photos of Vietnamese handwriting offline, on one CPU core: `netchu read photo.jpg`.
 {parameters} parameters, {size} MB, weights `{weights}`. Residual convolutions, convolutions along
-the line, CTC; {height} px high, one time step every {step:g} px, {letters} characters and the
-blank. Weights are kept in half precision and computed with in single precision.
+the line, CTC; lines of {height} px height, one time step per {step:g} px, {letters} characters and
+the blank. Weights are stored in half precision; the arithmetic is in single precision.
 
-## How good it is
+## Metrics
 
-Lines of writers that it has never seen (Cinnamon: its official second part). CER is edits over
-characters of all lines; intervals are 95 % bootstrap intervals over writers, or over lines where no
-writer is known. {alone}:
+Test lines are of writers that are not in the training set; for Cinnamon they are its official
+second part. CER is the number of edits divided by the number of characters, over all lines.
+Intervals are 95 % bootstrap intervals over writers, or over lines if the writers are unknown.
+{decoding}:
 
 {rates}
-{decoder}
-{p50} ms for a line of 64×800 px from file to text, one core of {machine}.
+{language_model}
+Reading a line of 64×800 px from file to text takes {p50} ms on one core of {machine}.
 
-On {val_lines} validation lines, by which the epoch and the temperature were chosen: {before} CER
-before export and {after} after; onnxruntime and torch read every one of them the same.
+On {val_lines} validation lines, which also chose the epoch and the temperature, the CER is {before}
+before export and {after} after it. ONNX Runtime and torch read every one of them the same.
 
-## What its confidence means
+## Confidences
 
-A character's confidence is its probability at temperature {temperature:g}, a line's the product of
-its characters': how likely it is that all of it is right. Expected calibration error, on lines
-that the temperature was not fitted on: {character_ece} of characters, {line_ece} of lines.
-{decoder_confidence}Reading only the surest lines of the validation set:
+The confidence of a character is its probability at temperature {temperature:g}. That of a line is
+the product over its characters: the probability that the whole line is right. On lines that the
+temperature was not fitted to, the expected calibration error is {character_ece} for characters and
+{line_ece} for lines.
+{language_model_confidences}If only the validation lines with the highest confidence are kept:
 
 | kept | {shares} |
 | --- | {rule} |
 {rejects}
 
-## What it learned from
+## Training data
 
 {training}
 
 The real lines are those of Kalapa OCR 2023 and Cinnamon AI (photographed and scanned addresses)
-and HANDS-VNOnDB2018 (pen strokes, drawn as lines). They were published for research, without a
-licence to redistribute; no image and no label of them is in this package. **The weights come from
-research-only data. Whether they may serve another purpose is not settled: ask the owners of the
-three sets before you use them commercially.** Generated lines take their texts from lists of
-streets and wards (MIT) and from Truyện Kiều (public domain), and their hands from fonts (SIL OFL),
-from those pen strokes and from papers of those photos.
+and HANDS-VNOnDB2018 (pen strokes, rendered as lines). They were published for research, without a
+licence to redistribute; this package contains none of their images and labels. **The weights come
+from research-only data. Whether they may be used for another purpose is not settled: ask the owners
+of the three datasets before any commercial use.** Synthetic lines take their texts from lists of
+streets and wards (MIT) and from Truyện Kiều (public domain), and their handwriting from fonts (SIL
+OFL), from those pen strokes and from the paper in those photos.
 
-## Limits
+## Limitations
 
-- Modern Vietnamese by adults, mostly addresses and sentences of newspapers. Children's hands, old
-  manuscripts, forms with print, formulas and other languages were not tested.
-- It writes {letters} characters and nothing else; another one is read as what looks like it.
-- It has read few photos of whole pages; finding lines is classical, and fails where lines touch.
-- VNOnDB's lines are drawn from strokes, and its writers copied texts of one collection: half of the
-  training lines share four words in a row with a line of a writer who was held out. Hands are new
-  to it, texts are partly not; the figure says little about photos of other sentences.
-{words}
-- Where an error can harm somebody, let a person check; the confidence says where to look first.
+- The training data are modern Vietnamese by adults, mostly addresses and sentences from newspapers.
+  Children's handwriting, old manuscripts, forms with print, formulas and other languages were not
+  tested.
+- The alphabet has {letters} characters. Any other character is read as one that looks similar.
+- It was tested on few photos of whole pages. Lines are found by classical image processing, which
+  fails if lines touch each other.
+- The lines of VNOnDB are rendered from strokes, and its writers copied texts of one collection:
+  half of the training lines share four consecutive words with a line of a held-out writer. The
+  handwriting of the test lines is new to the model, their texts only in part, so this CER says
+  little about photos of other sentences.
+{language}
+- If an error can harm somebody, let a person check the text; the confidence says where to start.
 """
 
 
-DECODER = """
-With its language model ({size}), which knows how addresses and prose are spelled, as `netchu read`
-reads unless it is asked for the network alone (`--greedy`):
+LANGUAGE_MODEL_METRICS = """
+With its language model ({size}) of addresses and prose, which `netchu read` uses unless `--greedy`
+is given:
 
 {rates}
 
-It has read generated addresses, Truyện Kiều, every syllable, and the labels of VNOnDB's training
-lines that share no four words in a row with a line it is judged by. On the validation lines, by
-which it was chosen, it takes the CER from {before} to {after}.
+The language model was estimated from synthetic addresses, Truyện Kiều, all syllables, and the
+labels of VNOnDB's training lines that share no four consecutive words with a validation or test
+line. On the validation lines, which also chose its parameters, it lowers the CER from {before} to
+{after}.
 """
 
-DECODER_CONFIDENCE = """\
-With the language model two scales take the temperature's place, one for characters and one for
-lines; the errors are then {character_ece} of characters and {line_ece} of lines.
+LANGUAGE_MODEL_CONFIDENCES = """\
+With the language model, two Platt scalings are applied, one to confidences of characters and one
+to those of lines; the errors are then {character_ece} and {line_ece}.
 """
 
-LETTERS = """\
-- It knows letters rather than words: names are read as well as other words, and a slip may leave
+WITHOUT_LANGUAGE_MODEL = """\
+- It knows letters rather than words: names are read as well as other words, and an error may leave
   a syllable that does not exist."""
 
-WORDS = """\
-- With the language model a rare name may be read as a commoner word; digits are never preferred to
-  one another. Where every letter counts as it stands, read with `--greedy`."""
+WITH_LANGUAGE_MODEL = """\
+- With the language model, a rare name may be read as a more common word. Digits are never preferred
+  to one another. If every letter matters, read with `--greedy`."""
 
 
 def model_card(
@@ -112,26 +120,29 @@ def model_card(
     export: Mapping[str, Any],
     speed: Mapping[str, Any],
 ) -> str:
-    """The card for people, in Markdown.
+    """Return the model card in Markdown.
 
-    card: model.json of the exported model. metrics: metrics.json of its evaluation, greedy. export:
-    what `releasing.release` measured. speed: what `releasing.time_reading` did.
+    Args:
+        card: model.json of the exported model.
+        metrics: metrics.json of the system's evaluation, decoded greedily.
+        export: export.json, from `export_system`.
+        speed: export.speed.json, from `time_export`.
     """
     calibration, reject, decoder = export["calibration"], export["reject"], export.get("decoder")
     lines = {name: rates["line"] for name, rates in metrics["datasets"].items() if "line" in rates}
     curves = [("CER", reject)] + ([("CER with the language model", decoder["reject"])]
                                   if decoder else [])  # fmt: skip
     return TEMPLATE.format(
-        system=card["network"],
+        network=card["network"],
         parameters=magnitude(metrics["parameters"]),
         size=megabytes(export["size_mb"]),
         weights=card["weights"][:12],
         height=card["preprocessing"]["height"],
         step=card["step"],
         letters=len(card["alphabet"]),
-        alone="The network alone" if decoder else "Greedy decoding",
+        decoding="Greedy decoding, without the language model" if decoder else "Greedy decoding",
         rates=_table(lines),
-        decoder=_decoder(export) if decoder else "",
+        language_model=_language_model(export) if decoder else "",
         p50=milliseconds(speed["latency_64x800_p50_ms"]),
         machine=speed["machine"],
         val_lines=export["lines"],
@@ -140,20 +151,20 @@ def model_card(
         temperature=calibration["temperature"],
         character_ece=percent(calibration["character_ece"]),
         line_ece=percent(calibration["line_ece"]),
-        decoder_confidence=_decoder_confidence(decoder) if decoder else "",
+        language_model_confidences=_confidences(decoder) if decoder else "",
         shares=" | ".join(f"{row['kept']} %" for row in reject),
         rule=" | ".join("---:" for _ in reject),
         rejects="\n".join(
             f"| {name} | {' | '.join(percent(row['cer']) for row in curve)} |"
             for name, curve in curves
         ),
-        words=WORDS if decoder else LETTERS,
+        language=WITH_LANGUAGE_MODEL if decoder else WITHOUT_LANGUAGE_MODEL,
         training="\n".join(_phase(phase) for phase in card["training"]),
     )
 
 
-def _decoder(export: Mapping[str, Any]) -> str:
-    return DECODER.format(
+def _language_model(export: Mapping[str, Any]) -> str:
+    return LANGUAGE_MODEL_METRICS.format(
         size=f"{megabytes(export['language_model_mb'])} MB",
         rates=_table(export["test"]),
         before=percent(export["cer"]),
@@ -161,14 +172,14 @@ def _decoder(export: Mapping[str, Any]) -> str:
     )
 
 
-def _decoder_confidence(decoder: Mapping[str, Any]) -> str:
-    return DECODER_CONFIDENCE.format(
+def _confidences(decoder: Mapping[str, Any]) -> str:
+    return LANGUAGE_MODEL_CONFIDENCES.format(
         character_ece=percent(decoder["character_ece"]), line_ece=percent(decoder["line_ece"])
     )
 
 
 def _table(datasets: Mapping[str, Mapping[str, Any]]) -> str:
-    """Rates of lines by dataset."""
+    """Return a table of rates by dataset."""
     rows = [
         f"| {name} | {rates['lines']} | {percent(rates['cer'])} | {confidence_interval(rates)} "
         f"| {percent(rates['wer'])} | {percent(rates['ser'])} |"
@@ -185,40 +196,25 @@ def _phase(phase: Mapping[str, Any]) -> str:
 
 
 def ship(params: Params, system: str, out: Path = SHIPPED_MODEL) -> Path:
-    """Put the exported `system` and its card into `out`, all of it or nothing.
+    """Replace `out` by the exported `system` and its card.
 
     Raises:
-        NetchuError: a stage has not run, or the model is larger than a package should be.
+        NetchuError: a stage has not run, or the model is too large; `out` is unchanged.
     """
     home = params.models / system
-    partial = out.with_name(out.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        _fill(partial, home)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    export_folder = home / "export"
+    metrics, export, speed = (
+        read_json(home / name, "run 'dvc repro' before shipping")
+        for name in ("evaluation/metrics.json", "export.json", "export.speed.json")
+    )
+    text = model_card(read_card(export_folder), metrics, export, speed)
+    with new_folder(out) as partial:
+        (partial / MODEL_CARD).write_text(text, encoding="utf-8")
+        for path in export_folder.iterdir():
+            shutil.copyfile(path, partial / path.name)
+        size = sum(path.stat().st_size for path in partial.iterdir()) / 1e6
+        if size > MAX_MB:
+            raise NetchuError(
+                f"{export_folder} has {size:.1f} MB, more than {MAX_MB:g}; ship a smaller network"
+            )
     return out
-
-
-def _fill(folder: Path, home: Path) -> None:
-    metrics = _read(home / "evaluation" / "metrics.json")
-    export, speed = _read(home / "export.json"), _read(home / "export.speed.json")
-    text = model_card(read_card(home / "export"), metrics, export, speed)
-    (folder / MODEL_CARD).write_text(text, encoding="utf-8")
-    for path in (home / "export").iterdir():
-        shutil.copyfile(path, folder / path.name)
-    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-    if size > LARGEST_MB:
-        raise NetchuError(
-            f"{home / 'export'} has {size:.1f} MB, more than {LARGEST_MB:g}; ship a smaller network"
-        )
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NetchuError(f"{path} is missing; run 'dvc repro' before shipping") from None

@@ -1,4 +1,4 @@
-"""From a trained system to a calibrated, compared and shipped model."""
+"""The stage export and shipping: calibrated, checked against torch, with a model card."""
 
 import json
 from dataclasses import replace
@@ -12,11 +12,11 @@ from netchu.evaluation.metrics.edits import score_lines
 from netchu.inference.exported_model import ExportedModel
 from netchu.inference.reader import Reader
 from netchu.models.model_folder import read_card
-from netchu.release import reader_release
-from netchu.release.export import compare
+from netchu.release import system_export
 from netchu.release.ngrams import mixture_components, write_language_model
-from netchu.release.reader_release import release, time_reading, whole_lines
+from netchu.release.onnx_export import read_with_both
 from netchu.release.shipped_weights import FILES, ship
+from netchu.release.system_export import export_system, load_lines, time_export
 from small_project import WORDS, drawn_lines, params, picture, write_model
 
 PROJECT = params()
@@ -29,20 +29,20 @@ def home(tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("project"))
         write_table(drawn_lines("val", 11) + drawn_lines("test", 4), PROJECT.lines / "drawn")
         folder = write_model(PROJECT).parent.resolve()
-        release(PROJECT, "netchu_small", folder)
+        export_system(PROJECT, "netchu_small", folder)
         yield folder
 
 
-def test_only_whole_validation_lines_judge_an_export(home):
-    lines = whole_lines(PROJECT, "val")
+def test_only_lines_are_used_not_words(home):
+    lines = load_lines(PROJECT, "val")
     assert set(lines["split"]) == {"val"}
     assert set(lines["level"]) == {"line"}
     assert len(lines) == sum(line.level == "line" for line in drawn_lines("val", 11))
 
 
-def test_what_was_measured_is_written_down(home):
+def test_export_json_holds_the_measurements(home):
     summary = json.loads((home / "export.json").read_text())
-    assert summary["lines"] == len(whole_lines(PROJECT, "val"))
+    assert summary["lines"] == len(load_lines(PROJECT, "val"))
     assert summary["apart"] < 1e-4
     assert abs(summary["cer"] - summary["cer_before_export"]) < 0.05
     assert [row["kept"] for row in summary["reject"]] == [100, 95, 90, 80, 70, 50]
@@ -51,20 +51,20 @@ def test_what_was_measured_is_written_down(home):
     assert 0 <= summary["calibration"]["character_ece"] <= 1
 
 
-def test_the_exported_card_carries_the_training_and_the_temperature(home):
+def test_the_exported_card_has_training_and_temperature(home):
     card, trained = read_card(home / "export"), read_card(home / "finetune")
     assert card["training"] == trained["training"]
     assert card["provenance"] == trained["provenance"]
     assert card["temperature"] == card["figures"]["calibration"]["temperature"]
 
 
-def test_a_reader_reads_with_the_export(home):
+def test_a_reader_can_use_the_export(home):
     reading = Reader(home / "export").read(picture("Tổ 3"), line=True)
     assert len(reading.lines) == 1
 
 
-def test_it_is_timed_from_bytes_to_text(home, tmp_path):
-    speed = time_reading(PROJECT, home / "export", tmp_path / "speed.json")
+def test_latency_is_measured_from_bytes_to_text(home, tmp_path):
+    speed = time_export(PROJECT, home / "export", tmp_path / "speed.json")
     assert json.loads((tmp_path / "speed.json").read_text()) == speed
     assert 0 < speed["latency_p50_ms"] <= speed["latency_p95_ms"]
     assert speed["latency_64x800_p50_ms"] > 0
@@ -72,79 +72,82 @@ def test_it_is_timed_from_bytes_to_text(home, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_a_graph_that_reads_otherwise_is_not_released(home, monkeypatch, split):
+def test_an_export_that_differs_from_torch_is_refused(home, monkeypatch, split):
     def differing(recogniser, folder, lines):
-        read = compare(recogniser, folder, lines)
+        read = read_with_both(recogniser, folder, lines)
         read.loc[read["id"] == f"{split}-00", "exported"] += "b"
         return read
 
-    monkeypatch.setattr(reader_release, "compare", differing)
-    monkeypatch.setattr(reader_release, "export", lambda *_: None)
+    monkeypatch.setattr(system_export, "read_with_both", differing)
+    monkeypatch.setattr(system_export, "export_recogniser", lambda *_: None)
     before = (home / "export.json").read_bytes()
     with pytest.raises(
-        NetchuError, match=rf"1 of \d+ lines not as torch does \({split}-00 first\)"
+        NetchuError, match=rf"1 of \d+ lines differently from torch \({split}-00 first\)"
     ):
-        release(PROJECT, "netchu_small", home)
+        export_system(PROJECT, "netchu_small", home)
     assert (home / "export.json").read_bytes() == before
 
 
-def test_test_lines_are_told_of_and_choose_nothing(home):
+def test_test_lines_only_give_metrics(home):
     summary = json.loads((home / "export.json").read_text())
     assert list(summary["test"]) == ["drawn"]
-    assert summary["test"]["drawn"]["lines"] == len(whole_lines(PROJECT, "test"))
-    assert summary["lines"] == len(whole_lines(PROJECT, "val"))
+    assert summary["test"]["drawn"]["lines"] == len(load_lines(PROJECT, "test"))
+    assert summary["lines"] == len(load_lines(PROJECT, "val"))
 
 
-def test_without_a_language_model_there_are_no_figures_of_one(home):
+def test_without_a_language_model_there_are_no_metrics_of_one(home):
     summary = json.loads((home / "export.json").read_text())
     assert not {"decoder", "language_model_mb"} & set(summary)
     assert "scales" not in read_card(home / "export")
 
 
 @pytest.fixture(scope="module")
-def helped(home):
+def with_lm(home):
     """models/tiny of the same project, with a language model."""
     folder = home.parent.parent / "helped"
     (folder / "language").mkdir(parents=True)
     write_language_model(
         mixture_components(WORDS * 60, WORDS * 9, ["nghĩa"], WORDS * 9), folder / "language" / NAME
     )
-    release(PROJECT, "netchu_small", folder / "netchu_small")
+    export_system(PROJECT, "netchu_small", folder / "netchu_small")
     return folder / "netchu_small"
 
 
-def test_a_language_model_comes_along_with_its_scales_and_figures(helped):
-    card, summary = read_card(helped / "export"), json.loads((helped / "export.json").read_text())
-    language = helped.parent / "language" / NAME
-    assert (helped / "export" / NAME).read_bytes() == language.read_bytes()
+def test_the_export_has_the_language_model_its_scalings_and_metrics(with_lm):
+    card, summary = (
+        read_card(with_lm / "export"),
+        json.loads((with_lm / "export.json").read_text()),
+    )
+    language = with_lm.parent / "language" / NAME
+    assert (with_lm / "export" / NAME).read_bytes() == language.read_bytes()
     assert summary["language_model_mb"] == round(language.stat().st_size / 1e6, 3)
     assert set(card["scales"]) == {"characters", "lines"}
     decoder = summary["decoder"]
     assert set(decoder) == {"cer", "reject", "character_ece", "line_ece"}
     assert decoder["reject"][0]["cer"] == decoder["cer"]
     figures = {name: summary[name] for name in ("calibration", "cer", "decoder", "test")}
-    assert card["figures"] == figures == ExportedModel(helped / "export").figures
+    assert card["figures"] == figures == ExportedModel(with_lm / "export").figures
 
 
-def test_the_figures_are_those_of_what_a_reader_reads(helped):
-    summary = json.loads((helped / "export.json").read_text())
+def test_the_metrics_are_those_of_a_reader(with_lm):
+    summary = json.loads((with_lm / "export.json").read_text())
     for greedy, split, told in (
         (True, "val", summary["cer"]), (False, "val", summary["decoder"]["cer"]),
         (False, "test", summary["test"]["drawn"]["cer"]),
     ):  # fmt: skip
-        lines = whole_lines(PROJECT, split)
-        readings = Reader(helped / "export", greedy=greedy).read_many(lines["image"], line=True)
+        lines = load_lines(PROJECT, split)
+        readings = Reader(with_lm / "export", greedy=greedy).read_many(lines["image"], line=True)
         scored = score_lines(lines["text"].tolist(), [reading.text for reading in readings])
         assert scored["edits"].sum() / scored["characters"].sum() == pytest.approx(told, abs=1e-5)
 
 
-def test_shipping_needs_every_stage(home, tmp_path):
-    with pytest.raises(NetchuError, match=r"metrics\.json is missing; run 'dvc repro'"):
+def test_shipping_requires_every_stage(home, tmp_path):
+    with pytest.raises(NetchuError, match=r"metrics\.json is not here; run 'dvc repro'"):
         ship(PROJECT, "netchu_small", tmp_path / "shipped")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(params=["home", "helped"])
+@pytest.fixture(params=["home", "with_lm"])
 def evaluated(request):
     """The same, with and without a language model, with a made-up evaluation of the system."""
     home = request.getfixturevalue(request.param)
@@ -156,11 +159,11 @@ def evaluated(request):
     phase = {"lines": 1200, "images_seen_at_most": 34000, "phase": {"datasets": ["drawn", "ink"]}}
     card["training"] = [card["training"][0] | phase]
     (home / "export" / "model.json").write_text(json.dumps(card))
-    time_reading(PROJECT, home / "export", home / "export.speed.json")
+    time_export(PROJECT, home / "export", home / "export.speed.json")
     return home
 
 
-def test_a_shipped_model_is_whole_and_its_card_gives_the_figures(evaluated, tmp_path):
+def test_a_shipped_model_is_complete_and_its_card_has_the_metrics(evaluated, tmp_path):
     out = tmp_path / "shipped"
     out.mkdir()
     (out / "old").touch()
@@ -184,8 +187,8 @@ def test_a_shipped_model_is_whole_and_its_card_gives_the_figures(evaluated, tmp_
     assert Reader(out).read(picture("Tổ 3"), line=True).lines
 
 
-def test_a_model_too_large_for_a_package_stays_out(evaluated, tmp_path, monkeypatch):
-    monkeypatch.setattr("netchu.release.shipped_weights.LARGEST_MB", 0.01)
+def test_a_model_too_large_for_the_package_is_refused(evaluated, tmp_path, monkeypatch):
+    monkeypatch.setattr("netchu.release.shipped_weights.MAX_MB", 0.01)
     out = tmp_path / "shipped"
     out.mkdir()
     (out / "old").touch()

@@ -1,8 +1,8 @@
-"""A trained recogniser as files that read without torch.
+"""Export of a recogniser to ONNX, to read without torch.
 
-There is one copy of the weights: `model.safetensors`, which torch loads, kernels and matrices in
-half precision. The graph `model.onnx` points into it and widens the weights again, which
-onnxruntime does once, on loading; so it computes what torch computes, in single precision.
+There is one copy of the weights: `model.safetensors`, with kernels and matrices in half precision,
+which torch loads too. The graph `model.onnx` refers to it and casts the weights to single
+precision, which ONNX Runtime does once, when it loads the model.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch.onnx.errors import OnnxExporterError
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_folder
 from netchu.data.batches import frame_batches
 from netchu.decoding.greedy import greedy_decode
 from netchu.decoding.language_model import LANGUAGE_MODEL
@@ -37,63 +38,68 @@ from netchu.models.model_folder import save_model, weights_hash
 
 WEIGHTS = "model.safetensors"
 OPSET = 20
-"""The first with GELU as one operator; onnxruntime has it since 1.17."""
+"""The first with GELU as one operator; ONNX Runtime supports it since 1.17."""
 
-_SMALL = 1024
-"""Constants of so many numbers at most are computed on exporting: shapes, not weights."""
+_MAX_FOLDED = 1024
+"""Constants of at most so many numbers are folded on export: shapes, not weights."""
 
 
-def export(
+def export_recogniser(
     recogniser: Recogniser,
     folder: Path,
     card: dict[str, Any],
     temperature: float = 1.0,
     language_model: Path | None = None,
 ) -> None:
-    """Write `model.safetensors`, `model.onnx` and `model.json` into `folder`, all or none of them.
+    """Write `model.safetensors`, `model.onnx` and `model.json` into `folder`.
 
-    The graph takes `images` (B, 1, H, W), float32, W a multiple of 32, and gives `logits`
-    (B, T, V). `load_model` reads the folder too. `card` adds what else the card should say;
-    `temperature` divides the logits before a softmax; a `language_model` is copied into `folder`.
+    The graph takes `images` (B, 1, H, W), float32, W a multiple of 32, and returns `logits`
+    (B, T, V). `load_model` can load the folder too.
+
+    Args:
+        recogniser: a CTC network.
+        folder: is replaced, or unchanged if the export fails.
+        card: further keys of the card.
+        temperature: divides the logits before the softmax; it goes to the card.
+        language_model: a file to copy into the folder.
 
     Raises:
-        NetchuError: no CTC network, one that torch cannot trace (crnn_residual with two layers), or
-            a weight that half precision cannot hold.
+        NetchuError: the network is no CTC network, torch cannot trace it (crnn_residual with two
+            layers), or a weight is too large for half precision.
     """
     if not isinstance(recogniser, CTCRecogniser):
-        raise NetchuError(f"{recogniser.network} is no CTC network; only those are exported")
-    light = rounded(recogniser)
-    graph = _graph(light)
-    for parameter in light.parameters():
-        parameter.data = _half(parameter.data)
+        raise NetchuError(f"{recogniser.network} is not a CTC network; only those can be exported")
+    exported = round_weights(recogniser)
+    graph = _graph(exported)
+    for parameter in exported.parameters():
+        parameter.data = _half_precision(parameter.data)
     own = {
-        "preprocessing": asdict(light.preprocessing),
-        "step": step(light),
+        "preprocessing": asdict(exported.preprocessing),
+        "step": pixels_per_step(exported),
         "temperature": temperature,
     }
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_model(light, partial, card | own)
-    (partial / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read what it writes
-    _point_into(graph, partial / WEIGHTS)
-    graph.metadata_props.add(key="weights", value=weights_hash(partial))
-    onnx.save(graph, partial / NETWORK)
-    if language_model:
-        shutil.copyfile(language_model, partial / LANGUAGE_MODEL)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with new_folder(folder) as partial:
+        save_model(exported, partial, card | own)
+        (partial / WEIGHTS).chmod(0o644)  # safetensors makes the file readable for its owner only
+        _refer_to_weights(graph, partial / WEIGHTS)
+        graph.metadata_props.add(key="weights", value=weights_hash(partial))
+        onnx.save(graph, partial / NETWORK)
+        if language_model:
+            shutil.copyfile(language_model, partial / LANGUAGE_MODEL)
 
 
 @torch.inference_mode()
-def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.DataFrame:
-    """Read `lines` (of a line table) with torch and with the exported model in `folder`.
+def read_with_both(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.DataFrame:
+    """Read `lines` of a line table with torch and with the exported model in `folder`.
 
-    One row for each line: id, text (the truth), torch and exported (the readings), confidence (the
-    exported one's), decoded and decoded_confidence (what a `Reader` gives, which has a language
-    model where the folder holds one), apart (the greatest difference of a probability). With
-    `load_model(folder)` the readings must be equal; with the recogniser before rounding they show
-    what that costs.
+    With `load_model(folder)` as the recogniser, the readings must be equal; with the recogniser
+    before the export, they show what rounding costs.
+
+    Returns:
+        One row per line: `id`; `text`, the truth; `torch` and `exported`, the greedy readings;
+        `confidence` of the latter; `decoded` and `decoded_confidence`, as from a `Reader`, which
+        uses the language model in the folder if there is one; `apart`, the largest difference of
+        a probability.
     """
     exported = ExportedModel(folder)
     codec = Codec(exported.alphabet)
@@ -124,19 +130,23 @@ def compare(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> pd.
     return pd.DataFrame(rows)
 
 
-def rounded(recogniser: CTCRecogniser) -> CTCRecogniser:
-    """A copy as it will be read: without the head of training, weights rounded as exported."""
+def round_weights(recogniser: CTCRecogniser) -> CTCRecogniser:
+    """Return a copy as it is exported: without the shortcut head, weights in half precision.
+
+    Raises:
+        NetchuError: a weight is too large for half precision.
+    """
     kind = type(recogniser)
     config = replace(recogniser.config, shortcut=0.0)
     copy = kind(kind.without_pretrained(config), recogniser.alphabet)
     weights = {
-        name: _half(weight)
+        name: _half_precision(weight)
         for name, weight in recogniser.state_dict().items()
         if not name.startswith("shortcut_head.")
     }
     if lost := [name for name, weight in weights.items() if not weight.isfinite().all()]:
         raise NetchuError(
-            f"{recogniser.network}: half precision cannot hold {lost[0]}; train again"
+            f"{recogniser.network}: {lost[0]} is too large for half precision; train again"
         )
     copy.load_state_dict(weights)
     copy.config = config
@@ -144,19 +154,19 @@ def rounded(recogniser: CTCRecogniser) -> CTCRecogniser:
     return copy
 
 
-def step(recogniser: CTCRecogniser) -> float:
-    """Pixels of prepared width for each CTC time step."""
-    far = 1024 * WIDTH_STEP
-    return round(far / recogniser.time_steps(far), 2)
+def pixels_per_step(recogniser: CTCRecogniser) -> float:
+    """Return the pixels of prepared width per time step."""
+    width = 1024 * WIDTH_STEP
+    return round(width / recogniser.time_steps(width), 2)
 
 
-def _half(weight: Tensor) -> Tensor:
-    """A weight as exported; vectors stay as they are: they are light, and variances are tiny."""
+def _half_precision(weight: Tensor) -> Tensor:
+    """Return a weight as exported; vectors keep their precision, since variances may be tiny."""
     return weight.half() if weight.dim() > 1 else weight
 
 
 def _graph(recogniser: CTCRecogniser) -> Any:
-    """The network as an ONNX model whose weights have the names that torch gives them."""
+    """Return the network as an ONNX model whose weights have their names in torch."""
     height = recogniser.preprocessing.height
     batch = torch.export.Dim("batch", min=1, max=4096)
     width = WIDTH_STEP * torch.export.Dim("width", min=1, max=1024)
@@ -171,29 +181,28 @@ def _graph(recogniser: CTCRecogniser) -> Any:
                 output_names=["logits"],
                 dynamic_shapes=({0: batch, 3: width},),
                 opset_version=OPSET,
-                optimize=False,  # would merge weights, which then are no longer torch's
+                optimize=False,  # it would merge weights, whose names then differ from torch's
                 verbose=False,
             )
     except OnnxExporterError:
         raise NetchuError(
             f"{recogniser.network} cannot be written as ONNX with this config; "
-            "export a network without recurrent layers, as netchu_small"
+            "export a network without recurrent layers, such as netchu_small"
         ) from None
     optimizer.fold_constants(
         program.model,
-        input_size_limit=_SMALL,
-        output_size_limit=_SMALL,
+        input_size_limit=_MAX_FOLDED,
+        output_size_limit=_MAX_FOLDED,
         should_fold=lambda node: False if node.op_type == "Transpose" else None,
     )
     optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
-    _forget_origins(model)
+    _remove_metadata(model)
     return model
 
 
-def _forget_origins(model: Any) -> None:
-    """Drop what tells where the graph came from (stack traces with paths) and shapes of the sample
-    that it was traced with."""
+def _remove_metadata(model: Any) -> None:
+    """Remove stack traces with paths, and the shapes of the images it was traced with."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
@@ -206,41 +215,41 @@ def _forget_origins(model: Any) -> None:
                 dimension.dim_param = name
 
 
-class _Place(NamedTuple):
-    """Where a tensor lies in a safetensors file: its type there, first byte, number of bytes."""
+class _TensorLocation(NamedTuple):
+    """Type, first byte and number of bytes of a tensor in a safetensors file."""
 
-    kind: str
+    dtype: str
     offset: int
     length: int
 
 
-def _places(path: Path) -> dict[str, _Place]:
-    """Where the tensors of a safetensors file lie: 8 bytes of length, a JSON header, the data."""
+def _tensor_locations(path: Path) -> dict[str, _TensorLocation]:
+    """Read a safetensors file: 8 bytes with the length of the header, a JSON header, the data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
     return {
-        name: _Place(entry["dtype"], 8 + length + first, end - first)
+        name: _TensorLocation(entry["dtype"], 8 + length + first, end - first)
         for name, entry in header.items()
         if name != "__metadata__"
         for first, end in (entry["data_offsets"],)
     }
 
 
-def _point_into(model: Any, weights: Path) -> None:
-    """Let the model's initialisers lie in the file `weights`; those in half are cast on loading."""
-    places = _places(weights)
+def _refer_to_weights(model: Any, weights: Path) -> None:
+    """Replace the model's initialisers by references into `weights`, with casts from float16."""
+    locations = _tensor_locations(weights)
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.name not in places:
+        if tensor.name not in locations:
             continue
-        place = places[tensor.name]
+        location = locations[tensor.name]
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
-        entries = {"location": weights.name, "offset": place.offset, "length": place.length}
+        entries = {"location": weights.name, "offset": location.offset, "length": location.length}
         for key, value in entries.items():
             tensor.external_data.add(key=key, value=str(value))
-        if place.kind == "F16":
+        if location.dtype == "F16":
             name = tensor.name
             tensor.name, tensor.data_type = f"{name}.half", onnx.TensorProto.FLOAT16
             cast = onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)

@@ -1,0 +1,177 @@
+"""The stage export: calibrate a system, export it, check it against torch, and time it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from netchu.core.errors import NetchuError
+from netchu.core.files import write_json
+from netchu.core.params import Params
+from netchu.core.paths import CARD
+from netchu.decoding.language_model import LANGUAGE_MODEL
+from netchu.evaluation.eval_subset import load_eval_subset
+from netchu.evaluation.latency import WARM_UP_LINES, describe_machine, latency_quantiles
+from netchu.evaluation.metrics.bootstrap import bootstrap_groups
+from netchu.evaluation.metrics.confidence import reject_curve
+from netchu.evaluation.metrics.edits import score_lines
+from netchu.evaluation.metrics.rates import summarise
+from netchu.imaging.images import decode, encode
+from netchu.inference.reader import Reader
+from netchu.models.ctc import CTCRecogniser
+from netchu.models.model_folder import load_model, read_card
+from netchu.models.transcription import read_lines
+from netchu.release.calibration import DIGITS, fit_calibration
+from netchu.release.onnx_export import export_recogniser, read_with_both, round_weights
+
+COPIED_KEYS = ("provenance", "training")
+"""Keys of the trained model's card that the exported card copies."""
+
+FIGURES = ("calibration", "cer", "decoder", "test")
+"""Keys of export.json that the exported card copies."""
+
+LATENCY_SIZE = (800, 64)
+"""Width and height in pixels of the line whose latency is comparable between releases."""
+
+
+def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
+    """Export the fine-tuned `system` to `home/export`; write `home/export.json`.
+
+    Temperature and scalings are fitted to validation lines, on which the exported model is also
+    compared with the trained one. Test lines are read once, after the export, to check that torch
+    agrees and for the figures of the card. The language model of the profile, if there is one, is
+    part of the export. Nothing that is written depends on the clock.
+
+    Returns:
+        The content of export.json.
+
+    Raises:
+        NetchuError: the network is no CTC network, or torch and the exported model read a line
+            differently.
+    """
+    folder, out = params.model_folder(system, "finetune"), home / "export"
+    recogniser = load_model(folder)
+    if not isinstance(recogniser, CTCRecogniser):
+        raise NetchuError(f"{system} is not a CTC network; only those can be exported")
+    file = home.with_name("language") / LANGUAGE_MODEL
+    language_model = file if file.is_file() else None
+    lines = load_lines(params, "val")
+    calibration = fit_calibration(round_weights(recogniser), lines, language_model)
+    trained = read_card(folder)
+    card = {key: trained[key] for key in COPIED_KEYS} | calibration.card()
+    export_recogniser(recogniser, out, card, calibration.greedy["temperature"], language_model)
+    summary: dict[str, Any] = {"calibration": calibration.greedy}
+    summary |= _validation(recogniser, out, lines)
+    if language_model:
+        summary["decoder"] |= calibration.decoder
+        summary["language_model_mb"] = round(language_model.stat().st_size / 1e6, 3)
+    summary["test"] = _test(params, out)
+    figures = {key: summary[key] for key in FIGURES if key in summary}
+    write_json(read_card(out) | {"figures": figures}, out / CARD)
+    write_json(summary, home / "export.json")
+    return summary
+
+
+def load_lines(params: Params, split: Literal["val", "test"]) -> pd.DataFrame:
+    """Return the lines of a split that the evaluation reads, without words and paragraphs."""
+    chosen = load_eval_subset(replace(params, evaluate=replace(params.evaluate, split=split)))
+    return chosen[chosen["level"] == "line"].reset_index(drop=True)
+
+
+def check_export_agrees(folder: Path, lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the readings of torch and of the exported model in `folder`; see `read_with_both`.
+
+    Raises:
+        NetchuError: they differ.
+    """
+    recogniser = load_model(folder)
+    assert isinstance(recogniser, CTCRecogniser)
+    readings = read_with_both(recogniser, folder, lines)
+    differing = readings.loc[readings["torch"] != readings["exported"], "id"].tolist()
+    if differing:
+        raise NetchuError(
+            f"{folder} reads {len(differing)} of {len(readings)} lines differently from torch "
+            f"({differing[0]} first); do not ship it"
+        )
+    return readings
+
+
+def _validation(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
+    """Return agreement with torch, CER before rounding the weights, CER and reject curves."""
+    readings = check_export_agrees(folder, lines)
+    truths = readings["text"].tolist()
+    trained = [reading.text for reading in read_lines(recogniser, lines, 8)]
+    before = score_lines(lines["text"].tolist(), trained)
+    summary: dict[str, Any] = {
+        "lines": len(readings),
+        "apart": float(f"{readings['apart'].max():.1e}"),
+        "cer_before_export": round(before["edits"].sum() / before["characters"].sum(), DIGITS),
+        "size_mb": round(sum(p.stat().st_size for p in folder.iterdir()) / 1e6, 3),
+    } | _rates(truths, readings["exported"], readings["confidence"])
+    if (folder / LANGUAGE_MODEL).is_file():
+        summary["decoder"] = _rates(truths, readings["decoded"], readings["decoded_confidence"])
+    return summary
+
+
+def _rates(truths: list[str], readings: pd.Series, confidences: pd.Series) -> dict[str, Any]:
+    scored = score_lines(truths, readings.tolist())
+    edits, characters = scored["edits"].to_numpy(), scored["characters"].to_numpy()
+    return {
+        "cer": round(edits.sum() / characters.sum(), DIGITS),
+        "reject": reject_curve(confidences.to_numpy(), scored),
+    }
+
+
+def _test(params: Params, folder: Path) -> dict[str, Any]:
+    """Return rates by dataset of the test lines, as a `Reader` reads them.
+
+    Raises:
+        NetchuError: torch and the exported model differ on a line, both decoded greedily.
+    """
+    rates = {}
+    for dataset, part in load_lines(params, "test").groupby("dataset", sort=False):
+        readings = check_export_agrees(folder, part)
+        lines = part.set_index("id").loc[readings["id"]].reset_index()
+        scored = score_lines(readings["text"].tolist(), readings["decoded"].tolist())
+        resamples = params.evaluate.resamples
+        rates[str(dataset)] = summarise(scored, bootstrap_groups(lines), resamples, params.seed)
+    return rates
+
+
+def time_export(params: Params, folder: Path, out: Path) -> dict[str, Any]:
+    """Time the exported model in `folder` with one thread, from encoded image to text.
+
+    Writes milliseconds per line to `out`: of validation lines, and of a line of 64×800 pixels.
+
+    Returns:
+        The content of `out`.
+    """
+    lines = load_lines(params, "val")["image"].iloc[: params.evaluate.latency_lines]
+    images = [bytes(image) for image in lines]
+    sample = encode(np.asarray(cv2.resize(decode(images[0], "line"), LATENCY_SIZE), np.uint8))
+    reader = Reader(folder, threads=1)
+    for image in images[:WARM_UP_LINES]:
+        reader.read(image, line=True)
+    times = [_milliseconds(reader, image) for image in images]
+    sample_times = [_milliseconds(reader, sample) for _ in images]
+    speed = {
+        **latency_quantiles(times),
+        "latency_64x800_p50_ms": latency_quantiles(sample_times)["latency_p50_ms"],
+        "threads": 1,
+        "device": "cpu",
+        "machine": describe_machine(),
+    }
+    write_json(speed, out)
+    return speed
+
+
+def _milliseconds(reader: Reader, image: bytes) -> float:
+    begin = time.perf_counter()
+    reader.read(image, line=True)
+    return (time.perf_counter() - begin) * 1000
