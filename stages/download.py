@@ -1,4 +1,4 @@
-"""Stage download@SOURCE: bring one data source into data/<profile>/raw/<source>."""
+"""Stage download@SOURCE: fetch a data source into data/<profile>/raw/<source>."""
 
 from __future__ import annotations
 

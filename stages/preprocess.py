@@ -1,4 +1,4 @@
-"""Stage preprocess@DATASET: make one line table in data/<profile>/lines/<dataset>."""
+"""Stage preprocess@DATASET: write a line table to data/<profile>/lines/<dataset>."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from netchu.core.params import parse_config
 from netchu.core.text import ALPHABET
 from netchu.data.batches import (
     LineDataset,
-    WidthBatches,
+    WidthBatchSampler,
     collate,
+    concat_photos,
     frame_batches,
     item_widths,
-    join,
     plan_items,
 )
 from netchu.imaging.augmentation import Augmenter
@@ -30,8 +30,8 @@ width_lists = st.lists(st.sampled_from((32, 64, 96)), min_size=1, max_size=40)
 
 
 @given(width_lists, st.integers(1, 8))
-def test_all_lines_come_once_in_batches_of_one_width(widths, size):
-    batches = list(WidthBatches(widths, size))
+def test_without_steps_every_item_comes_once_in_batches_of_one_width(widths, size):
+    batches = list(WidthBatchSampler(widths, size))
     assert sorted(i for batch in batches for i in batch) == list(range(len(widths)))
     for batch in batches:
         assert len({widths[i] for i in batch}) == 1
@@ -39,8 +39,8 @@ def test_all_lines_come_once_in_batches_of_one_width(widths, size):
 
 
 @given(width_lists, st.integers(1, 8), st.integers(1, 30), st.integers(0, 5))
-def test_every_line_is_drawn_once_before_any_comes_again(widths, size, steps, seed):
-    batches = list(WidthBatches(widths, size, steps, (seed, 3)))
+def test_every_item_comes_once_before_any_comes_again(widths, size, steps, seed):
+    batches = list(WidthBatchSampler(widths, size, steps, (seed, 3)))
     assert len(batches) == steps
     assert all(len({widths[i] for i in batch}) == 1 for batch in batches)
     seen = Counter()
@@ -53,7 +53,7 @@ def test_every_line_is_drawn_once_before_any_comes_again(widths, size, steps, se
 
 def test_the_seed_decides_the_order():
     def drawn(*seed):
-        return list(WidthBatches([32, 64] * 20, 4, 10, seed))
+        return list(WidthBatchSampler([32, 64] * 20, 4, 10, seed))
 
     assert drawn(1, 0) == drawn(1, 0)
     assert drawn(1, 0) != drawn(1, 1)
@@ -61,8 +61,10 @@ def test_the_seed_decides_the_order():
 
 
 @given(width_lists, st.integers(2, 8), st.integers(1, 12), st.integers(2, 3))
-def test_processes_share_each_batch_evenly_and_without_overlap(widths, size, steps, world):
-    ranks = [list(WidthBatches(widths, size, steps, (1,), rank, world)) for rank in range(world)]
+def test_ranks_share_each_batch_evenly_and_without_overlap(widths, size, steps, world):
+    ranks = [
+        list(WidthBatchSampler(widths, size, steps, (1,), rank, world)) for rank in range(world)
+    ]
     for shards in zip(*ranks, strict=True):
         assert len({len(shard) for shard in shards}) == 1
         together = [i for shard in shards for i in shard]
@@ -70,10 +72,10 @@ def test_processes_share_each_batch_evenly_and_without_overlap(widths, size, ste
         assert len({widths[i] for i in together}) == 1
 
 
-def test_several_processes_see_what_one_would():
+def test_all_ranks_together_see_the_batches_of_one_process():
     widths = [32] * 16 + [64] * 8
-    whole = list(WidthBatches(widths, 4, 9, (5,)))
-    shards = zip(*(WidthBatches(widths, 4, 9, (5,), rank, 2) for rank in (0, 1)), strict=True)
+    whole = list(WidthBatchSampler(widths, 4, 9, (5,)))
+    shards = zip(*(WidthBatchSampler(widths, 4, 9, (5,), rank, 2) for rank in (0, 1)), strict=True)
     assert [sorted(a + b) for a, b in shards] == [sorted(batch) for batch in whole]
 
 
@@ -83,7 +85,7 @@ def test_several_processes_see_what_one_would():
                      Preprocessing("grey", 48, 160))),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
-def test_widths_are_those_of_the_prepared_images_joined_or_not(sizes, how):
+def test_item_widths_are_those_of_the_prepared_images(sizes, how):
     lines = [
         dataclasses.replace(line, image=encode(np.full(size, 200, np.uint8)), level="word",
                             writer="An", height=size[0], width=size[1])
@@ -97,7 +99,7 @@ def test_widths_are_those_of_the_prepared_images_joined_or_not(sizes, how):
     assert [dataset[i].image_HW.shape[1] for i in range(len(items))] == widths
 
 
-def test_words_of_one_hand_are_joined_and_lines_are_not(drawn):
+def test_words_of_one_writer_are_concatenated_and_lines_are_not(drawn):
     words = drawn.assign(level=["word", "word", "line"] * 7 + ["word"])
     items = plan_items(words, 1.0, 3)
     assert items[: len(words)] == [(row,) for row in range(len(words))]
@@ -115,7 +117,7 @@ def test_words_of_one_hand_are_joined_and_lines_are_not(drawn):
     assert dataset[place].id == "+".join(rows["id"])
 
 
-def test_the_share_of_joined_words_and_their_seed(drawn):
+def test_concat_prob_and_seed_decide_which_words_are_concatenated(drawn):
     words = drawn.assign(level="word")
     assert plan_items(words, 0.0, 3) == [(row,) for row in range(len(words))]
     in_joined = [
@@ -126,13 +128,13 @@ def test_the_share_of_joined_words_and_their_seed(drawn):
     assert plan_items(words, 0.5, 3) == plan_items(words, 0.5, 3) != plan_items(words, 0.5, 4)
 
 
-def test_joined_photos_stand_side_by_side_on_the_first_ones_paper():
-    joined = join([picture("một", 40), picture("hai", 20)])
+def test_photos_are_concatenated_on_the_paper_of_the_first():
+    joined = concat_photos([picture("một", 40), picture("hai", 20)])
     assert joined.shape == (40, 64 + 10 + 128)
     assert (joined[:, 64:74] == 235).all()
 
 
-def test_a_batch_says_what_it_holds(drawn):
+def test_batches_hold_images_texts_ids_and_levels(drawn):
     batches = list(frame_batches(drawn, GREY, 4))
     assert sum(len(batch.texts) for batch in batches) == len(drawn)
     told = {i: (t, lv) for b in batches for i, t, lv in zip(b.ids, b.texts, b.levels, strict=True)}
@@ -144,7 +146,7 @@ def test_a_batch_says_what_it_holds(drawn):
         assert set(batch.widths_B.tolist()) == {batch.images_BCHW.shape[3]}
 
 
-def test_a_line_reads_the_same_alone_and_in_company(drawn):
+def test_the_reading_of_a_line_does_not_depend_on_its_batch(drawn):
     torch.manual_seed(3)
     config = parse_config(NetchuSmall.config_class, MODEL, "test")
     recogniser = NetchuSmall(config, ALPHABET).eval()
@@ -159,7 +161,7 @@ def test_a_line_reads_the_same_alone_and_in_company(drawn):
     assert any(reading.text for reading in alone.values())
 
 
-def test_augmentation_depends_on_seed_and_place_only(drawn):
+def test_augmentation_depends_on_seed_and_index_only(drawn):
     def shown(seed, order):
         dataset = LineDataset(drawn, plan_items(drawn, 0, 0), GREY, Augmenter(0.8), seed)
         images = {i: dataset[i].image_HW.tobytes() for i in order}
@@ -169,7 +171,7 @@ def test_augmentation_depends_on_seed_and_place_only(drawn):
     assert shown(1, range(8)) != shown(2, range(8))
 
 
-def test_an_image_that_does_not_decode_names_its_line(drawn):
+def test_an_image_that_does_not_decode_is_an_error_that_names_its_line(drawn):
     broken = drawn.assign(image=[b"no image", *drawn["image"][1:]])
     with pytest.raises(NetchuError, match=r"line train-00: not an image"):
         list(frame_batches(broken, GREY, 4))

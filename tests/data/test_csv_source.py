@@ -1,4 +1,4 @@
-"""Tables of the user's own."""
+"""Parsing CSV tables of the user."""
 
 import io
 
@@ -30,12 +30,12 @@ def test_rows_become_words_and_lines(tmp_path):
     assert list(csv.parse(tmp_path / "english.csv")) == lines
 
 
-def test_without_writers_in_any_order_with_further_columns_and_a_byte_order_mark(tmp_path):
+def test_column_order_further_columns_and_a_byte_order_mark_do_not_matter(tmp_path):
     lines = parsed(tmp_path, header="\ufeffsize, label ,image", rows=["9,Lê, Img/0.png", ",,"])
     assert [(line.text, line.writer) for line in lines] == [("Lê", "")]
 
 
-def test_what_cannot_be_used_is_skipped_with_a_reason(tmp_path):
+def test_lines_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     (tmp_path / "empty.png").write_bytes(b"")
     rows = ["nowhere.png,a", "bad.png,a", "empty.png,a", "Img/0.png, ", "Img/0.png", ",a",
@@ -59,7 +59,7 @@ def test_what_cannot_be_used_is_skipped_with_a_reason(tmp_path):
         ({"rows": ['Img/0.png,"Lê']}, "not a CSV file"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_one_line(tmp_path, table, complaint):
+def test_a_table_that_cannot_be_read_is_a_one_line_error(tmp_path, table, complaint):
     with pytest.raises(NetchuError) as error:
         parsed(tmp_path, **table)
     assert complaint in str(error.value)
@@ -67,17 +67,17 @@ def test_a_table_that_cannot_be_read_is_one_line(tmp_path, table, complaint):
     assert "\n" not in str(error.value)
 
 
-def test_another_encoding_is_named(tmp_path):
+def test_an_encoding_other_than_utf_8_is_an_error(tmp_path):
     (tmp_path / "a.csv").write_text("image,label\nx.png,Lê\n", encoding="cp1258")
     with pytest.raises(NetchuError, match=r"a\.csv is not a CSV file in UTF-8"):
         list(csv.parse(tmp_path))
 
 
 @pytest.mark.parametrize("names", [[], ["a.csv", "b.csv"]])
-def test_one_table_is_wanted(tmp_path, names):
+def test_a_folder_without_exactly_one_table_is_an_error(tmp_path, names):
     for name in names:
         (tmp_path / name).write_text("image,label\n")
-    with pytest.raises(NetchuError, match=f"there is: {', '.join(names) or 'none'}"):
+    with pytest.raises(NetchuError, match=f"found: {', '.join(names) or 'none'}"):
         list(csv.parse(tmp_path))
 
 
@@ -89,7 +89,7 @@ def encoded(image, kind, **options):
 
 GREY = Image.fromarray(np.random.default_rng(1).integers(0, 256, (20, 60), dtype=np.uint8))
 TURNED = Image.Exif()
-TURNED[0x112] = 6  # the camera was held upright
+TURNED[0x112] = 6  # rotated by 90 degrees
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ TURNED[0x112] = 6  # the camera was held upright
         (encoded(GREY.convert("RGB"), "JPEG", exif=TURNED), (60, 20)),
     ],
 )
-def test_any_image_becomes_a_grey_one_of_the_size_that_is_read(tmp_path, content, shape):
+def test_every_image_becomes_grey_with_its_displayed_size(tmp_path, content, shape):
     (tmp_path / "x").write_bytes(content)
     (line,) = parsed(tmp_path, rows=["x,a"])
     assert isinstance(line, Line)
@@ -112,7 +112,7 @@ def test_any_image_becomes_a_grey_one_of_the_size_that_is_read(tmp_path, content
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_what_is_transparent_is_paper(tmp_path, depth):
+def test_transparent_pixels_become_paper(tmp_path, depth):
     page = np.zeros((20, 60, 4), depth)
     page[8:12, 10:50, 3] = np.iinfo(depth).max
     (tmp_path / "x.png").write_bytes(cv2.imencode(".png", page)[1].tobytes())

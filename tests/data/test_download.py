@@ -1,4 +1,4 @@
-"""Fetching: mirror, download, resumption, and what goes wrong."""
+"""Fetching a file: mirror, download, resuming, and errors."""
 
 import errno
 import io
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from netchu.core.errors import NetchuError
 from netchu.data import fetch, parse
 from netchu.data.archives import tar_members
-from netchu.data.fetch.download import Source, fetch_file, filling
+from netchu.data.fetch.download import Source, download_folder, fetch_file
 
 NOWHERE = "http://127.0.0.1:9/nothing"
 
@@ -39,7 +39,7 @@ def mirror(tmp_path, monkeypatch):
     return tmp_path / "mirror"
 
 
-def test_mirror_file_comes_with_its_manifest(mirror, tmp_path):
+def test_a_file_from_the_mirror_is_described_in_the_manifest(mirror, tmp_path):
     pack(mirror / "made_up" / "a.tar", {"x/1.txt": b"one"})
     fetch_file(source("a.tar"), tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -48,13 +48,13 @@ def test_mirror_file_comes_with_its_manifest(mirror, tmp_path):
     assert list(tar_members(tmp_path / "out" / "a.tar", "made_up")) == [("x/1.txt", b"one")]
 
 
-def test_missing_mirror_file_is_named_and_leaves_nothing(mirror, tmp_path):
+def test_a_file_missing_from_the_mirror_is_named_and_nothing_is_written(mirror, tmp_path):
     with pytest.raises(NetchuError, match=r"made_up/a\.tar"):
         fetch_file(source("a.tar"), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_neither_mirror_nor_network(monkeypatch, tmp_path):
+def test_without_mirror_and_network_the_error_names_both_remedies(monkeypatch, tmp_path):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     with pytest.raises(NetchuError, match="set NETCHU_MIRROR or connect"):
         fetch_file(source("a.tar"), tmp_path / "out")
@@ -64,7 +64,9 @@ def test_neither_mirror_nor_network(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("file", "mode"), [("a.tar", "w"), ("a.tar.xz", "w:xz"), ("a.tar.gz", "w:gz")]
 )
-def test_truncated_archive_is_one_line_and_leaves_nothing(mirror, tmp_path, file, mode):
+def test_a_truncated_archive_is_a_one_line_error_and_nothing_is_written(
+    mirror, tmp_path, file, mode
+):
     path = mirror / "made_up" / file
     pack(path, {f"{n}.bin": bytes(range(256)) * 40 for n in range(5)}, mode)
     fetch_file(source(file), tmp_path / "whole")
@@ -95,7 +97,7 @@ def packed(tmp_path_factory):
 @example(share=512 * 4.5 / 10240)  # in the middle of a header
 @example(share=0.0078125)  # in the header of a gzip
 @settings(max_examples=200)
-def test_an_archive_cut_anywhere_is_an_error_or_whole(packed, kind, suffix, share):
+def test_an_archive_truncated_anywhere_is_an_error_or_complete(packed, kind, suffix, share):
     whole = (packed / f"a.{kind}").read_bytes()
     cut = packed / f"cut.{kind}"
     cut.write_bytes(whole[: int(share * len(whole))])
@@ -108,15 +110,15 @@ def test_an_archive_cut_anywhere_is_an_error_or_whole(packed, kind, suffix, shar
 
 
 @given(place=st.integers(0, 147) | st.integers(156, 511))  # all but the checksum itself
-def test_a_spoilt_header_is_no_end(packed, place):
+def test_a_damaged_header_is_not_taken_for_the_end_of_the_archive(packed, place):
     content = bytearray((packed / "a.").read_bytes())
     content[1024 + place] ^= 0x55
-    (packed / "spoilt").write_bytes(content)
+    (packed / "damaged").write_bytes(content)
     with pytest.raises(NetchuError, match="truncated or not an archive"):
-        list(tar_members(packed / "spoilt", "made_up"))
+        list(tar_members(packed / "damaged", "made_up"))
 
 
-def test_no_archive_at_all(mirror, tmp_path):
+def test_a_file_that_is_not_an_archive_is_an_error(mirror, tmp_path):
     (mirror / "made_up").mkdir(parents=True)
     (mirror / "made_up" / "a.tar").write_text("<html>moved</html>")
     with pytest.raises(NetchuError, match="not an archive"):
@@ -125,9 +127,9 @@ def test_no_archive_at_all(mirror, tmp_path):
 
 @pytest.fixture
 def server():
-    """Serves `content`; honours Range, and stops after `most` bytes of an answer.
+    """Serves `content`; honours Range, and stops after `most` bytes of a response.
 
-    With `chunked` it gives no length, as archives made on the fly come.
+    With `chunked` it sends no length, like servers that make archives on the fly.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -169,7 +171,7 @@ def server():
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_download_goes_on_where_it_stopped(server, monkeypatch, tmp_path, chunked):
+def test_an_interrupted_download_is_resumed(server, monkeypatch, tmp_path, chunked):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     handler, url = server
     handler.most, handler.chunked = 5000, chunked
@@ -185,7 +187,9 @@ def test_download_goes_on_where_it_stopped(server, monkeypatch, tmp_path, chunke
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_came_whole_but_was_not_renamed_is_fetched_anew(server, monkeypatch, tmp_path):
+def test_a_complete_download_that_was_not_renamed_is_downloaded_again(
+    server, monkeypatch, tmp_path
+):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     handler, url = server
     (tmp_path / "out.download").mkdir()
@@ -195,7 +199,7 @@ def test_what_came_whole_but_was_not_renamed_is_fetched_anew(server, monkeypatch
     assert handler.asked == [len(handler.content), 0]
 
 
-def test_what_a_killed_copy_left_is_not_taken_for_a_download(server, monkeypatch, tmp_path):
+def test_the_files_of_a_killed_copy_are_not_resumed_as_a_download(server, monkeypatch, tmp_path):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     handler, url = server
     (tmp_path / "out.part").mkdir()
@@ -211,7 +215,7 @@ class FullDisk(io.BytesIO):
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """Nothing can be written to a file of a partial folder any more."""
+    """Files other than locks cannot be written."""
     real = Path.open
 
     def open_file(path, mode="r", *args, **kwargs):
@@ -221,7 +225,7 @@ def full_disk(monkeypatch):
     monkeypatch.setattr(Path, "open", open_file)
 
 
-def test_full_disk_while_copying(mirror, tmp_path, request):
+def test_a_full_disk_while_copying_is_a_one_line_error(mirror, tmp_path, request):
     pack(mirror / "made_up" / "a.bin", {"x/1.txt": b"one"})
     request.getfixturevalue("full_disk")
     with pytest.raises(NetchuError, match=r"No space left on device.* run again") as error:
@@ -230,16 +234,16 @@ def test_full_disk_while_copying(mirror, tmp_path, request):
     assert [p.name for p in tmp_path.iterdir()] == ["mirror"]
 
 
-def test_full_disk_while_downloading(server, monkeypatch, tmp_path, full_disk):
+def test_a_full_disk_while_downloading_is_an_error(server, monkeypatch, tmp_path, full_disk):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     with pytest.raises(NetchuError, match=r"No space left on device.* run again"):
         fetch_file(source("a.bin", server[1]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_two_runs_at_once(mirror, tmp_path):
+def test_two_processes_cannot_write_the_same_folder(mirror, tmp_path):
     pack(mirror / "made_up" / "a.tar", {"x/1.txt": b"one"})
-    with filling(tmp_path / "out", "first") as partial:
+    with download_folder(tmp_path / "out", "first") as partial:
         (partial / "half").write_bytes(b"1")
         with pytest.raises(NetchuError, match="another process is writing"):
             fetch_file(source("a.tar"), tmp_path / "out")
@@ -250,7 +254,7 @@ def test_two_runs_at_once(mirror, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mirror", "out"]
 
 
-def test_a_run_that_was_killed_holds_up_nobody(mirror, tmp_path):
+def test_files_of_a_killed_run_do_not_block_the_next(mirror, tmp_path):
     (tmp_path / "out.lock").touch()
     (tmp_path / "out.part").mkdir()
     (tmp_path / "out.part" / "half").touch()
@@ -259,7 +263,7 @@ def test_a_run_that_was_killed_holds_up_nobody(mirror, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.tar", "manifest.json"]
 
 
-def test_what_was_fetched_stays_if_the_next_run_fails(mirror, tmp_path):
+def test_a_failing_fetch_keeps_the_folder_of_an_earlier_one(mirror, tmp_path):
     pack(mirror / "made_up" / "a.tar", {"x/1.txt": b"one"})
     fetch_file(source("a.tar"), tmp_path / "out")
     before = (tmp_path / "out" / "a.tar").read_bytes()
@@ -269,13 +273,11 @@ def test_what_was_fetched_stays_if_the_next_run_fails(mirror, tmp_path):
     assert (tmp_path / "out" / "a.tar").read_bytes() == before
 
 
-def test_unknown_source_lists_the_known_ones(tmp_path):
+def test_an_unknown_source_lists_the_known_ones(tmp_path):
     with pytest.raises(NetchuError, match="kalapa"):
         fetch.fetch("kalappa", tmp_path / "out", {})
 
 
-def test_a_source_of_text_cannot_be_preprocessed():
-    with pytest.raises(
-        NetchuError, match="handwriting 'truyen_kieu'"
-    ):
+def test_a_source_of_texts_is_not_a_source_of_handwriting():
+    with pytest.raises(NetchuError, match="handwriting 'truyen_kieu'"):
         parse.load_handwriting("truyen_kieu")

@@ -15,24 +15,24 @@ from netchu.data import fetch, parse
 from netchu.data.line_table import LEVELS, Line
 from netchu.imaging.images import decode
 
-FROM_NPM = {"fonts"}
-FILES = [name for name in fetch.SOURCES if name not in FROM_NPM]
+NPM_SOURCES = {"fonts"}
+FILES = [name for name in fetch.SOURCES if name not in NPM_SOURCES]
 NAMES = sorted({*fetch.SOURCES, *parse.HANDWRITING})
 
 
-def fetching(name):
+def fetch_module(name):
     return import_module(f"netchu.data.fetch.{name}")
 
 
-MADE_HERE = {"synthetic"}
+GENERATED = {"synthetic"}
 LICENCES = r"research data|public domain|\(MIT\)|Open Font License|own licence"
 
 
 @pytest.fixture
-def obtained(monkeypatch, tmp_path):
-    """A function that brings a tiny copy of a source, through its `fetch` if it has a file."""
+def fetched(monkeypatch, tmp_path):
+    """Return a function that makes a tiny copy of a source, with its `fetch` if it has a file."""
 
-    def obtain(name):
+    def fetch_copy(name):
         if name not in FILES:
             BUILDERS[name](tmp_path / name)
         else:
@@ -41,18 +41,18 @@ def obtained(monkeypatch, tmp_path):
             fetch.fetch(name, tmp_path / name, {})
         return tmp_path / name
 
-    return obtain
+    return fetch_copy
 
 
-def test_every_source_has_a_tiny_copy():
-    assert set(BUILDERS) == set(NAMES) - FROM_NPM
+def test_every_source_but_fonts_has_a_tiny_copy():
+    assert set(BUILDERS) == set(NAMES) - NPM_SOURCES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_docstring_names_the_licence(name):
-    module = fetching(name) if name in fetch.SOURCES else parse.load_handwriting(name)
+def test_the_docstring_names_the_licence(name):
+    module = fetch_module(name) if name in fetch.SOURCES else parse.load_handwriting(name)
     assert module.__doc__.splitlines()[0].endswith(".")
-    if name not in MADE_HERE:
+    if name not in GENERATED:
         assert re.search(LICENCES, module.__doc__, re.IGNORECASE), module.__doc__
         if name in FILES:
             licence = module.SOURCE.licence.split(" without")[0]
@@ -60,22 +60,22 @@ def test_docstring_names_the_licence(name):
 
 
 @pytest.mark.parametrize("name", fetch.SOURCES)
-def test_fetch_takes_a_folder_and_options_with_defaults(name):
-    folder, *options = inspect.signature(fetching(name).fetch).parameters.values()
+def test_options_of_fetch_have_defaults(name):
+    folder, *options = inspect.signature(fetch_module(name).fetch).parameters.values()
     assert folder.default is folder.empty
     assert all(option.default is not option.empty for option in options)
 
 
 @pytest.mark.parametrize("name", fetch.SOURCES)
-def test_an_unknown_option_is_named(name, tmp_path):
+def test_an_unknown_option_is_named_in_the_error(name, tmp_path):
     with pytest.raises(NetchuError, match=rf"sources\.{name}: unknown key 'foldr'"):
         fetch.fetch(name, tmp_path / "out", {"foldr": "x"})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_upstream_is_pinned_or_the_reason_is_given(name):
-    source = fetching(name).SOURCE
+def test_the_url_is_pinned_or_the_manual_download_is_described(name):
+    source = fetch_module(name).SOURCE
     assert source.name == name
     if source.by_hand:
         assert not source.url
@@ -85,10 +85,10 @@ def test_upstream_is_pinned_or_the_reason_is_given(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_manifest_gives_sizes_and_hashes(name, obtained):
-    folder = obtained(name)
+def test_the_manifest_holds_sizes_and_hashes(name, fetched):
+    folder = fetched(name)
     manifest = json.loads((folder / "manifest.json").read_text())
-    source = fetching(name).SOURCE
+    source = fetch_module(name).SOURCE
     content = (folder / source.file).read_bytes()
     assert (manifest["source"], manifest["licence"]) == (name, source.licence)
     assert manifest["files"] == {
@@ -98,7 +98,7 @@ def test_manifest_gives_sizes_and_hashes(name, obtained):
 
 
 @pytest.mark.parametrize("name", sorted(fetch.NOT_DOWNLOADED))
-def test_what_is_not_downloaded_says_what_to_do(name, tmp_path):
+def test_fetching_a_source_that_is_not_downloaded_names_the_remedy(name, tmp_path):
     with pytest.raises(NetchuError, match="out") as error:
         fetch.fetch(name, tmp_path / "out", {})
     assert "\n" not in str(error.value)
@@ -106,8 +106,8 @@ def test_what_is_not_downloaded_says_what_to_do(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", parse.HANDWRITING)
-def test_lines_are_ready_for_preprocessing(name, obtained):
-    lines = list(parse.load_handwriting(name).parse(obtained(name), LEVELS))
+def test_lines_are_ready_for_preprocessing(name, fetched):
+    lines = list(parse.load_handwriting(name).parse(fetched(name), LEVELS))
     assert len(lines) >= 3
     assert all(isinstance(line, Line) for line in lines)
     assert len({line.id for line in lines}) == len(lines)
@@ -115,13 +115,13 @@ def test_lines_are_ready_for_preprocessing(name, obtained):
         check_label(line.text, line.id)
         assert decode(line.image, line.id).shape == (line.height, line.width)
         assert line.level in LEVELS
-        assert line.split in ("", "test") or name in MADE_HERE
+        assert line.split in ("", "test") or name in GENERATED
         assert line.source == line.id.split("-")[0]
 
 
 @pytest.mark.parametrize("name", parse.HANDWRITING)
-def test_only_the_wanted_levels(name, obtained):
-    folder, lines = obtained(name), parse.load_handwriting(name).parse
+def test_only_the_given_levels_are_parsed(name, fetched):
+    folder, lines = fetched(name), parse.load_handwriting(name).parse
     levels = {line.level for line in lines(folder, LEVELS)}
     assert levels
     for level in levels:
@@ -129,6 +129,6 @@ def test_only_the_wanted_levels(name, obtained):
 
 
 @pytest.mark.parametrize("name", sorted(set(FILES) & set(parse.HANDWRITING)))
-def test_before_it_is_fetched(name, tmp_path):
+def test_parsing_before_fetching_names_the_command(name, tmp_path):
     with pytest.raises(NetchuError, match="dvc repro"):
         list(parse.load_handwriting(name).parse(tmp_path, LEVELS))

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import unicodedata
 
 import pandas as pd
@@ -11,7 +12,7 @@ from netchu.data.line_table import (
     SCHEMA,
     Skipped,
     check_leaks,
-    read_notes,
+    read_shard_metadata,
     read_skipped,
     read_table,
     write_shard,
@@ -20,7 +21,7 @@ from netchu.data.line_table import (
 from small_project import as_table, drawn_lines
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_a_table_is_read_as_it_was_written(tmp_path):
     lines = drawn_lines()
     left_out = [Skipped("a, b", 'said "no"'), Skipped("c", "chữ 漢")]
     assert write_table(iter(lines), tmp_path / "table", left_out) == len(lines)
@@ -30,14 +31,14 @@ def test_what_is_written_is_read(tmp_path):
     assert read_skipped(tmp_path / "table") == left_out
 
 
-def test_any_parquet_reader_reads_a_shard(tmp_path):
+def test_pandas_reads_a_shard(tmp_path):
     write_table(drawn_lines(), tmp_path / "table")
     (shard,) = (tmp_path / "table").glob("*.parquet")
     assert list(pd.read_parquet(shard)["text"]) == [line.text for line in drawn_lines()]
 
 
 @pytest.mark.parametrize(("number", "shards"), [(0, 1), (4, 1), (5, 1), (6, 2), (12, 3)])
-def test_lines_beyond_a_shard_go_into_the_next_in_order(tmp_path, monkeypatch, number, shards):
+def test_lines_are_divided_into_shards_in_order(tmp_path, monkeypatch, number, shards):
     monkeypatch.setattr(lines_module, "SHARD_LINES", 5)
     lines = drawn_lines(number=number)
     assert write_table(lines, tmp_path / "table") == number
@@ -45,12 +46,12 @@ def test_lines_beyond_a_shard_go_into_the_next_in_order(tmp_path, monkeypatch, n
     assert list(read_table(tmp_path / "table")["id"]) == [line.id for line in lines]
 
 
-def test_only_the_wanted_columns_are_read(tmp_path):
+def test_only_the_given_columns_are_read(tmp_path):
     write_table(drawn_lines(), tmp_path / "table")
     assert list(read_table(tmp_path / "table", ["id", "text"]).columns) == ["id", "text"]
 
 
-def test_skipped_lines_may_be_found_on_the_way(tmp_path):
+def test_a_generator_of_lines_may_fill_skipped(tmp_path):
     left_out = []
 
     def reading():
@@ -62,7 +63,7 @@ def test_skipped_lines_may_be_found_on_the_way(tmp_path):
     assert len(read_skipped(tmp_path / "table")) == 3
 
 
-def test_a_run_that_breaks_off_leaves_no_table_and_the_next_one_is_clean(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_the_old_table_or_none(tmp_path, monkeypatch):
     monkeypatch.setattr(lines_module, "SHARD_LINES", 2)
     folder = tmp_path / "table"
 
@@ -81,27 +82,27 @@ def test_a_run_that_breaks_off_leaves_no_table_and_the_next_one_is_clean(tmp_pat
     assert len(read_table(folder)) == 1
 
 
-def test_notes_travel_with_a_shard_and_leave_the_lines_alone(tmp_path):
-    notes = {"skipped": [["a", 'said "no", chữ 漢']], "ways": {"whole": 3}}
-    for name, content in (("noted", notes), ("empty", {})):
+def test_metadata_of_a_shard_does_not_change_its_lines(tmp_path):
+    metadata = {"skipped": [["a", 'said "no", chữ 漢']], "ways": {"whole": 3}}
+    for name, content in (("with_metadata", metadata), ("empty", {})):
         (tmp_path / name).mkdir()
         path = tmp_path / name / "00000.parquet"
         write_shard(drawn_lines(), path, content)
-        assert read_notes(path) == content
+        assert read_shard_metadata(path) == content
         assert list(path.parent.iterdir()) == [path]
     write_table(drawn_lines(), tmp_path / "table")
-    for name in ("noted", "empty"):
+    for name in ("with_metadata", "empty"):
         pd.testing.assert_frame_equal(read_table(tmp_path / name), read_table(tmp_path / "table"))
 
 
-def test_shards_with_other_notes_are_one_table(tmp_path):
+def test_shards_with_different_metadata_are_one_table(tmp_path):
     for number in range(3):
         lines = drawn_lines("train", 4 * number)
         write_shard(lines, tmp_path / f"{number:05d}.parquet", {"number": number})
     assert len(read_table(tmp_path)) == 12
 
 
-def test_a_shard_that_cannot_be_written_leaves_the_old_one_and_no_part(tmp_path, monkeypatch):
+def test_an_interrupted_write_of_a_shard_keeps_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "00000.parquet"
     write_shard(drawn_lines(), path)
     old = path.read_bytes()
@@ -109,26 +110,26 @@ def test_a_shard_that_cannot_be_written_leaves_the_old_one_and_no_part(tmp_path,
     def stop(file):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lines_module.os, "fsync", stop)
+    monkeypatch.setattr(os, "fsync", stop)
     with pytest.raises(KeyboardInterrupt):
         write_shard(drawn_lines(number=3), path)
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [old]
 
 
-def test_a_bad_label_stops_the_table_and_is_named(tmp_path):
+def test_an_invalid_label_is_an_error_that_names_the_line(tmp_path):
     bad = dataclasses.replace(drawn_lines()[0], text=unicodedata.normalize("NFD", "hoà"))
     with pytest.raises(NetchuError, match=r"drawn line test-00: .* not in NFC"):
         write_table([bad], tmp_path / "table")
     assert not (tmp_path / "table").exists()
 
 
-def test_a_missing_table_is_named(tmp_path):
+def test_a_missing_table_is_named_in_the_error(tmp_path):
     with pytest.raises(NetchuError, match=r"nowhere holds no line table; run 'dvc repro'"):
         read_table(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("damage", [b"not parquet", b"PAR1", b""])
-def test_a_damaged_shard_is_one_line(tmp_path, damage):
+def test_a_damaged_shard_is_a_one_line_error(tmp_path, damage):
     write_table(drawn_lines(), tmp_path / "table")
     (tmp_path / "table" / "00000.parquet").write_bytes(damage)
     with pytest.raises(NetchuError, match="is not a line table") as caught:
@@ -149,11 +150,11 @@ def test_disjoint_splits_do_not_leak():
 @pytest.mark.parametrize("what", [{"writer": "An"}, {"image": b"same"}])
 def test_a_writer_or_an_image_in_two_splits_is_named(what):
     (name,) = what
-    with pytest.raises(NetchuError, match=rf"{name} .*stands in 2 splits \(1 such\)"):
+    with pytest.raises(NetchuError, match=rf"{name} .*is in 2 splits \(1 in total\)"):
         check_leaks(sides(**what))
 
 
-def test_unknown_writers_are_no_leak_and_shared_texts_are_counted():
+def test_unknown_writers_and_shared_texts_are_not_leaks():
     assert check_leaks(sides(writer="")) == 0
     assert check_leaks(sides(text="hoà bình")) == 1
 

@@ -1,4 +1,4 @@
-"""Splits without leaks, limits, and lines left out with a reason."""
+"""Preprocessing: splits without leaks, limits, and skipped lines."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_words_and_lines_hold_out_the_same_writers(tmp_path):
     assert held[0] == held[1] != set()
 
 
-def test_a_sheet_shows_training_lines_alone(tmp_path):
+def test_the_contact_sheet_shows_only_training_lines(tmp_path):
     def marked(number, split):
         grey = {"train": 100, "val": 0, "test": 0}[split]
         image = encode(np.full((20, 60), grey + number % 9, np.uint8))
@@ -63,7 +63,7 @@ def test_a_sheet_shows_training_lines_alone(tmp_path):
     assert sheet.min() >= 90
 
 
-def test_where_no_writer_is_known_equal_texts_stay_together(tmp_path):
+def test_without_writers_equal_texts_get_the_same_split(tmp_path):
     lines = [line(n, writer="", text=f"số {n // 2}") for n in range(1200)]
     table = run(tmp_path, lines, val_share=0.1, test_share=0.2)
     assert table.groupby("text")["split"].nunique().max() == 1
@@ -72,21 +72,21 @@ def test_where_no_writer_is_known_equal_texts_stay_together(tmp_path):
     assert shares["val"] == pytest.approx(0.1, abs=0.06)
 
 
-def test_an_official_split_stands(tmp_path):
+def test_an_official_split_is_kept(tmp_path):
     lines = [line(n, writer="", split="test" if n < 30 else "") for n in range(100)]
     table = run(tmp_path, lines, val_share=0.2, test_share=0.0)
     assert set(table.loc[table["split"] == "test", "id"]) == {f"made-{n:03d}" for n in range(30)}
     assert 5 <= (table["split"] == "val").sum() <= 25
 
 
-def test_a_writer_on_two_sides_fails_and_leaves_nothing(tmp_path):
+def test_a_writer_in_two_splits_is_an_error_and_nothing_is_written(tmp_path):
     lines = [line(n, split="train" if n < 20 else "test") for n in range(40)]
-    with pytest.raises(NetchuError, match="writer w0 stands in 2 splits"):
+    with pytest.raises(NetchuError, match="writer w0 is in 2 splits"):
         run(tmp_path, lines)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
-def test_an_image_that_comes_again_is_dropped_and_named(tmp_path):
+def test_a_repeated_image_is_skipped(tmp_path):
     lines = [line(n) for n in range(20)]
     lines[13] = replace(lines[13], image=lines[2].image)
     table = run(tmp_path, lines)
@@ -94,7 +94,7 @@ def test_an_image_that_comes_again_is_dropped_and_named(tmp_path):
     assert reasons(tmp_path) == {"made-013": "repeated image: made-002"}
 
 
-def test_what_synthesis_left_out_is_still_listed(tmp_path):
+def test_lines_skipped_by_synthesis_are_listed(tmp_path):
     run(tmp_path, [line(n) for n in range(20)], skipped=[Skipped("made-900", "font a lacks '²'")])
     assert reasons(tmp_path) == {"made-900": "font a lacks '²'"}
 
@@ -109,16 +109,16 @@ def test_limit_is_per_split_and_level(tmp_path):
     assert set(table["id"]) != set(other["id"])
 
 
-def test_same_seed_same_bytes_and_another_seed_another_split(tmp_path):
+def test_the_seed_decides_the_bytes(tmp_path):
     lines = [line(n) for n in range(40)]
-    prints = []
+    hashes = []
     for seed in (1, 1, 2):
         run(tmp_path, lines, seed=seed)
-        prints.append(hash_folder(tmp_path / "out"))
-    assert prints[0] == prints[1] != prints[2]
+        hashes.append(hash_folder(tmp_path / "out"))
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_whoever_asks_gets_the_lines_of_the_table(tmp_path):
+def test_split_lines_returns_the_lines_of_the_table(tmp_path):
     lines = [line(n) for n in range(40)]
     lines += [line(n, writer=f"twice {n}", image=lines[n - 40].image) for n in range(40, 60)]
     table = run(tmp_path, lines, limit=3)
@@ -132,7 +132,7 @@ def test_whoever_asks_gets_the_lines_of_the_table(tmp_path):
     assert asked.items() <= {one.id: one.split for one in without}.items()
 
 
-def test_summary_counts(tmp_path):
+def test_the_summary_counts_lines_writers_and_skipped_lines(tmp_path):
     lines = [line(n, text="giống nhau" if n < 10 else f"số {n}") for n in range(40)]
     table = run(tmp_path, lines, skipped=[Skipped("a", "no ink"), Skipped("b", "no ink")])
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -142,23 +142,23 @@ def test_summary_counts(tmp_path):
     assert sum(summary["writers"].values()) == 10
 
 
-def test_nothing_left_is_an_error(tmp_path):
-    with pytest.raises(NetchuError, match="no line is left"):
+def test_a_table_without_lines_is_an_error(tmp_path):
+    with pytest.raises(NetchuError, match="no lines are left"):
         run(tmp_path, [line(n) for n in range(20)], levels=("paragraph",))
 
 
-def test_too_few_writers(tmp_path):
+def test_too_few_writers_is_an_error(tmp_path):
     with pytest.raises(NetchuError, match="2 writers are too few"):
         run(tmp_path, [line(n, writer=f"w{n % 2}") for n in range(20)])
 
 
-def test_input_that_is_not_there(tmp_path):
+def test_a_missing_input_is_an_error(tmp_path):
     wanted = DatasetParams(source="synthetic", input=str(tmp_path / "nowhere"))
     with pytest.raises(NetchuError, match="nowhere"):
         preprocess(wanted, "made", 1, tmp_path / "out")
 
 
-def test_the_old_table_stays_until_the_new_one_is_whole(tmp_path):
+def test_a_failing_run_keeps_the_old_table(tmp_path):
     old = run(tmp_path, [line(n) for n in range(40)])
     with pytest.raises(NetchuError):
         run(tmp_path, [line(n) for n in range(20)], levels=("paragraph",))

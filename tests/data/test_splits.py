@@ -1,4 +1,4 @@
-"""Splits drawn by lot: by writer, by text, and the same whoever asks."""
+"""Splits by writer and by text, and their reproducibility."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from netchu.core.errors import NetchuError
 from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line
-from netchu.data.splits import assign, split_writers
+from netchu.data.splits import assign_splits, split_writers
 
 PARAMS = DatasetParams(source="kalapa", input="", val_share=0.1, test_share=0.2)
 SHARES = st.floats(0, 0.3)
@@ -19,12 +19,12 @@ def line(number, writer="", text="", split=""):
     return Line(f"a-{number}", b"", text or f"số {number}", writer, "a", "line", split, 1, 1)
 
 
-def test_the_draw_has_not_changed():
-    """Figures that were published hold as long as the same writers are held out."""
+def test_the_splits_have_not_changed():
+    """Published metrics are valid only while the same writers are held out."""
     drawn = split_writers([f"w{n}" for n in range(10)], PARAMS, 2026)
     held_out = {writer: split for writer, split in drawn.items() if split != "train"}
     assert held_out == {"w5": "test", "w9": "test", "w0": "val"}
-    by_text = [one.split for one in assign([line(n) for n in range(12)], PARAMS, 2026)]
+    by_text = [one.split for one in assign_splits([line(n) for n in range(12)], PARAMS, 2026)]
     assert [n for n, split in enumerate(by_text) if split == "test"] == [1, 2, 9]
     assert by_text.count("train") == 9
 
@@ -41,11 +41,11 @@ def test_every_writer_has_one_split_and_shares_are_kept(writers, val, test, seed
 
 
 @given(st.permutations([f"w{n}" for n in range(9)]))
-def test_the_order_in_which_writers_come_does_not_matter(writers):
+def test_the_order_of_writers_does_not_matter(writers):
     assert split_writers(writers, PARAMS, 3) == split_writers(sorted(writers), PARAMS, 3)
 
 
-def test_sources_and_seeds_draw_for_themselves():
+def test_splits_depend_on_source_and_seed():
     writers = [f"w{n}" for n in range(40)]
     other = DatasetParams(source="vnondb", input="", val_share=0.1, test_share=0.2)
     drawn = split_writers(writers, PARAMS, 1)
@@ -54,23 +54,28 @@ def test_sources_and_seeds_draw_for_themselves():
     assert drawn != split_writers(writers, other, 1)
 
 
-def test_lines_follow_their_writers_and_keep_a_split_of_their_own():
+def test_lines_get_the_split_of_their_writer_unless_they_have_one():
     lines = [line(n, writer=f"w{n % 10}") for n in range(30)]
     lines += [line(n, writer="official", split="test") for n in range(30, 33)]
-    done = assign(iter(lines), PARAMS, 1)
+    lines_with_splits = assign_splits(iter(lines), PARAMS, 1)
     by_writer = split_writers({f"w{n}" for n in range(10)}, PARAMS, 1)
-    assert [one.split for one in done[:30]] == [by_writer[one.writer] for one in lines[:30]]
-    assert done[30:] == lines[30:]
+    assert [one.split for one in lines_with_splits[:30]] == [
+        by_writer[one.writer] for one in lines[:30]
+    ]
+    assert lines_with_splits[30:] == lines[30:]
 
 
-def test_without_a_writer_equal_texts_fall_on_the_same_side():
-    done = assign([line(n, text=f"số {n // 3}") for n in range(900)], PARAMS, 1)
-    assert len({(one.text, one.split) for one in done}) == 300
-    shares = {split: count / 900 for split, count in Counter(one.split for one in done).items()}
+def test_without_a_writer_equal_texts_get_the_same_split():
+    lines_with_splits = assign_splits([line(n, text=f"số {n // 3}") for n in range(900)], PARAMS, 1)
+    assert len({(one.text, one.split) for one in lines_with_splits}) == 300
+    shares = {
+        split: count / 900
+        for split, count in Counter(one.split for one in lines_with_splits).items()
+    }
     assert shares == pytest.approx({"train": 0.7, "val": 0.1, "test": 0.2}, abs=0.06)
 
 
-def test_too_few_writers():
+def test_too_few_writers_is_an_error():
     with pytest.raises(NetchuError, match="2 writers are too few"):
         split_writers({"a", "b"}, PARAMS, 1)
     assert split_writers(set(), PARAMS, 1) == {}

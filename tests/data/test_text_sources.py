@@ -27,13 +27,13 @@ def test_verses_are_normalised(tmp_path):
     assert truyen_kieu.texts(tmp_path) == ["Trăm năm trong cõi người ta,", "Chữ tài chữ mệnh"]
 
 
-def test_no_verses(tmp_path):
+def test_verses_that_were_not_fetched_are_an_error(tmp_path):
     with pytest.raises(NetchuError, match="no verses"):
         truyen_kieu.texts(tmp_path)
 
 
 @pytest.mark.parametrize("top", ["", "./", "vietnam_dataset-f1bb0d/"])
-def test_addresses_from_places(tmp_path, top):
+def test_streets_and_wards_are_paired_into_addresses(tmp_path, top):
     files = {f"{top}data/HN.json": json.dumps(PLACE), f"{top}Index.json": "{}",
              f"{top}data/.DS_Store": b"\0\1"}  # fmt: skip
     archives.pack(tmp_path / "vietnam_dataset.tar.xz", files)

@@ -12,7 +12,7 @@ from netchu.data.line_table import LEVELS, Skipped
 from netchu.data.parse import uit_hwdb
 
 
-def test_levels_writers_and_official_test(tmp_path):
+def test_levels_writers_and_the_official_test_split(tmp_path):
     archives.uit_hwdb(tmp_path)
     lines = {line.id: line for line in uit_hwdb.parse(tmp_path, LEVELS)}
     assert len(lines) == 9
@@ -23,7 +23,7 @@ def test_levels_writers_and_official_test(tmp_path):
     assert {line.split for line in lines.values() if line.writer != "250"} == {""}
 
 
-def test_images_without_a_label_and_labels_without_an_image(tmp_path):
+def test_images_without_labels_and_labels_without_images_are_skipped(tmp_path):
     files = archives.uit_hwdb_files()
     home = "UIT_HWDB_line/train_data/1"
     files[f"{home}/label.json"] = json.dumps({"2.jpg": "a"})
@@ -35,21 +35,21 @@ def test_images_without_a_label_and_labels_without_an_image(tmp_path):
     }
 
 
-def test_broken_labels_are_named(tmp_path):
+def test_damaged_labels_are_named(tmp_path):
     files = archives.uit_hwdb_files() | {"UIT_HWDB_word/test_data/250/label.json": "{"}
     archives.pack(tmp_path / "uit_hwdb.tar", files)
     with pytest.raises(NetchuError, match=r"UIT_HWDB_word/test_data/250/label\.json is not JSON"):
         list(uit_hwdb.parse(tmp_path))
 
 
-def test_a_level_that_is_not_there(tmp_path):
+def test_an_archive_without_the_given_level_is_an_error(tmp_path):
     files = {name: c for name, c in archives.uit_hwdb_files().items() if "_word" in name}
     archives.pack(tmp_path / "uit_hwdb.tar", files)
     with pytest.raises(NetchuError, match="level line"):
         list(uit_hwdb.parse(tmp_path, ("line",)))
 
 
-def test_a_folder_is_packed_the_same_wherever_it_lies(tmp_path):
+def test_the_same_files_are_packed_into_the_same_bytes(tmp_path):
     archives.unpack(tmp_path / "a", archives.uit_hwdb_files())
     files = archives.uit_hwdb_files("UIT_HWDB/again/")
     archives.unpack(tmp_path / "b", dict(reversed(files.items())) | {
@@ -65,21 +65,21 @@ def test_a_folder_is_packed_the_same_wherever_it_lies(tmp_path):
     assert list(manifest["files"]) == ["uit_hwdb.tar"]
 
 
-def test_a_folder_of_something_else_leaves_nothing(tmp_path):
-    with pytest.raises(NetchuError, match="name the folder"):
+def test_a_folder_without_the_data_set_is_an_error_and_nothing_is_written(tmp_path):
+    with pytest.raises(NetchuError, match=r"set sources\.uit_hwdb\.folder"):
         fetch.fetch("uit_hwdb", tmp_path / "out", {"folder": str(tmp_path / "nowhere")})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_copies_in_one_folder(tmp_path):
+def test_a_folder_with_two_copies_is_an_error(tmp_path):
     archives.unpack(tmp_path / "a", archives.uit_hwdb_files())
     archives.unpack(tmp_path / "a", archives.uit_hwdb_files("again/"))
-    with pytest.raises(NetchuError, match="keep one copy"):
+    with pytest.raises(NetchuError, match="remove one"):
         fetch.fetch("uit_hwdb", tmp_path / "out", {"folder": str(tmp_path / "a")})
     assert not (tmp_path / "out").exists()
 
 
-def test_without_folder_and_mirror_the_way_to_get_it(monkeypatch, tmp_path):
+def test_without_folder_and_mirror_the_error_describes_the_manual_download(monkeypatch, tmp_path):
     monkeypatch.delenv("NETCHU_MIRROR", raising=False)
     with pytest.raises(NetchuError, match=r"UIT-HWDB-dataset.*sources\.uit_hwdb\.folder") as error:
         fetch.fetch("uit_hwdb", tmp_path / "out", {})

@@ -15,7 +15,7 @@ from PIL import Image
 
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import decode
-from netchu.imaging.photos import LONGEST_SIDE, read_photo
+from netchu.imaging.photos import MAX_SIDE, read_photo
 
 
 def page(height=30, width=50):
@@ -36,12 +36,9 @@ def colour():
     return Image.fromarray(np.dstack([page(), page() - page() // 4, page()]))
 
 
-# What training saw.
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("image", [Image.fromarray(page()), colour()], ids=["grey", "colour"])
-def test_plain_images_have_the_pixels_that_training_saw(kind, image, tmp_path):
+def test_plain_images_have_the_same_pixels_as_in_training(kind, image, tmp_path):
     content = saved(image, kind)
     path = tmp_path / "photo"
     path.write_bytes(content)
@@ -50,8 +47,6 @@ def test_plain_images_have_the_pixels_that_training_saw(kind, image, tmp_path):
         np.testing.assert_array_equal(photo_HW, decode(content, "line"))
         assert photo_HW.dtype == np.uint8
 
-
-# Every kind of image.
 
 RGBA = np.dstack([np.zeros((30, 50, 3), np.uint8), np.where(page() > 0, 0, 255).astype(np.uint8)])
 INK = Image.fromarray(RGBA)
@@ -78,7 +73,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ink_is_dark_on_light_paper_in_every_kind_of_image(kind):
+def test_ink_is_dark_on_light_paper_in_every_format(kind):
     photo_HW = read_photo(KINDS[kind])
     assert (photo_HW.shape, photo_HW.dtype) == ((30, 50), np.uint8)
     assert photo_HW[:8, :16].max() < 30
@@ -86,17 +81,17 @@ def test_ink_is_dark_on_light_paper_in_every_kind_of_image(kind):
     assert photo_HW[:, 26:].min() > 120
 
 
-def test_sixteen_bits_become_their_upper_eight():
+def test_sixteen_bits_are_reduced_to_the_upper_eight_in_use():
     np.testing.assert_array_equal(read_photo(KINDS["16-bit PNG"]), page())
     np.testing.assert_array_equal(read_photo(KINDS["12 of 16 bits TIFF"]), page())
 
 
-def test_clear_paper_is_white():
+def test_transparent_paper_is_white():
     assert (read_photo(KINDS["alpha PNG"])[12:] == 255).all()
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_frame_is_read(kind):
+def test_the_first_frame_of_an_animation_is_read(kind):
     others = [Image.fromarray(255 - page()), Image.new("L", (50, 30), 90)]
     frames = saved(Image.fromarray(page()), kind, save_all=True, append_images=others)
     assert getattr(Image.open(io.BytesIO(frames)), "is_animated", False)
@@ -105,7 +100,7 @@ def test_of_an_animation_the_first_frame_is_read(kind):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGBA")])
-def test_a_photo_is_turned_as_it_is_shown(orientation, kind, mode):
+def test_the_exif_orientation_is_applied(orientation, kind, mode):
     upright = page()
     stored = {
         1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
@@ -125,9 +120,6 @@ def with_exif(image, exif):
     return image
 
 
-# Pixels of the caller's own.
-
-
 @pytest.mark.parametrize(
     "pixels",
     [
@@ -136,7 +128,7 @@ def with_exif(image, exif):
         np.asfortranarray(page()), np.dstack([page() // 2] * 3 + [page() * 0 + 255])[..., :3] * 2,
     ],
 )  # fmt: skip
-def test_arrays_of_any_pixels(pixels):
+def test_arrays_of_every_dtype_and_shape_are_read(pixels):
     before = pixels.copy()
     photo_HW = read_photo(pixels)
     assert np.abs(photo_HW.astype(int) - page()).max() <= 1
@@ -144,7 +136,7 @@ def test_arrays_of_any_pixels(pixels):
     np.testing.assert_array_equal(pixels, before)
 
 
-def test_booleans_and_alpha_in_arrays():
+def test_boolean_arrays_and_arrays_with_alpha_are_read():
     np.testing.assert_array_equal(read_photo(page() > 0), np.where(page() > 0, 255, 0))
     np.testing.assert_array_equal(read_photo(RGBA), np.where(page() > 0, 255, 0))
 
@@ -154,26 +146,23 @@ def test_booleans_and_alpha_in_arrays():
     [
         (np.zeros((3, 4, 5), np.uint8), r"shape \(3, 4, 5\)"),
         (np.zeros(7, np.uint8), r"shape \(7,\)"),
-        (np.zeros((0, 9), np.uint8), "no pixel"),
+        (np.zeros((0, 9), np.uint8), "has no pixels"),
         (np.full((4, 4), 2.0), "between 0 and 1"),
         (np.full((4, 4), np.nan), "between 0 and 1"),
         (np.zeros((4, 4), complex), "complex128"),
-        (np.array([["a"]]), "no pixels"),
-        (np.zeros((1, LONGEST_SIDE + 1), np.uint8), "a side of more than 30000 px"),
-        (None, "a NoneType is no photo"),
-        (Image.new("L", (LONGEST_SIDE + 1, 1)), "a side of more than 30000 px"),
-        (Image.new("L", (0, 3)), "no pixel"),
+        (np.array([["a"]]), "has dtype"),
+        (np.zeros((1, MAX_SIDE + 1), np.uint8), "a side of more than 30000 px"),
+        (None, "a NoneType is not a photo"),
+        (Image.new("L", (MAX_SIDE + 1, 1)), "a side of more than 30000 px"),
+        (Image.new("L", (0, 3)), "has no pixels"),
     ],
 )
-def test_what_is_no_photo_is_said(pixels, reason):
+def test_arguments_that_are_not_photos_are_errors(pixels, reason):
     with pytest.raises(NetchuError, match=reason):
         read_photo(pixels)
 
 
-# Bad files.
-
-
-def refusal(source):
+def error_message(source):
     with pytest.raises(NetchuError) as caught:
         read_photo(source)
     message = str(caught.value)
@@ -184,51 +173,53 @@ def refusal(source):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 @given(share=st.floats(0, 0.98))
 @settings(max_examples=25, deadline=None)
-def test_a_file_cut_short_is_refused(kind, share):
+def test_a_truncated_file_is_an_error(kind, share):
     content = saved(colour(), kind)
-    assert "not an image, or a damaged one" in refusal(content[: int(share * len(content))])
+    assert "is not an image or is damaged" in error_message(content[: int(share * len(content))])
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff",
        b"GIF89a", b"RIFF....WEBPVP8 ", b"BM", b"II*\x00", b"P5 "]))  # fmt: skip
 @settings(max_examples=200, deadline=None)
-def test_garbage_is_one_line(garbage, head):
+def test_random_bytes_are_a_photo_or_a_one_line_error(garbage, head):
     try:
         assert read_photo(head + garbage).ndim == 2
     except NetchuError as error:
-        assert "the image: " in str(error)
+        assert "the image " in str(error)
         assert "\n" not in str(error)
 
 
-def test_libraries_say_nothing_of_their_own(capfd):
-    refusal(saved(colour(), "PNG")[:-30])
-    refusal(saved(colour(), "JPEG")[:-30])
-    refusal(b"hello")
+def test_libraries_print_nothing(capfd):
+    error_message(saved(colour(), "PNG")[:-30])
+    error_message(saved(colour(), "JPEG")[:-30])
+    error_message(b"hello")
     assert capfd.readouterr() == ("", "")
 
 
-def test_files_that_are_none_are_named(tmp_path):
-    assert refusal(tmp_path / "gone.jpg") == f"{tmp_path}/gone.jpg: no such file; look at its name"
-    assert refusal(str(tmp_path)).startswith(f"{tmp_path} is a folder")
-    assert refusal("/dev/zero").startswith("/dev/zero is no file")
-    assert "cannot be read" in refusal("a\0b")
-    assert "cannot be read" in refusal("x" * 5000)
+def test_paths_that_are_not_images_are_named(tmp_path):
+    assert (
+        error_message(tmp_path / "gone.jpg") == f"{tmp_path}/gone.jpg: no such file; check the path"
+    )
+    assert error_message(str(tmp_path)).startswith(f"{tmp_path} is a folder")
+    assert error_message("/dev/zero").startswith("/dev/zero is not a regular file")
+    assert "cannot be read" in error_message("a\0b")
+    assert "cannot be read" in error_message("x" * 5000)
     text = tmp_path / "notes.txt"
     text.write_text("not an image")
-    assert refusal(text).startswith(f"{text}: not an image")
+    assert error_message(text).startswith(f"{text} is not an image")
     text.write_bytes(b"")
-    assert refusal(text).startswith(f"{text}: not an image")
+    assert error_message(text).startswith(f"{text} is not an image")
 
 
-def test_a_huge_file_is_refused_by_its_size(tmp_path):
+def test_a_file_that_is_too_large_is_an_error(tmp_path):
     path = tmp_path / "disk.img"
     with path.open("wb") as stream:
-        stream.truncate(2**33)  # takes no room on the disk
-    assert "more than 256 MB" in refusal(path)
+        stream.truncate(2**33)  # sparse
+    assert "more than 256 MB" in error_message(path)
 
 
 def white_png(width, height, rows):
-    """A black-and-white PNG that says it is `height` high and holds the pixels of `rows`."""
+    """A black-and-white PNG whose header says `height` and that holds the pixels of `rows`."""
 
     def chunk(name, data):
         return (
@@ -244,10 +235,10 @@ def white_png(width, height, rows):
 
 
 @pytest.mark.parametrize("size", [(60_000, 60_000), (29_000, 29_000), (12_000, 9_000)])
-def test_a_bomb_is_refused_by_its_header(size):
+def test_a_decompression_bomb_is_rejected_before_it_is_decoded(size):
     content = white_png(*size, 100)
     begin = time.perf_counter()
-    assert "more than 100 megapixels" in refusal(content)
+    assert "more than 100 megapixels" in error_message(content)
     assert time.perf_counter() - begin < 0.5
 
 
@@ -261,7 +252,7 @@ print(photo.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-def test_the_largest_photo_takes_a_few_bytes_a_pixel_and_gives_no_warning(tmp_path):
+def test_the_largest_photo_needs_a_few_bytes_per_pixel_and_warns_of_nothing(tmp_path):
     path = tmp_path / "large.png"
     path.write_bytes(white_png(12_000, 8_300, 8_300))
     done = subprocess.run(
@@ -273,13 +264,13 @@ def test_the_largest_photo_takes_a_few_bytes_a_pixel_and_gives_no_warning(tmp_pa
     assert done.stderr == ""
 
 
-def test_extremes_that_are_photos():
+def test_the_smallest_and_the_widest_photo_are_read():
     assert read_photo(saved(Image.new("L", (1, 1), 7), "PNG")).tolist() == [[7]]
-    wide = np.full((20, LONGEST_SIDE), 200, np.uint8)
+    wide = np.full((20, MAX_SIDE), 200, np.uint8)
     assert read_photo(saved(Image.fromarray(wide), "PNG")).shape == wide.shape
 
 
-def test_the_photo_of_a_path_object_is_that_of_its_name(tmp_path):
+def test_a_path_and_its_string_give_the_same_photo(tmp_path):
     path = tmp_path / "chữ viết.png"
     cv2.imencode(".png", page())[1].tofile(path)
     np.testing.assert_array_equal(read_photo(Path(path)), read_photo(str(path)))

@@ -1,4 +1,4 @@
-"""Lines to batches: decode, augment, prepare, and group by width."""
+"""From lines of a table to batches: decode, augment, prepare, and group by width."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import Grey, decode
 from netchu.imaging.preparation import Preprocessing, prepare, prepared_width
 
-# OpenCV's own threads fight with torch's for the same cores.
+# OpenCV's threads compete with torch's for the same cores.
 cv2.setNumThreads(0)
 
 Item = tuple[int, ...]
-"""Rows of a table that are shown side by side as one line."""
+"""Rows of a table that are concatenated into one line."""
 
 _GAP = 0.25
-"""White between joined words, as a share of the height."""
+"""Space between concatenated words, as a share of the height."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class LineBatch:
 
 @dataclass(frozen=True)
 class PreparedLine:
-    """One item of a batch before it is stacked: float32 HW, its text, id and level."""
+    """One item of a batch: the prepared image (float32 HW), its text, id and level."""
 
     image_HW: NDArray[np.float32]
     text: str
@@ -67,7 +67,15 @@ class PreparedLine:
 
 
 class LineDataset(Dataset[PreparedLine]):
-    """Prepared lines of a table; with an augmenter each epoch shows them otherwise."""
+    """Prepared lines of a table.
+
+    Args:
+        lines: rows of a line table.
+        items: the rows of each item, from `plan_items`.
+        preprocessing: how images are prepared.
+        augmenter: distorts images before they are prepared; None leaves them as they are.
+        seed: of the augmentation; each epoch needs another one.
+    """
 
     def __init__(
         self,
@@ -92,7 +100,7 @@ class LineDataset(Dataset[PreparedLine]):
     def __getitem__(self, index: int) -> PreparedLine:
         rows = self.items[index]
         photos = [decode(self.images[row], f"line {self.ids[row]}") for row in rows]
-        photo = photos[0] if len(photos) == 1 else join(photos)
+        photo = photos[0] if len(photos) == 1 else concat_photos(photos)
         if self.augmenter:
             photo = self.augmenter(photo, (self.seed * 1_000_003 + index) % 2**31)
         return PreparedLine(
@@ -103,8 +111,8 @@ class LineDataset(Dataset[PreparedLine]):
         )
 
 
-def join(photos: Sequence[Grey]) -> Grey:
-    """Photos side by side on the first one's paper, brought to one height."""
+def concat_photos(photos: Sequence[Grey]) -> Grey:
+    """Concatenate photos horizontally, resized to the largest height, on the first one's paper."""
     height = max(photo.shape[0] for photo in photos)
     gap = np.full((height, round(height * _GAP)), np.median(photos[0]), np.uint8)
     row: list[Grey] = []
@@ -115,29 +123,32 @@ def join(photos: Sequence[Grey]) -> Grey:
 
 
 def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> list[Item]:
-    """Each line once; beside them, for a share `concat_prob` of the words, two or three in a row.
+    """Return every line as an item of its own, and items of two or three words of one writer.
 
-    Words are joined with words of the same writer and height, so that a hand stays one hand.
+    Args:
+        lines: rows of a line table.
+        concat_prob: share of the words that are also part of a longer item.
+        seed: of the choice of words.
     """
     items: list[Item] = [(row,) for row in range(len(lines))]
     if concat_prob <= 0:
         return items
     rng = np.random.default_rng(seed)
-    place = pd.Series(range(len(lines)), index=lines.index)
+    positions = pd.Series(range(len(lines)), index=lines.index)
     words = lines[lines["level"] == "word"]
-    for _, group in place[words.index].groupby(words["writer"], sort=True):
+    for _, group in positions[words.index].groupby(words["writer"], sort=True):
         rows = rng.permutation(group.to_numpy())
-        at, end = 0, round(len(rows) * concat_prob)
-        while at < end:
+        start, end = 0, round(len(rows) * concat_prob)
+        while start < end:
             size = int(rng.integers(2, 4))
-            if len(taken := rows[at : at + size]) > 1:
+            if len(taken := rows[start : start + size]) > 1:
                 items.append(tuple(int(row) for row in taken))
-            at += size
+            start += size
     return items
 
 
 def item_widths(lines: pd.DataFrame, items: Sequence[Item], how: Preprocessing) -> list[int]:
-    """Widths in pixels of prepared items."""
+    """Return the widths in pixels of prepared items, without preparing them."""
     sizes = list(zip(lines["width"].tolist(), lines["height"].tolist(), strict=True))
     widths = []
     for item in items:
@@ -148,11 +159,19 @@ def item_widths(lines: pd.DataFrame, items: Sequence[Item], how: Preprocessing) 
     return widths
 
 
-class WidthBatches(Sampler[list[int]]):
-    """Batches of equally wide items: all of them once, or `steps` drawn at random.
+class WidthBatchSampler(Sampler[list[int]]):
+    """Batches of items of the same width.
 
-    Of every batch, rank r of `world` processes takes each world-th item, so that together they see
-    what one process would.
+    In distributed training, rank r takes every `world`-th item of each batch from the r-th on, so
+    all processes together see the same batches as one process would.
+
+    Args:
+        widths: prepared width of each item.
+        batch_size: most items per batch, over all processes.
+        steps: number of random batches; None gives every item once, in order of width.
+        seed: of the random batches.
+        rank: index of this process.
+        world: number of processes.
     """
 
     def __init__(
@@ -170,9 +189,11 @@ class WidthBatches(Sampler[list[int]]):
             buckets.setdefault(width, []).append(index)
         ordered = [buckets[width] for width in sorted(buckets)]
         if steps is None:
-            self.batches = [b for bucket in ordered for b in _cut(bucket, batch_size)]
+            self.batches = [b for bucket in ordered for b in _chunks(bucket, batch_size)]
         else:
-            self.batches = _draw(ordered, batch_size, steps, np.random.default_rng(seed), world)
+            self.batches = _draw_batches(
+                ordered, batch_size, steps, np.random.default_rng(seed), world
+            )
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -182,30 +203,30 @@ class WidthBatches(Sampler[list[int]]):
             yield batch[self.rank :: self.world]
 
 
-def _cut(indices: Sequence[int], size: int) -> list[list[int]]:
-    return [list(indices[at : at + size]) for at in range(0, len(indices), size)]
+def _chunks(indices: Sequence[int], size: int) -> list[list[int]]:
+    return [list(indices[start : start + size]) for start in range(0, len(indices), size)]
 
 
-def _draw(
+def _draw_batches(
     buckets: list[list[int]], size: int, steps: int, rng: np.random.Generator, world: int
 ) -> list[list[int]]:
-    """`steps` batches; every line comes once before any comes again."""
+    """Draw `steps` batches; every item comes once before any comes again."""
     drawn: list[list[int]] = []
     while len(drawn) < steps:
-        once = [
+        epoch = [
             batch[: len(batch) // world * world]
             for bucket in buckets
-            for batch in _cut([bucket[i] for i in rng.permutation(len(bucket))], size)
+            for batch in _chunks([bucket[i] for i in rng.permutation(len(bucket))], size)
             if len(batch) >= world
         ]
-        if not once:
+        if not epoch:
             break
-        drawn += [once[i] for i in rng.permutation(len(once))]
+        drawn += [epoch[i] for i in rng.permutation(len(epoch))]
     return drawn[:steps]
 
 
 def collate(lines: Sequence[PreparedLine]) -> LineBatch:
-    """Stack equally wide lines."""
+    """Stack lines of the same width into a batch."""
     images_BCHW = torch.from_numpy(np.stack([line.image_HW for line in lines])[:, None])
     return LineBatch(
         images_BCHW,
@@ -217,17 +238,17 @@ def collate(lines: Sequence[PreparedLine]) -> LineBatch:
 
 
 Batches = DataLoader[Any]
-"""A torch loader that gives `LineBatch`es (its own type parameter is that of one item)."""
+"""A loader that yields `LineBatch`; torch's type parameter is the type of one item."""
 
 
-def batch_loader(dataset: LineDataset, batches: WidthBatches, workers: int = 0) -> Batches:
+def batch_loader(dataset: LineDataset, batches: WidthBatchSampler, workers: int = 0) -> Batches:
     """Return a loader of `batches` with `workers` processes; 0 loads in this process."""
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers)
 
 
 def frame_batches(lines: pd.DataFrame, how: Preprocessing, batch_size: int) -> Batches:
-    """All lines of a table once, as they are, in batches of one width."""
+    """Return a loader of every line once, not augmented, in batches of one width."""
     items = plan_items(lines, 0.0, 0)
     dataset = LineDataset(lines, items, how, None, 0)
-    batches = WidthBatches(item_widths(lines, items, how), batch_size)
+    batches = WidthBatchSampler(item_widths(lines, items, how), batch_size)
     return batch_loader(dataset, batches)

@@ -1,8 +1,7 @@
-"""The line table: the one format in which handwriting travels between stages.
+"""The line table: the format in which stages exchange handwriting.
 
-A table is a folder of Parquet shards with the columns of `SCHEMA`; pandas, DuckDB, Spark and Ray
-read it as it is. Beside the shards lies `skipped.csv`, the lines that were left out, each with
-its reason.
+A table is a folder of Parquet shards with the columns of `SCHEMA`, which pandas, DuckDB, Spark and
+Ray can read. It also holds `skipped.csv`, the lines that were left out and why.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_file, new_folder
 from netchu.core.text import check_label
 
 SCHEMA = pa.schema(
@@ -41,16 +38,24 @@ SCHEMA = pa.schema(
 SPLITS = ("train", "val", "test")
 LEVELS = ("word", "line", "paragraph")
 SHARD_LINES = 2000
-_NOTES = b"netchu"
-"""The key of a shard's metadata under which its notes lie."""
+_METADATA_KEY = b"netchu"
+"""Key of the metadata of a shard in its Parquet schema."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One image of handwriting with its text.
+    """One image of handwriting and its text.
 
-    `image` is an encoded grey PNG, JPEG or WebP; `width` and `height` are its pixels; `text` is
-    NFC; `writer` may be '' where nobody knows the hand; `split` is '' until preprocessing.
+    Attributes:
+        id: unique in the table.
+        image: a grey PNG, JPEG or WebP, encoded.
+        text: the label, NFC.
+        writer: '' if unknown.
+        source: name of the data source.
+        level: word, line or paragraph.
+        split: train, val or test; '' before preprocessing.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
     """
 
     id: str
@@ -66,74 +71,86 @@ class Line:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A line that was left out, and why."""
+    """A line that was left out, and the reason."""
 
     id: str
     reason: str
 
 
 def write_table(lines: Iterable[Line], folder: Path, skipped: Iterable[Skipped] = ()) -> int:
-    """Write `lines` as Parquet shards into a fresh `folder`; return how many there were.
+    """Write a table, completely or not at all, and return the number of lines.
 
-    The folder appears whole or not at all: shards are written beside it and renamed at the end.
-    `skipped` is read after `lines` is exhausted, so a generator may fill it on the way.
+    Args:
+        lines: the lines, in order.
+        folder: the folder to create or replace.
+        skipped: the lines left out. It is read after `lines` is exhausted, so a generator of lines
+            may fill it.
+
+    Raises:
+        NetchuError: a text is not a valid label.
     """
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    waiting: list[Line] = []
+    shard: list[Line] = []
     count, number = 0, 0
-    for line in lines:
-        waiting.append(line)
-        count += 1
-        if len(waiting) == SHARD_LINES:
-            write_shard(waiting, partial / shard_name(number))
-            waiting, number = [], number + 1
-    if waiting or number == 0:
-        write_shard(waiting, partial / shard_name(number))
-    write_skipped(skipped, partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with new_folder(folder) as partial:
+        for line in lines:
+            shard.append(line)
+            count += 1
+            if len(shard) == SHARD_LINES:
+                write_shard(shard, partial / shard_name(number))
+                shard, number = [], number + 1
+        if shard or number == 0:
+            write_shard(shard, partial / shard_name(number))
+        write_skipped(skipped, partial)
     return count
 
 
 def shard_name(number: int) -> str:
-    """File name of a table's shard; names sort as numbers do."""
+    """Return the file name of a shard; names sort like numbers."""
     return f"{number:05d}.parquet"
 
 
-def write_shard(lines: Sequence[Line], path: Path, notes: Mapping[str, Any] | None = None) -> None:
-    """Write one shard of a table; the file appears whole or not at all, after a power cut too.
+def write_shard(
+    lines: Sequence[Line], path: Path, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write one shard of a table, completely or not at all, even if the power fails.
 
-    `notes` (plain values) lie in the file's metadata, where `read_notes` finds them. Several
-    processes may write the same shard at once: each has a passing name of its own.
+    Several processes may write the same shard at the same time.
+
+    Args:
+        lines: the lines, in order.
+        path: the file to create or replace.
+        metadata: JSON values to store in the file, for `read_shard_metadata`.
+
+    Raises:
+        NetchuError: a text is not a valid label.
     """
     for line in lines:
         check_label(line.text, f"{line.source} line {line.id}")
     schema = SCHEMA
-    if notes is not None:
-        schema = SCHEMA.with_metadata({_NOTES: json.dumps(notes, sort_keys=True).encode()})
+    if metadata is not None:
+        schema = SCHEMA.with_metadata(
+            {_METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()}
+        )
     columns = {name: [getattr(line, name) for line in lines] for name in SCHEMA.names}
     table = pa.table(columns, schema=schema)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with partial.open("xb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path, durable=True) as partial, partial.open("xb") as file:
+        pq.write_table(table, file, compression="zstd")
 
 
-def read_notes(path: Path) -> dict[str, Any]:
-    """The notes that `write_shard` left in a shard; raises what pyarrow does where it is none."""
-    notes: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_NOTES])
-    return notes
+def read_shard_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata that `write_shard` stored in a shard.
+
+    Raises:
+        OSError: the file is missing.
+        pyarrow.ArrowException: the file is not Parquet.
+        KeyError: the shard was written without metadata.
+    """
+    metadata: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_METADATA_KEY])
+    return metadata
 
 
 def write_skipped(skipped: Iterable[Skipped], folder: Path) -> None:
-    """Write `skipped.csv` (id, reason), also when it is empty: no file would mean no answer."""
+    """Write `skipped.csv` (id, reason), also if no line was left out."""
     with (folder / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "reason"])
@@ -141,16 +158,20 @@ def write_skipped(skipped: Iterable[Skipped], folder: Path) -> None:
 
 
 def read_skipped(folder: Path) -> list[Skipped]:
-    """The lines left out of the table or model in `folder`."""
+    """Return the lines left out of the table, or of the training of the model, in `folder`."""
     with (folder / "skipped.csv").open(newline="", encoding="utf-8") as file:
         return [Skipped(row["id"], row["reason"]) for row in csv.DictReader(file)]
 
 
 def read_table(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All lines of a table, in shard order.
+    """Return all lines of a table in order.
+
+    Args:
+        folder: the table.
+        columns: the columns to read; by default, all.
 
     Raises:
-        NetchuError: the folder holds no shard, or a shard is not a line table.
+        NetchuError: the folder holds no shard, or a shard is damaged or lacks a column.
     """
     shards = sorted(folder.glob("*.parquet"))
     if not shards:
@@ -165,17 +186,20 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFra
 
 
 def check_leaks(lines: pd.DataFrame) -> int:
-    """Fail where a writer or an image stands in two splits; return how many texts do.
+    """Check that no writer and no image is in two splits; return the number of texts that are.
 
-    A shared text is no leak (two people may write the same address) but is worth reporting.
+    A shared text is not a leak (two people may write the same address) but is worth reporting.
+
+    Raises:
+        NetchuError: a writer or an image is in two splits.
     """
     known = lines[lines["writer"] != ""]
     for name, keys in (("writer", known["writer"]), ("image", lines["image"].map(_digest))):
-        sides = lines.loc[keys.index, "split"].groupby(keys).nunique()
-        if not (leaks := sides[sides > 1]).empty:
+        splits = lines.loc[keys.index, "split"].groupby(keys).nunique()
+        if not (leaks := splits[splits > 1]).empty:
             raise NetchuError(
-                f"{name} {leaks.index[0]} stands in {int(leaks.iloc[0])} splits "
-                f"({len(leaks)} such); split by writer, and drop repeated images"
+                f"{name} {leaks.index[0]} is in {int(leaks.iloc[0])} splits "
+                f"({len(leaks)} in total); split by writer and remove repeated images"
             )
     return int((lines.groupby("text")["split"].nunique() > 1).sum())
 

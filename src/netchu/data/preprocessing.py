@@ -1,14 +1,12 @@
-"""From a source or a synthetic table to a line table ready for training.
+"""From a source or a synthetic table to a line table with splits.
 
-Here every line gets its split, and what cannot be used is left out with a reason: nothing is
-dropped in silence.
+Every line gets its split. Lines that cannot be used are listed with a reason in `skipped.csv`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,32 +16,38 @@ import pandas as pd
 from rich.progress import track
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_folder
 from netchu.core.params import DatasetParams
 from netchu.core.text import ALPHABET, normalise
 from netchu.data.contact_sheet import contact_sheet
 from netchu.data.line_table import Line, Skipped, check_leaks, write_table
 from netchu.data.parse import load_handwriting
-from netchu.data.splits import assign, lot
+from netchu.data.splits import assign_splits, seeded_hash
 from netchu.imaging.images import encode
 
 
 def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
-    """Write the line table of dataset `name` to `out`, with what else tells of it.
+    """Write the line table of a dataset, completely or not at all.
 
-    That is `skipped.csv`, `summary.json` and `sheet.png`, some training lines to look at.
+    Besides the shards the folder holds `skipped.csv`; `summary.json`, which counts lines by split
+    and level, writers by split, skipped lines by reason, and texts that are in several splits (not
+    a leak, but worth knowing); and `sheet.png`, a contact sheet of training lines.
 
-    The summary counts lines by split and level, writers by split, skipped lines by reason, and
-    the texts that stand in several splits (no leak, but worth knowing).
+    Args:
+        params: the dataset.
+        name: its name, for messages.
+        seed: of the splits, the limit and the contact sheet.
+        out: the folder to create or replace.
 
     Raises:
-        NetchuError: the input is missing or broken, nothing is left, or a writer or image would
-            stand in two splits.
+        NetchuError: the input is missing or damaged, no lines are left, or a writer or image would
+            be in two splits.
     """
     skipped: list[Skipped] = []
     lines = split_lines(params, name, seed, skipped)
     if not lines:
         raise NetchuError(
-            f"dataset {name}: no line is left of {params.input} at levels "
+            f"dataset {name}: no lines are left of {params.input} at levels "
             f"{', '.join(params.levels)} ({len(skipped)} skipped); check input and levels"
         )
     shared = check_leaks(
@@ -52,33 +56,37 @@ def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
             columns=["writer", "image", "text", "split"],
         )
     )
-    # All is written before the folder gets its name, so that it appears whole.
-    whole = out.with_name(out.name + ".whole")
-    write_table(lines, whole, skipped)
     summary = json.dumps(_summary(lines, skipped, shared), indent=1, ensure_ascii=False)
-    (whole / "summary.json").write_text(summary + "\n", encoding="utf-8")
-    shown = sorted((line for line in lines if line.split == "train"), key=lambda i: lot(seed, i.id))
-    (whole / "sheet.png").write_bytes(encode(contact_sheet(shown)))
-    shutil.rmtree(out, ignore_errors=True)
-    whole.rename(out)
+    training = [line for line in lines if line.split == "train"]
+    shown = sorted(training, key=lambda line: seeded_hash(seed, line.id))
+    with new_folder(out) as partial:
+        write_table(lines, partial, skipped)
+        (partial / "summary.json").write_text(summary + "\n", encoding="utf-8")
+        (partial / "sheet.png").write_bytes(encode(contact_sheet(shown)))
 
 
 def split_lines(params: DatasetParams, name: str, seed: int, skipped: list[Skipped]) -> list[Line]:
-    """The lines of dataset `name` with their splits; what cannot be used goes to `skipped`.
+    """Read the lines of a dataset and assign their splits.
 
-    Whatever else builds on a dataset's training lines asks here: splits are drawn among all the
-    writers that are left, and copies of lines beyond the limit would smuggle them in.
+    Synthesis from training lines calls this as well, because a split depends on all writers that
+    are left, and lines beyond the limit must not come back as copies.
+
+    Args:
+        params: the dataset.
+        name: its name, for the progress bar.
+        seed: of the splits and the limit.
+        skipped: the lines that cannot be used are appended here.
 
     Raises:
-        NetchuError: the input is missing or broken, or has too few writers.
+        NetchuError: the input is missing or damaged, or has too few writers.
     """
     read = load_handwriting(params.source).parse(Path(params.input), params.levels)
-    sound = _sound(track(read, f"reading {name}", transient=True), skipped)
-    return _limit(assign(sound, params, seed), params.limit, seed)
+    usable = _usable_lines(track(read, f"reading {name}", transient=True), skipped)
+    return _limit_lines(assign_splits(usable, params, seed), params.limit, seed)
 
 
-def _sound(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[Line]:
-    """The lines that can be used; the others go to `skipped`."""
+def _usable_lines(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[Line]:
+    """Yield the lines that can be used and append the others to `skipped`."""
     seen: dict[bytes, str] = {}
     for line in lines:
         if isinstance(line, Skipped):
@@ -98,8 +106,8 @@ def _sound(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[
             yield replace(line, text=text)
 
 
-def _limit(lines: list[Line], limit: int, seed: int) -> list[Line]:
-    """At most `limit` lines of each split and level, drawn by lot, in their old order."""
+def _limit_lines(lines: list[Line], limit: int, seed: int) -> list[Line]:
+    """Return at most `limit` random lines of each split and level, in their order; 0 keeps all."""
     if not limit:
         return lines
     groups: dict[tuple[str, str], list[Line]] = defaultdict(list)
@@ -107,9 +115,8 @@ def _limit(lines: list[Line], limit: int, seed: int) -> list[Line]:
         groups[line.split, line.level].append(line)
     kept: set[str] = set()
     for group in groups.values():
-        kept.update(
-            sorted((line.id for line in group), key=lambda i: lot(seed, "limit", i))[:limit]
-        )
+        ids = sorted((line.id for line in group), key=lambda id_: seeded_hash(seed, "limit", id_))
+        kept.update(ids[:limit])
     return [line for line in lines if line.id in kept]
 
 

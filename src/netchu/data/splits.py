@@ -1,7 +1,7 @@
-"""Which line is for training, which for validation and which for testing: drawn by lot.
+"""Random train, validation and test splits.
 
-A lot depends on the seed, the source and the writer (or the text) alone, so whoever asks, in
-whatever stage, gets the same answer.
+The split of a line depends only on the seed, the source and the writer (or the text), so every
+stage computes the same splits.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line
 
 
-def assign(lines: Iterable[Line], params: DatasetParams, seed: int) -> list[Line]:
-    """Give every line without a split its own: by writer, or by text where no writer is known.
+def assign_splits(lines: Iterable[Line], params: DatasetParams, seed: int) -> list[Line]:
+    """Assign a split to every line without one, by writer, or by text if the writer is unknown.
 
     Raises:
         NetchuError: there are too few writers.
@@ -33,17 +33,18 @@ def assign(lines: Iterable[Line], params: DatasetParams, seed: int) -> list[Line
 
 
 def split_writers(writers: Collection[str], params: DatasetParams, seed: int) -> dict[str, str]:
-    """Writers in the order of their lots: the first are for testing, the next for validation.
+    """Return the split of each writer.
 
-    The order does not depend on the level, so words and lines of one source hold out the same
-    writers. A share above 0 holds out one writer at least.
+    Writers are sorted by a seeded hash; the first are for testing, the next for validation. The
+    level is not hashed, so words and lines of a source hold out the same writers. A share above 0
+    holds out at least one writer.
 
     Raises:
         NetchuError: the shares leave no writer for training.
     """
     if not writers:
         return {}
-    ordered = sorted(set(writers), key=lambda writer: lot(seed, params.source, writer))
+    ordered = sorted(set(writers), key=lambda writer: seeded_hash(seed, params.source, writer))
     counts = {
         split: max(1, round(share * len(ordered))) if share else 0
         for split, share in (("test", params.test_share), ("val", params.val_share))
@@ -58,13 +59,13 @@ def split_writers(writers: Collection[str], params: DatasetParams, seed: int) ->
 
 
 def _split_text(text: str, params: DatasetParams, seed: int) -> str:
-    """Equal texts fall on the same side."""
-    place = int(lot(seed, params.source, text)[:13], 16) / 16**13
-    if place < params.test_share:
+    """Return the split of a text."""
+    position = int(seeded_hash(seed, params.source, text)[:13], 16) / 16**13
+    if position < params.test_share:
         return "test"
-    return "val" if place < params.test_share + params.val_share else "train"
+    return "val" if position < params.test_share + params.val_share else "train"
 
 
-def lot(seed: int, *parts: str) -> str:
-    """A number drawn for `parts`, in hexadecimal: the same in every run with this seed."""
+def seeded_hash(seed: int, *parts: str) -> str:
+    """Return a hash of `seed` and `parts` in hexadecimal; a repeatable random sort key."""
     return hashlib.sha256("\0".join([str(seed), *parts]).encode()).hexdigest()

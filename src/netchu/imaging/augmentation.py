@@ -1,4 +1,4 @@
-"""What training does to a photo so that the next hand is no surprise."""
+"""Random distortions of training photos."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from netchu.imaging.images import Grey
 
 
 class Augmenter:
-    """A pipeline of a given strength, repeatable by seed whatever the order of the lines.
+    """Distorts photos with a given strength; the result depends on photo and seed alone.
 
-    strength: 0 gives the photo back, 1 is a shaky phone in bad light.
+    Args:
+        strength: 0 returns photos unchanged; 1 is as bad as a blurred phone photo in poor light.
     """
 
     def __init__(self, strength: float) -> None:
@@ -20,7 +21,7 @@ class Augmenter:
         self._pipeline = _pipeline(strength)
 
     def __call__(self, image_HW: Grey, seed: int) -> Grey:
-        """A distorted copy of a grey photo; the same seed gives the same copy."""
+        """Return a distorted copy of a grey photo."""
         if self.strength <= 0:
             return image_HW
         self._pipeline.set_random_seed(seed)
@@ -29,7 +30,7 @@ class Augmenter:
 
 
 def _stroke_width(image_HW: Grey, seed: int, strength: float) -> Grey:
-    """Thicken or thin the pen at times (ink is dark, so eroding thickens)."""
+    """Sometimes thicken or thin the strokes (ink is dark, so erosion thickens)."""
     draw = np.random.default_rng(seed).random()
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2, 2))
     if draw < 0.25 * strength:

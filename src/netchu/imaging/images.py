@@ -13,10 +13,14 @@ Grey = NDArray[np.uint8]
 
 
 def decode(encoded: bytes, where: str) -> Grey:
-    """Decode PNG, JPEG or WebP bytes to grey HW; `where` names the image in the error.
+    """Decode PNG, JPEG or WebP to grey HW.
+
+    Args:
+        encoded: the bytes.
+        where: name of the image, for the error message.
 
     Raises:
-        NetchuError: the bytes are no image.
+        NetchuError: the bytes do not decode.
     """
     image = (
         cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE) if encoded else None
@@ -27,7 +31,11 @@ def decode(encoded: bytes, where: str) -> Grey:
 
 
 def encode(image_HW: Grey) -> bytes:
-    """Encode grey HW as PNG."""
+    """Encode grey HW as PNG.
+
+    Raises:
+        NetchuError: the image is empty or too large for PNG.
+    """
     done, encoded = cv2.imencode(".png", image_HW, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     if not done:
         raise NetchuError(f"an image of shape {image_HW.shape} cannot be written as PNG")

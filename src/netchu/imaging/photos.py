@@ -1,4 +1,4 @@
-"""Photos from anywhere to grey pixels, in bounded memory."""
+"""Reading photos from files, bytes, arrays and Pillow images, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,109 +15,109 @@ from PIL import Image, ImageOps
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import Grey, decode
 
-Source = str | Path | bytes | NDArray[Any] | Image.Image
-"""A photo: the path of a file, its bytes, pixels (HW, or HWC in RGB order), or Pillow's image."""
+PhotoSource = str | Path | bytes | NDArray[Any] | Image.Image
+"""A photo: a path, the bytes of a file, pixels (HW, or HWC in RGB order), or a Pillow image."""
 
-MOST_PIXELS = 100_000_000
-LONGEST_SIDE = 30_000
-MOST_BYTES = 2**28
+MAX_PIXELS = 100_000_000
+MAX_SIDE = 30_000
+MAX_BYTES = 2**28
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
-_TRAINED = ("JPEG", "MPO", "PNG", "WEBP")
-"""What training reads by `images.decode`; MPO is a phone's JPEG with a second picture behind it."""
+_TRAINING_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+"""Formats that training decodes with `images.decode`; MPO is a JPEG followed by further images."""
 
-_warnings = threading.Lock()
+_warnings_lock = threading.Lock()
 
 
-def read_photo(source: Source) -> Grey:
-    """The photo as shown: grey HW, turned as its EXIF data ask, transparent parts white.
+def read_photo(source: PhotoSource) -> Grey:
+    """Return a photo as grey HW, with its EXIF rotation applied and transparent parts white.
 
-    Of an animation it is the first frame. Plain images have the very pixels that training saw. The
-    header is looked at before anything is decoded.
+    Only the first frame of an animation is read. JPEG, PNG and WebP files in grey or RGB give the
+    same pixels as in training. The size is checked before any pixels are decoded.
 
     Raises:
-        NetchuError: the file is missing or too large, damaged or no image; or an array is not one
-            of pixels.
+        NetchuError: the file is missing, too large, damaged or not an image, or the array does not
+            hold pixels.
     """
     if isinstance(source, bytes):
-        return _decoded(source, "the image")
+        return _decode_file(source, "the image")
     if isinstance(source, str | Path):
-        return _decoded(_content(Path(source)), str(source))
+        return _decode_file(_read_file(Path(source)), str(source))
     if isinstance(source, Image.Image):
         _check_size(*source.size, "the image")
         return _grey(source, "the image")
     return _grey(_from_array(source), "the array")
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a file that is not too large."""
+def _read_file(path: Path) -> bytes:
+    """Return the content of a file of at most `MAX_BYTES`."""
     try:
         if path.is_dir():
-            raise NetchuError(f"{path} is a folder; name an image in it")
+            raise NetchuError(f"{path} is a folder; give the path of an image")
         if path.exists() and not path.is_file():
-            raise NetchuError(f"{path} is no file; save the image in one")
-        if path.stat().st_size > MOST_BYTES:
-            raise NetchuError(f"{path}: more than {MOST_BYTES >> 20} MB; save it as JPEG")
+            raise NetchuError(f"{path} is not a regular file; save the image to a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise NetchuError(f"{path}: more than {MAX_BYTES >> 20} MB; save it as JPEG")
         return path.read_bytes()
     except FileNotFoundError:
-        raise NetchuError(f"{path}: no such file; look at its name") from None
+        raise NetchuError(f"{path}: no such file; check the path") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise NetchuError(f"{str(path)!r} cannot be read ({reason}); look at its name") from None
+        raise NetchuError(f"{str(path)!r} cannot be read ({reason}); check the path") from None
 
 
-def _decoded(content: bytes, where: str) -> Grey:
-    image = _opened(content, where)
+def _decode_file(content: bytes, where: str) -> Grey:
+    image = _open_image(content, where)
     _check_size(*image.size, where)
-    plain = image.format in _TRAINED and image.mode in ("L", "RGB")
+    plain = image.format in _TRAINING_FORMATS and image.mode in ("L", "RGB")
     animated = image.format != "MPO" and getattr(image, "is_animated", False)
     if not plain or animated or image.has_transparency_data:
         return _grey(image, where)
     try:
-        image.verify()  # finds a PNG cut short before libpng complains about it on stderr
+        image.verify()  # finds a truncated PNG before libpng prints a warning on stderr
         return decode(content, where)
     except Exception:
-        raise _no_image(where) from None
+        raise _not_an_image(where) from None
 
 
-def _opened(content: bytes, where: str) -> Image.Image:
-    """Pillow's image, of which only the header is read."""
+def _open_image(content: bytes, where: str) -> Image.Image:
+    """Return a Pillow image of which only the header has been read."""
     try:
-        # Pillow warns of large images that are still within bounds here.
-        with _warnings, warnings.catch_warnings():
+        # Pillow warns about large images that are within the limits of this module.
+        with _warnings_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Image.open(BytesIO(content), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise _too_large(where) from None
-    except Exception:  # whatever a broken header makes a decoder raise
-        raise _no_image(where) from None
+    except Exception:  # a damaged header makes decoders raise anything
+        raise _not_an_image(where) from None
 
 
 def _check_size(width: int, height: int, where: str) -> None:
-    if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise _too_large(where)
     if not width * height:
-        raise NetchuError(f"{where}: it has no pixel; give a photo")
+        raise NetchuError(f"{where} has no pixels; give a photo")
 
 
 def _too_large(where: str) -> NetchuError:
     return NetchuError(
-        f"{where}: more than {MOST_PIXELS // 10**6} megapixels, or a side of more than "
-        f"{LONGEST_SIDE} px; shrink it or cut it up"
+        f"{where}: more than {MAX_PIXELS // 10**6} megapixels, or a side of more than "
+        f"{MAX_SIDE} px; resize or crop it"
     )
 
 
-def _no_image(where: str) -> NetchuError:
+def _not_an_image(where: str) -> NetchuError:
     known = ", ".join(_FORMATS)
-    return NetchuError(f"{where}: not an image, or a damaged one; save it as one of {known}")
+    return NetchuError(f"{where} is not an image or is damaged; save it as one of {known}")
 
 
 def _grey(image: Image.Image, where: str) -> Grey:
-    """Any image of Pillow's as grey on white."""
+    """Convert a Pillow image to grey on white."""
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode in ("F", "I") or image.mode.startswith("I;"):
-            return _eight_bits(np.asarray(image), where)
+            return _to_uint8(np.asarray(image), where)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             paper = Image.new("L", image.size, 255)
@@ -126,36 +126,37 @@ def _grey(image: Image.Image, where: str) -> Grey:
         return np.array(image.convert("L"), np.uint8)
     except NetchuError:
         raise
-    except Exception:  # whatever broken pixels make a decoder raise
-        raise _no_image(where) from None
+    except Exception:  # damaged pixels make decoders raise anything
+        raise _not_an_image(where) from None
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
     where = "the array"
     if not isinstance(pixels, np.ndarray):
         raise NetchuError(
-            f"a {type(pixels).__name__} is no photo; give a path, bytes, an array or Pillow's image"
+            f"a {type(pixels).__name__} is not a photo; give a path, bytes, an array or a Pillow "
+            "image"
         )
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] in (3, 4)):
-        raise NetchuError(f"{where} has the shape {pixels.shape}; give HW, or HWC in RGB order")
+        raise NetchuError(f"{where} has shape {pixels.shape}; give HW, or HWC in RGB order")
     _check_size(pixels.shape[1], pixels.shape[0], where)
-    return Image.fromarray(_eight_bits(pixels, where))
+    return Image.fromarray(_to_uint8(pixels, where))
 
 
-def _eight_bits(pixels: NDArray[Any], where: str) -> Grey:
-    """Whole numbers by their highest eight bits in use, floats from [0, 1], as 0 to 255."""
+def _to_uint8(pixels: NDArray[Any], where: str) -> Grey:
+    """Scale to 0…255: integers by their highest eight bits in use, floats from [0, 1]."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(pixels.dtype, np.integer):
-        # Not always the topmost eight: scanners put 12 bits into 16.
+        # Not always the topmost eight: scanners store 12 bits in 16.
         spare = max(0, int(pixels.max()).bit_length() - 8)
         return np.asarray(np.maximum(pixels, 0) >> spare, np.uint8)
     if not np.issubdtype(pixels.dtype, np.floating):
-        raise NetchuError(f"{where} holds {pixels.dtype}, which are no pixels; give 0 to 255")
-    if not (pixels.min() >= 0 and pixels.max() <= 1):  # which NaN is not
-        raise NetchuError(f"{where}: floats must lie between 0 and 1; divide them by their maximum")
+        raise NetchuError(f"{where} has dtype {pixels.dtype}; give integers from 0 to 255")
+    if not (pixels.min() >= 0 and pixels.max() <= 1):  # false for NaN
+        raise NetchuError(f"{where}: floats must be between 0 and 1; divide them by their maximum")
     return np.asarray(np.rint(pixels * 255), np.uint8)

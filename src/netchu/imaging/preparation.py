@@ -27,15 +27,17 @@ All lines of a batch have the same width, so the padding of a line depends on th
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a photo becomes a network's input.
+    """How `prepare` turns a photo into the input of a network.
 
-    variant: `grey` keeps the strokes' shades (netchu_small, effnet_seq2seq, deepseek_ocr);
-        `otsu` is seed 1's: denoise, Otsu's threshold, contour smoothing (crnn_vgg);
-        `adaptive` is seed 2's: 5×5 blur and an adaptive threshold of block 11, constant 4
-        (crnn_residual); `square` squashes to height × height (trocr).
-    height: pixels after resizing.
-    max_width: pixels, a multiple of WIDTH_STEP; a longer line is squeezed to it. 0 means as long as
-        it comes.
+    Attributes:
+        variant: `grey` keeps grey values (netchu_small, effnet_seq2seq, deepseek_ocr).
+            `otsu` denoises, applies Otsu's threshold and smooths the contours, as the source
+            project of crnn_vgg does. `adaptive` blurs and applies an adaptive threshold, as the
+            source project of crnn_residual does. `square` resizes to height × height without
+            keeping the aspect ratio (trocr).
+        height: pixels after resizing.
+        max_width: pixels, a multiple of `WIDTH_STEP`, to which longer lines are squeezed; 0 sets no
+            limit.
     """
 
     variant: Literal["grey", "otsu", "adaptive", "square"]
@@ -44,7 +46,7 @@ class Preprocessing:
 
 
 def prepared_width(width: int, height: int, how: Preprocessing) -> int:
-    """Width in pixels that `prepare` gives a photo of `width` × `height`."""
+    """Return the width in pixels that `prepare` gives a photo of `width` × `height`."""
     if how.variant == "square":
         return how.height
     return -(-_resized_width(width, height, how) // WIDTH_STEP) * WIDTH_STEP
@@ -58,10 +60,11 @@ def _resized_width(width: int, height: int, how: Preprocessing) -> int:
 
 
 def prepare(image_HW: Grey, how: Preprocessing) -> Prepared:
-    """Resize and clean a grey photo.
+    """Resize, clean and pad a grey photo.
 
-    Returns float32 of shape (how.height, prepared_width): 0 is paper and 1 is ink, so padding
-    with zeros is padding with paper.
+    Returns:
+        float32 of shape (how.height, prepared_width(...)): 0 is paper, 1 is ink, so padding with
+        zeros is padding with paper.
     """
     width = _resized_width(image_HW.shape[1], image_HW.shape[0], how)
     shrinks = image_HW.shape[0] > how.height
@@ -76,12 +79,12 @@ def prepare(image_HW: Grey, how: Preprocessing) -> Prepared:
             ink_HW = _adaptive(resized)
         case "grey" | "square":
             ink_HW = _stretch(resized)
-    room = prepared_width(image_HW.shape[1], image_HW.shape[0], how) - width
-    return np.pad(ink_HW, ((0, 0), (0, room)))
+    padding = prepared_width(image_HW.shape[1], image_HW.shape[0], how) - width
+    return np.pad(ink_HW, ((0, 0), (0, padding)))
 
 
 def _stretch(image_HW: Grey) -> Prepared:
-    """Ink high, paper 0: contrast stretched between the 0.5th percentile and the paper's median."""
+    """Stretch contrast linearly: the median (paper) becomes 0, the 0.5th percentile (ink) 1."""
     paper = float(np.median(image_HW))
     ink = min(float(np.percentile(image_HW, 0.5)), paper - 32.0)
     scaled = (paper - image_HW.astype(np.float32)) / (paper - ink)
@@ -89,7 +92,7 @@ def _stretch(image_HW: Grey) -> Prepared:
 
 
 def _otsu(image_HW: Grey) -> Prepared:
-    """Seed 1: remove noise, binarise by Otsu, drop specks, smooth the contours."""
+    """Remove noise, binarise by Otsu's threshold, remove specks, smooth the contours."""
     denoised = cv2.medianBlur(image_HW, 3) if min(image_HW.shape) >= 48 else image_HW
     _, ink = cv2.threshold(denoised, 0, 255, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
@@ -101,7 +104,7 @@ def _otsu(image_HW: Grey) -> Prepared:
 
 
 def _adaptive(image_HW: Grey) -> Prepared:
-    """Seed 2: Gaussian blur 5×5, adaptive Gaussian threshold of block 11 and constant 4."""
+    """Blur (Gaussian, 5×5) and binarise (adaptive Gaussian threshold, block 11, constant 4)."""
     blurred = cv2.GaussianBlur(image_HW, (5, 5), 0)
     ink = cv2.adaptiveThreshold(
         blurred, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY_INV, 11, 4

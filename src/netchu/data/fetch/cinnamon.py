@@ -1,9 +1,4 @@
-"""Cinnamon AI's address lines, scanned; the writers are not known. Research data.
-
-The archive holds two folders of images, each with a JSON {file: text}: `0916_Data Samples 2` and
-`1015_Private Test` with `labels.json`, or, in the upstream copy, `Train` and `Test` with
-`labels_train.json` and `labels_test.json`. The second of the two is the official test.
-"""
+"""Fetch the scanned address lines of Cinnamon AI. Research data."""
 
 from __future__ import annotations
 
@@ -23,5 +18,5 @@ SOURCE = Source(
 
 
 def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
+    """Fetch the archive into `folder`."""
     fetch_file(SOURCE, folder)

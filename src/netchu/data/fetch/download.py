@@ -1,13 +1,11 @@
-"""What a data source is, and how its one file is fetched: from the mirror, else from upstream.
+"""Fetching one file of a data source, from the mirror or from upstream.
 
-A mirror is a folder named by the environment variable NETCHU_MIRROR that holds
-`<source>/<file>`. A fetched folder holds that file and `manifest.json`, and it appears whole or
-not at all.
+A mirror is a folder, named by the environment variable NETCHU_MIRROR, that holds `<source>/<file>`.
+A fetched folder holds that file and `manifest.json`; it is written completely or not at all.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,20 +20,26 @@ from pathlib import Path
 from rich.progress import Progress
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import PART, hash_file, new_folder
 from netchu.core.locks import exclusive_lock
 from netchu.data.archives import tar_members
 
 CHUNK = 1 << 20
+"""Bytes read at a time."""
 TIMEOUT = 30
+"""Seconds to wait for a server."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a source lies.
+    """Where a source comes from.
 
-    file: its name in the mirror and in the fetched folder. url: the pinned upstream copy, whose
-    layout may differ from the mirror's; parsers read both. licence: what may be done with it.
-    by_hand: for a source without an address that can be pinned, what the user does instead.
+    Attributes:
+        name: as in params.yaml.
+        file: name of the file in the mirror and in the fetched folder.
+        url: the pinned upstream copy. Its layout may differ from the mirror's; parsers read both.
+        licence: what may be done with the data.
+        by_hand: for a source without a URL that can be pinned, what the user does instead.
     """
 
     name: str
@@ -46,61 +50,77 @@ class Source:
 
 
 def github_archive(repository: str, revision: str) -> str:
-    """Address of a whole GitHub repository (a tar.gz) at a pinned revision."""
+    """Return the URL of a GitHub repository as a tar.gz, at a pinned revision."""
     return f"https://codeload.github.com/{repository}/tar.gz/{revision}"
 
 
 def fetch_file(source: Source, folder: Path) -> None:
-    """Fill `folder` with the source's file and its manifest.
+    """Fetch the file of a source into `folder` and write its manifest.
+
+    An interrupted download is resumed by the next call.
 
     Raises:
-        NetchuError: the mirror lacks the file, there is neither mirror nor network, the file is a
-            broken archive, the disk is full, or another run is fetching into `folder`.
+        NetchuError: the mirror does not hold the file, there is neither a mirror nor a network, the
+            file is a damaged archive, the folder cannot be written, or another process is writing
+            it.
     """
     mirror = os.environ.get("NETCHU_MIRROR")
-    with filling(folder, source.name, resume=not mirror) as partial:
+    with download_folder(folder, source.name, resume=not mirror) as partial:
         if mirror:
             _copy(Path(mirror) / source.name / source.file, partial, source)
         else:
             _download(source, partial)
         if ".tar" in source.file:
-            _check_archive(partial, source)
+            _check_archive(partial / source.file, source.name)
         write_manifest(partial, source.name, source.licence)
 
 
 @contextmanager
-def filling(folder: Path, name: str, resume: bool = False) -> Iterator[Path]:
-    """A folder to fill, for this process alone; it becomes `folder` if the block ends well.
+def download_folder(folder: Path, source: str, *, resume: bool = False) -> Iterator[Path]:
+    """Yield a folder that replaces `folder` when the block ends without an error.
 
-    resume: it keeps what a former run left there, and is kept if this one fails.
+    Args:
+        folder: the final folder; it is locked while the block runs.
+        source: name of the data source, for error messages.
+        resume: keep the content after an error, and yield it again the next time.
 
     Raises:
-        NetchuError: another process is filling it, or the disk is full or cannot be written.
+        NetchuError: another process is writing the folder, or it cannot be written.
     """
-    partial = folder.with_name(folder.name + (".download" if resume else ".part"))
     try:
-        with exclusive_lock(folder):
-            if not resume:
-                shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(exist_ok=True)
-            try:
-                yield partial
-                shutil.rmtree(folder, ignore_errors=True)
-                partial.rename(folder)
-            except BaseException:
-                if not resume or not any(partial.iterdir()):
-                    shutil.rmtree(partial, ignore_errors=True)
-                raise
+        with (
+            exclusive_lock(folder),
+            _resumable_folder(folder) if resume else new_folder(folder) as partial,
+        ):
+            yield partial
     except OSError as error:
         raise NetchuError(
-            f"{name}: cannot fill {folder} ({error}); mend that and run again"
+            f"{source}: cannot write {folder} ({error}); free space or correct the permissions, "
+            "then run again"
         ) from None
 
 
+@contextmanager
+def _resumable_folder(folder: Path) -> Iterator[Path]:
+    partial = folder.with_name(folder.name + ".download")
+    partial.mkdir(exist_ok=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except BaseException:
+        if not any(partial.iterdir()):
+            partial.rmdir()
+        raise
+
+
 def write_manifest(folder: Path, name: str, licence: str) -> None:
-    """Write `manifest.json`: the size and SHA-256 of every file in `folder`."""
+    """Write `manifest.json`: source, licence, and size and SHA-256 of every file in `folder`."""
     files = {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(folder).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": hash_file(path),
+        }
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "manifest.json"
     }
@@ -109,13 +129,13 @@ def write_manifest(folder: Path, name: str, licence: str) -> None:
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _check_archive(partial: Path, source: Source) -> None:
-    """Read an archive to its end; a broken one is removed, so that it is not taken up again."""
+def _check_archive(archive: Path, source: str) -> None:
+    """Read an archive to its end; remove a damaged one, so that the next run does not resume it."""
     try:
-        for _ in tar_members(partial / source.file, source.name):
+        for _ in tar_members(archive, source):
             pass
     except NetchuError:
-        (partial / source.file).unlink()
+        archive.unlink()
         raise
 
 
@@ -134,62 +154,57 @@ def _copy(origin: Path, partial: Path, source: Source) -> None:
 
 
 def _download(source: Source, partial: Path) -> None:
-    """Download to `<file>.part`, going on where a former download stopped, then rename."""
+    """Download to `<file>.part` from where an earlier download stopped, then rename."""
     if source.by_hand:
         raise NetchuError(f"{source.name}: {source.by_hand}")
     target = partial / source.file
-    unfinished = partial / (source.file + ".part")
-    if target.exists():  # a former run was stopped after its download
+    unfinished = partial / (source.file + PART)
+    if target.exists():  # an earlier run was stopped after its download
         return
     done = unfinished.stat().st_size if unfinished.exists() else 0
     try:
-        answer = _ask(source.url, done)
+        response = _request(source.url, done)
     except (HTTPException, OSError) as error:
         if isinstance(error, urllib.error.HTTPError) and error.code == 416 and done:
-            unfinished.unlink()  # it is longer than what lies upstream, or just as long
+            unfinished.unlink()  # at least as long as the file upstream
             return _download(source, partial)
         raise NetchuError(
             f"{source.name}: cannot reach {source.url} ({error}); set NETCHU_MIRROR or connect"
         ) from None
-    with answer:
-        _receive(answer, unfinished, done if answer.status == 206 else 0, source)
+    with response:
+        _receive(response, unfinished, done if response.status == 206 else 0, source)
     unfinished.rename(target)
 
 
-def _ask(url: str, done: int) -> HTTPResponse:
-    """Ask for what follows the first `done` bytes."""
+def _request(url: str, done: int) -> HTTPResponse:
+    """Request what follows the first `done` bytes."""
     headers = {"Range": f"bytes={done}-"} if done else {}
-    answer: HTTPResponse = urllib.request.urlopen(
+    response: HTTPResponse = urllib.request.urlopen(
         urllib.request.Request(url, headers=headers), timeout=TIMEOUT
     )
-    return answer
+    return response
 
 
-def _receive(answer: HTTPResponse, unfinished: Path, done: int, source: Source) -> None:
-    """Append to the first `done` bytes of `unfinished` what the server sends."""
-    length = answer.headers.get("Content-Length")
+def _receive(response: HTTPResponse, unfinished: Path, done: int, source: Source) -> None:
+    """Append the response to the first `done` bytes of `unfinished`."""
+    length = response.headers.get("Content-Length")
     total = done + int(length) if length else None
     with Progress(transient=True) as progress, unfinished.open("ab" if done else "wb") as writer:
         task = progress.add_task(f"downloading {source.name}", total=total, completed=done)
-        for block in _blocks(answer, source):
+        for block in _blocks(response, source):
             writer.write(block)
             progress.advance(task, len(block))
     if total is not None and unfinished.stat().st_size < total:
-        raise _stopped(source)
+        raise _interrupted(source)
 
 
-def _blocks(answer: HTTPResponse, source: Source) -> Iterator[bytes]:
+def _blocks(response: HTTPResponse, source: Source) -> Iterator[bytes]:
     try:
-        while block := answer.read(CHUNK):
+        while block := response.read(CHUNK):
             yield block
     except (HTTPException, OSError):
-        raise _stopped(source) from None
+        raise _interrupted(source) from None
 
 
-def _stopped(source: Source) -> NetchuError:
-    return NetchuError(f"{source.name}: the download stopped early; run again to go on with it")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _interrupted(source: Source) -> NetchuError:
+    return NetchuError(f"{source.name}: the download was interrupted; run again to resume it")

@@ -1,8 +1,4 @@
-"""Kalapa OCR 2023: photographed address lines, 27 of each writer. Research data.
-
-The archive holds `…/images/<writer>/<n>.jpg` and `…/annotations/<writer>.txt`, whose rows are
-`<writer>/<n>.jpg<TAB>text`.
-"""
+"""Fetch Kalapa OCR 2023, photographed address lines. Research data."""
 
 from __future__ import annotations
 
@@ -22,5 +18,5 @@ SOURCE = Source(
 
 
 def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
+    """Fetch the archive into `folder`."""
     fetch_file(SOURCE, folder)

@@ -1,4 +1,4 @@
-"""Truyện Kiều by Nguyễn Du, public domain: 3,254 verses, text only."""
+"""Fetch Truyện Kiều by Nguyễn Du, public domain: one text file."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ SOURCE = Source(
 
 
 def fetch(folder: Path) -> None:
-    """Bring the text into `folder`."""
+    """Fetch the text into `folder`."""
     fetch_file(SOURCE, folder)

@@ -1,4 +1,4 @@
-"""Streets, wards, districts and provinces of Vietnam (MIT), as lists of address tails."""
+"""Fetch the provinces, districts, wards and streets of Vietnam (MIT): one archive of JSON."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ SOURCE = Source(
 
 
 def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
+    """Fetch the archive into `folder`."""
     fetch_file(SOURCE, folder)

@@ -1,10 +1,4 @@
-"""HANDS-VNOnDB2018: pen strokes of words, lines and paragraphs, drawn as images. Research data.
-
-The archive holds `…/InkData_<level>/<session>.inkml`; a session is one writer writing one text,
-and stands in all three levels. Coordinates are the tablet's; y grows downwards. Words, lines and
-paragraphs of a session are drawn at one scale, at which its lines are 64 pixels high, so that a
-word without tall letters is not blown up.
-"""
+"""Fetch HANDS-VNOnDB2018, pen strokes of words, lines and paragraphs. Research data."""
 
 from __future__ import annotations
 
@@ -21,5 +15,5 @@ SOURCE = Source(
 
 
 def fetch(folder: Path) -> None:
-    """Bring the archive into `folder`."""
+    """Fetch the archive into `folder`."""
     fetch_file(SOURCE, folder)

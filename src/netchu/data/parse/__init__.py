@@ -1,7 +1,7 @@
-"""Reading fetched sources: one file per source of handwriting, texts or fonts.
+"""Reading fetched sources, one module per source of handwriting, texts or fonts.
 
-A module is imported by name and only when it is asked for, so that a stage depends on the source
-that it reads and on no other.
+Sources of handwriting are imported by name, so the code on which the stage `preprocess@DATASET`
+depends is that of its own source.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
 
 HANDWRITING = ("kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv", "synthetic")
-"""Sources of handwriting, each read by the function `parse` of the module of its name."""
+"""Sources of handwriting: modules of this package with a function `parse`."""
 
 
 class Handwriting(Protocol):
     """The module of a source of handwriting."""
 
     def parse(self, folder: Path, levels: Collection[str]) -> Iterator[Line | Skipped]:
-        """Yield the lines of the wanted levels.
+        """Yield the lines of the given levels.
 
-        Texts are normalised; the split is empty or the source's own. An image that cannot be used
-        is yielded as `Skipped`.
+        Texts are normalised; the split is '' or the source's own. A line that cannot be used is
+        yielded as `Skipped`.
         """
 
 
@@ -37,6 +37,6 @@ def load_handwriting(name: str) -> Handwriting:
     """
     if name not in HANDWRITING:
         raise NetchuError(
-            f"unknown source of handwriting {name!r}; there are: {', '.join(HANDWRITING)}"
+            f"unknown source of handwriting {name!r}; known: {', '.join(HANDWRITING)}"
         )
-    return cast(Handwriting, import_module(f"netchu.data.parse.{name}"))
+    return cast(Handwriting, import_module(f"{__name__}.{name}"))

@@ -1,4 +1,4 @@
-"""Cinnamon AI's address lines, scanned; the writers are not known. Research data.
+"""Cinnamon AI's address lines, scanned; the writers are unknown. Research data.
 
 The archive holds two folders of images, each with a JSON {file: text}: `0916_Data Samples 2` and
 `1015_Private Test` with `labels.json`, or, in the upstream copy, `Train` and `Test` with
@@ -21,13 +21,13 @@ PARTS = {"0916_Data Samples 2": "", "1015_Private Test": "test", "Train": "", "T
 
 
 def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
-    """Every scanned line, in the archive's order; writer ''."""
+    """Yield every scanned line in the archive's order; the writer is ''."""
     if "line" not in levels:
         return
     archive = folder / SOURCE.file
     texts = _labels(archive)
     if not texts:
-        raise NetchuError(f"cinnamon: {SOURCE.file} holds no labels*.json; fetch it anew")
+        raise NetchuError(f"cinnamon: {SOURCE.file} holds no labels*.json; download it again")
     for path, content in tar_members(archive, SOURCE.name):
         part, file = Path(path).parent.name, Path(path).name
         if part not in PARTS or Path(path).suffix not in (".jpg", ".png"):
@@ -46,7 +46,10 @@ def _short(part: str) -> str:
 
 
 def _labels(archive: Path) -> dict[tuple[str, str], str]:
-    """(folder, file) -> text; the upstream labels may lie beside the folder they describe."""
+    """Return the text of each (folder, file).
+
+    Upstream, the labels may be beside the folder that they describe.
+    """
     texts: dict[tuple[str, str], str] = {}
     for path, content in tar_members(archive, SOURCE.name, ".json"):
         stem, part = Path(path).stem, Path(path).parent.name

@@ -1,7 +1,7 @@
-"""Any table of images and labels: the user's own lines, under the user's own licence.
+"""CSV tables of images and labels: the user's own lines, under the user's own licence.
 
-A CSV file with a header row `image,label` and, if the hands are known, `writer`; images lie
-relative to the table's folder. This is the `english.csv` of handwriting tutorials, too.
+The header row is `image,label` and, if the writers are known, `writer`. Paths of images are
+relative to the folder of the table. The `english.csv` of handwriting tutorials has this format.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ NEEDED = ("image", "label")
 def parse(
     folder: Path, levels: Collection[str] = LEVELS, images: Path | None = None
 ) -> Iterator[Line | Skipped]:
-    """The rows in their order; a label without a space is a word, another one a line.
+    """Yield the rows in order; a label without a space is a word, any other is a line.
 
-    folder: the table itself, or the folder that holds it and no other. images: the folder that
-    image paths are relative to; the table's own where none is named.
+    Args:
+        folder: the table, or a folder that holds it as its only CSV file.
+        levels: the levels to yield.
+        images: the folder that image paths are relative to; by default, that of the table.
 
     Raises:
         NetchuError: there is no such table, it is not a CSV file in UTF-8, or a column is missing.
@@ -48,12 +50,12 @@ def _find(folder: Path) -> Path:
     tables = sorted(folder.glob("*.csv"))
     if len(tables) != 1:
         found = ", ".join(path.name for path in tables) or "none"
-        raise NetchuError(f"{folder}: one CSV file is wanted, there is: {found}; name the file")
+        raise NetchuError(f"{folder} must hold one CSV file (found: {found}); name the file")
     return tables[0]
 
 
 def _rows(table: Path) -> Iterator[dict[str, str]]:
-    """The cells of `image`, `label` and `writer`, stripped; '' where a row has none."""
+    """Yield the stripped cells of `image`, `label` and `writer`; '' for a missing cell."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
@@ -67,7 +69,7 @@ def _rows(table: Path) -> Iterator[dict[str, str]]:
                 if len(row) > len(columns):
                     raise NetchuError(
                         f"{table}, row {reader.line_num}: {len(row)} cells under "
-                        f"{len(columns)} columns; put labels that hold commas into quotes"
+                        f"{len(columns)} columns; quote labels that contain commas"
                     )
                 cells = dict(zip(columns, map(str.strip, row), strict=False))
                 if any(cells.values()):

@@ -1,4 +1,4 @@
-"""Fetched fonts: their families, and the characters that they can draw."""
+"""Families of fetched fonts, and the characters that a font covers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fontTools.ttLib import TTFont, TTLibError
 from netchu.core.errors import NetchuError
 
 
-def families(folder: Path) -> dict[str, list[Path]]:
-    """Family -> its font files, both in alphabetical order.
+def font_families(folder: Path) -> dict[str, list[Path]]:
+    """Return the font files of each family, both in alphabetical order.
 
     Raises:
-        NetchuError: there are no fonts in `folder`.
+        NetchuError: `folder` holds no fonts.
     """
     found = {
         family.name: files
@@ -27,15 +27,21 @@ def families(folder: Path) -> dict[str, list[Path]]:
 
 
 @lru_cache(maxsize=512)
-def letters(font: Path) -> frozenset[str]:
-    """The characters that `font` can draw."""
+def covered_characters(font: Path) -> frozenset[str]:
+    """Return the characters for which a font has a glyph.
+
+    Raises:
+        NetchuError: the file is not a font.
+    """
     try:
         with TTFont(font, lazy=True) as file:
             return frozenset(chr(code) for code in file.getBestCmap())
     except (TTLibError, OSError) as error:
-        raise NetchuError(f"{font} is not a font ({error}); remove it and fetch anew") from None
+        raise NetchuError(
+            f"{font} is not a font ({error}); run 'dvc repro -f download@fonts'"
+        ) from None
 
 
-def missing(text: str, font: Path) -> str:
-    """The characters of `text` that `font` lacks, which would come out as boxes; '' if none."""
-    return "".join(sorted(set(text) - letters(font)))
+def missing_characters(text: str, font: Path) -> str:
+    """Return the characters of `text` without a glyph in `font`; they would be drawn as boxes."""
+    return "".join(sorted(set(text) - covered_characters(font)))

@@ -1,4 +1,4 @@
-"""Kalapa OCR 2023: photographed address lines, 27 of each writer. Research data.
+"""Kalapa OCR 2023: photographed address lines, 27 by each writer. Research data.
 
 The archive holds `…/images/<writer>/<n>.jpg` and `…/annotations/<writer>.txt`, whose rows are
 `<writer>/<n>.jpg<TAB>text`.
@@ -17,13 +17,13 @@ from netchu.data.parse.photo_lines import photo_line
 
 
 def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
-    """Every photographed line, in the archive's order; the writer is the photo's folder."""
+    """Yield every line in the archive's order; the writer is the folder of the photo."""
     if "line" not in levels:
         return
     archive = folder / SOURCE.file
     texts = _labels(archive)
     if not texts:
-        raise NetchuError(f"kalapa: {SOURCE.file} holds no annotations/*.txt; fetch it anew")
+        raise NetchuError(f"kalapa: {SOURCE.file} holds no annotations/*.txt; download it again")
     for path, content in tar_members(archive, SOURCE.name, ".jpg"):
         parts = Path(path).parts
         if len(parts) < 3 or parts[-3] != "images":
@@ -41,7 +41,7 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
 
 
 def _labels(archive: Path) -> dict[str, str]:
-    """'<writer>/<n>.jpg' -> text."""
+    """Return the text of each '<writer>/<n>.jpg'."""
     texts: dict[str, str] = {}
     for path, content in tar_members(archive, SOURCE.name, ".txt"):
         if Path(path).parent.name == "annotations":

@@ -1,4 +1,4 @@
-"""Generated lines as a source like any other: the table that `synthesize` wrote."""
+"""Synthetic lines: the line table that the stage `synthesize` wrote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netchu.data.line_table import LEVELS, Line, Skipped, read_skipped, read_tab
 
 
 def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
-    """The lines of the wanted levels, with the splits that their fonts gave them."""
+    """Yield the lines of the given levels with the splits that synthesis gave them."""
     for row in read_table(folder).to_dict("records"):
         if row["level"] in levels:
             yield Line(**{str(key): value for key, value in row.items()})

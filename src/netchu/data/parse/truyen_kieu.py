@@ -10,10 +10,10 @@ from netchu.data.fetch.truyen_kieu import SOURCE
 
 
 def texts(folder: Path) -> list[str]:
-    """The verses in order, normalised; a verse outside the alphabet is left out.
+    """Return the verses in order, normalised; verses outside the alphabet are left out.
 
     Raises:
-        NetchuError: the text is not there.
+        NetchuError: the text has not been fetched.
     """
     path = folder / SOURCE.file
     if not path.is_file():

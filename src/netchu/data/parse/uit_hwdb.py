@@ -1,10 +1,10 @@
 """UIT-HWDB: words, lines and paragraphs of 255 writers on photographed paper. Research data.
 
-It was made from the pen strokes of VNOnDB and shares writers and texts with it: never train on
-the one and test on the other.
+It was made from the pen strokes of VNOnDB and shares writers and texts with it: do not train on one
+and test on the other.
 
-The archive holds `UIT_HWDB_<level>/{train,test}_data/<writer>/<n>.jpg`, and in each writer's
-folder `label.json`, {file: text}. The writers of `test_data` are the official test.
+The archive holds `UIT_HWDB_<level>/{train,test}_data/<writer>/<n>.jpg` and, in the folder of each
+writer, `label.json`: {file: text}. The writers of `test_data` are the official test.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ SPLITS = {"train": "", "test": "test"}
 
 
 def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
-    """Every image of the wanted levels, in the archive's order; the writer is its folder."""
+    """Yield every image of the given levels in the archive's order; the writer is its folder."""
     archive = folder / SOURCE.file
     texts = {
-        (place["level"], place["part"], place["writer"], file): text
-        for place, content in _places(archive, "label.json", levels)
-        for file, text in read_labels(content, place["member"], SOURCE.name).items()
+        (match["level"], match["part"], match["writer"], file): text
+        for match, content in _files(archive, "label.json", levels)
+        for file, text in read_labels(content, match["member"], SOURCE.name).items()
     }
     if not texts:
         raise NetchuError(
             f"uit_hwdb: {SOURCE.file} holds no label.json of level {', '.join(levels)}; "
-            "fetch it anew, with all its folders"
+            "fetch it again with all its folders"
         )
-    for place, content in _places(archive, ".jpg", levels):
-        key = place["level"], place["part"], place["writer"], place["file"]
+    for match, content in _files(archive, ".jpg", levels):
+        key = match["level"], match["part"], match["writer"], match["file"]
         if key in texts:
-            split = SPLITS[place["part"]]
+            split = SPLITS[match["part"]]
             yield photo_line(
-                _id(*key), content, texts.pop(key), place["writer"], split, place["level"]
+                _id(*key), content, texts.pop(key), match["writer"], split, match["level"]
             )
         else:
             yield Skipped(_id(*key), "image without a label")
@@ -53,10 +53,10 @@ def _id(level: str, part: str, writer: str, file: str) -> str:
     return f"uit_hwdb-{level}-{part}-{writer}-{Path(file).stem}"
 
 
-def _places(
+def _files(
     archive: Path, suffix: str, levels: Collection[str]
 ) -> Iterator[tuple[re.Match[str], bytes]]:
-    """The files of the wanted levels that end in `suffix`: where they lie, and their content."""
+    """Yield the parts of the path and the content of each file that ends in `suffix`."""
     for path, content in tar_members(archive, SOURCE.name, suffix):
-        if (place := MEMBER.fullmatch(path)) and place["level"] in levels:
-            yield place, content
+        if (match := MEMBER.fullmatch(path)) and match["level"] in levels:
+            yield match, content

@@ -1,4 +1,4 @@
-"""Streets, wards, districts and provinces of Vietnam (MIT), as lists of address tails."""
+"""Streets, wards, districts and provinces of Vietnam (MIT), as ends of addresses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from netchu.data.fetch.vietnam_dataset import SOURCE
 
 
 def texts(folder: Path) -> list[str]:
-    """Every street with a ward of its district: 'Đường X, Phường Y, Quận Z, Tỉnh'.
+    """Return every street with a ward of its district: 'Đường X, Phường Y, Quận Z, Tỉnh'.
 
-    A ward without a street stands alone; a place outside the alphabet is left out.
+    A district without streets gives its wards alone, and the other way round. Addresses outside the
+    alphabet are left out.
+
+    Raises:
+        NetchuError: the archive is missing, damaged or truncated.
     """
     found: list[str] = []
     for name, content in tar_members(folder / SOURCE.file, SOURCE.name):
@@ -28,7 +32,7 @@ def texts(folder: Path) -> list[str]:
 
 
 def _district(district: dict[str, Any], province: str) -> list[str]:
-    """Tails of one district; the shorter of streets and wards is gone through again and again."""
+    """Pair streets and wards; the shorter list is cycled."""
     wards = [f"{ward['pre']} {ward['name']}".strip() for ward in district["ward"]]
     streets = [f"Đường {street}" for street in district["street"]]
     tail = f"{district['pre']} {district['name']}".strip() + f", {province}"

@@ -1,8 +1,8 @@
-"""Handwriting fonts that can write Vietnamese, under the SIL Open Font License.
+"""Fetch handwriting fonts that cover Vietnamese, under the SIL Open Font License.
 
-They come as npm packages, pinned with their hashes in `package-lock.json`, which names no
-registry: whichever one npm is set up with serves them. Fetched fonts lie as
-`<family>/<file>.ttf`, each family with its licence.
+The fonts are npm packages, pinned with their hashes in `package-lock.json`. The lock file names no
+registry; npm uses the configured one. Fetched fonts are `<family>/<file>.ttf`, each family with its
+licence.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ import tempfile
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
-from netchu.data.fetch.download import filling, write_manifest
+from netchu.data.fetch.download import download_folder, write_manifest
 
 NAME = "fonts"
 LICENCE = "SIL Open Font License 1.1"
 LOCK = Path(__file__).parent
+"""Folder of `package.json` and `package-lock.json`."""
 
 
 def fetch(folder: Path) -> None:
     """Install the locked packages and copy their fonts into `folder`.
 
     Raises:
-        NetchuError: npm is missing, or it cannot install (no network, a changed package), or the
-            folder cannot be filled.
+        NetchuError: npm is missing or fails (no network, a package that changed), or the folder
+            cannot be written.
     """
-    with filling(folder, NAME) as partial:
+    with download_folder(folder, NAME) as partial:
         with tempfile.TemporaryDirectory() as temporary:
             packages = _install(Path(temporary))
             for package in sorted(p for p in packages.iterdir() if p.is_dir()):
@@ -35,25 +36,26 @@ def fetch(folder: Path) -> None:
         write_manifest(partial, NAME, LICENCE)
 
 
-def _install(place: Path) -> Path:
-    """Run `npm ci` in `place`; return the folder with one package per family."""
+def _install(folder: Path) -> Path:
+    """Run `npm ci` in `folder`; return the folder with one package per family."""
     npm = shutil.which("npm")
     if npm is None:
         raise NetchuError(
-            "fonts: npm is not installed; get it from https://nodejs.org or with "
+            "fonts: npm is not installed; install it from https://nodejs.org or with "
             "'apt-get install npm', then run again"
         )
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(LOCK / name, place / name)
+        shutil.copyfile(LOCK / name, folder / name)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    result = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode:
         lines = [line for line in result.stderr.splitlines() if line.strip()]
         reason = lines[0] if lines else f"exit code {result.returncode}"
         raise NetchuError(
-            f"fonts: npm cannot install the locked fonts ({reason}); connect, or set npm's registry"
+            f"fonts: npm cannot install the locked fonts ({reason}); check the network and npm's "
+            "registry"
         )
-    return place / "node_modules" / "@expo-google-fonts"
+    return folder / "node_modules" / "@expo-google-fonts"
 
 
 def _copy_family(package: Path, family: Path) -> None:
