@@ -1,4 +1,4 @@
-// What the page asks of the server. A failure is an Error whose message is a name in words.js.
+// Requests to the server. A failure is an Error whose message is the name of a text in words.js.
 
 const RETRIES = 4;
 const FAILURES = {
@@ -12,52 +12,52 @@ const FAILURES = {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Whatever is asked, with the key if there is one; again where the server is busy. */
-async function ask(path, options = {}) {
+/** Send a request, with the API key if there is one; retry while the server is busy. */
+async function request(path, options = {}) {
   const headers = new Headers(options.headers);
   const key = sessionStorage.getItem("key");
   if (key) headers.set("Authorization", `Bearer ${key}`);
   for (let left = RETRIES; ; left -= 1) {
-    let answer;
+    let response;
     try {
-      answer = await fetch(path, { ...options, headers });
+      response = await fetch(path, { ...options, headers });
     } catch {
       throw new Error("gone");
     }
-    if (answer.ok) return answer;
-    if (answer.status !== 429 || !left) throw new Error(FAILURES[answer.status] ?? "broken");
-    await pause(1000 * Number(answer.headers.get("Retry-After") ?? 1) * (1 + Math.random()));
+    if (response.ok) return response;
+    if (response.status !== 429 || !left) throw new Error(FAILURES[response.status] ?? "broken");
+    await pause(1000 * Number(response.headers.get("Retry-After") ?? 1) * (1 + Math.random()));
   }
 }
 
-export const models = async () => (await ask("/api/models")).json();
+export const models = async () => (await request("/api/models")).json();
 
-/** Three sample images: [{name, blob}]. */
+/** Get three sample images: [{name, blob}]. */
 export async function samples() {
-  const drawn = (await (await ask("/api/samples")).json()).samples;
+  const drawn = (await (await request("/api/samples")).json()).samples;
   return Promise.all(
-    drawn.map(async ({ name, url }) => ({ name, blob: await (await ask(url)).blob() })),
+    drawn.map(async ({ name, url }) => ({ name, blob: await (await request(url)).blob() })),
   );
 }
 
-/** What a model reads in an image: an object as `netchu read --json` writes it, and milliseconds. */
+/** Read an image: an object as `netchu read --json` writes it, with the milliseconds it took. */
 export async function read(blob, name, model) {
   const form = new FormData();
   form.append("images", blob, name);
-  const told = await (
-    await ask(`/api/read?model=${encodeURIComponent(model)}`, { method: "POST", body: form })
+  const response = await (
+    await request(`/api/read?model=${encodeURIComponent(model)}`, { method: "POST", body: form })
   ).json();
-  return { ...told.readings[0], milliseconds: told.milliseconds };
+  return { ...response.readings[0], milliseconds: response.milliseconds };
 }
 
-/** Keep a corrected line; how many are kept now. */
-export async function keep(blob, box, label) {
+/** Store a corrected line; return the number of stored lines. */
+export async function addCorrection(blob, box, label) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 32768)
     text += String.fromCharCode(...bytes.subarray(at, at + 32768));
   const body = JSON.stringify({ image: btoa(text), box, label });
   const headers = { "Content-Type": "application/json" };
-  return (await (await ask("/api/corrections", { method: "POST", headers, body })).json())
+  return (await (await request("/api/corrections", { method: "POST", headers, body })).json())
     .corrections;
 }

@@ -1,25 +1,25 @@
-// /openapi.json for people.
+// Shows /openapi.json.
 
 import { make } from "./reading.js";
 
-const told = await (await fetch("/openapi.json")).json();
+const openapi = await (await fetch("/openapi.json")).json();
 
 document.getElementById("example").textContent =
   `curl -s -F images=@photo.jpg ${location.origin}/api/read\n` +
   `curl -s -H 'Content-Type: application/json' -d '{"images": ["'$(base64 -w0 photo.jpg)'"]}' ${location.origin}/api/read`;
 
-/** References to `components` replaced by what they name. */
-function resolved(value) {
-  if (Array.isArray(value)) return value.map(resolved);
+/** Replace references to `components` by what they refer to. */
+function resolve(value) {
+  if (Array.isArray(value)) return value.map(resolve);
   if (value === null || typeof value !== "object") return value;
   if (value.$ref)
-    return resolved(
+    return resolve(
       value.$ref
         .slice(2)
         .split("/")
-        .reduce((place, step) => place[step], told),
+        .reduce((part, step) => part[step], openapi),
     );
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, resolved(part)]));
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, resolve(part)]));
 }
 
 const list = (pairs) =>
@@ -33,35 +33,35 @@ const list = (pairs) =>
   );
 
 const schemas = (content) =>
-  Object.entries(content ?? {}).flatMap(([kind, { schema }]) => [
-    make("p", {}, make("code", {}, kind)),
-    ...(schema ? [make("pre", {}, JSON.stringify(resolved(schema), null, 2))] : []),
+  Object.entries(content ?? {}).flatMap(([mediaType, { schema }]) => [
+    make("p", {}, make("code", {}, mediaType)),
+    ...(schema ? [make("pre", {}, JSON.stringify(resolve(schema), null, 2))] : []),
   ]);
 
-for (const [path, methods] of Object.entries(told.paths)) {
+for (const [path, methods] of Object.entries(openapi.paths)) {
   for (const [method, route] of Object.entries(methods)) {
-    const about = make("div", {}, route.description ?? "");
+    const details = make("div", {}, route.description ?? "");
     if (route.parameters) {
-      about.append(
+      details.append(
         make("h3", {}, "Parameters"),
         list(
           route.parameters.map((p) => [
             p.name,
-            `${p.in}, ${p.schema.type}${p.required ? ", needed" : ""}. ${p.description ?? ""}`,
+            `${p.in}, ${p.schema.type}${p.required ? ", required" : ""}. ${p.description ?? ""}`,
           ]),
         ),
       );
     }
     if (route.requestBody)
-      about.append(make("h3", {}, "Body"), ...schemas(route.requestBody.content));
-    about.append(
-      make("h3", {}, "Answers"),
+      details.append(make("h3", {}, "Body"), ...schemas(route.requestBody.content));
+    details.append(
+      make("h3", {}, "Responses"),
       list(
         Object.entries(route.responses).map(([status, { description }]) => [status, description]),
       ),
     );
-    const good = Object.entries(route.responses).find(([status]) => status.startsWith("2"));
-    about.append(...schemas(good[1].content));
+    const success = Object.entries(route.responses).find(([status]) => status.startsWith("2"));
+    details.append(...schemas(success[1].content));
     document
       .getElementById("routes")
       .append(
@@ -75,7 +75,7 @@ for (const [path, methods] of Object.entries(told.paths)) {
             make("code", {}, path),
             route.summary ?? "",
           ),
-          about,
+          details,
         ),
       );
   }

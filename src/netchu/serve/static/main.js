@@ -1,4 +1,4 @@
-// The page: images come in, Predict reads them.
+// The page: collects images and reads them.
 
 import * as api from "./api.js";
 import { Pad } from "./pad.js";
@@ -7,9 +7,9 @@ import { speak, word } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const pad = new Pad(at("canvas"));
-const MOST = 50;
+const MAX_IMAGES = 50;
 
-let house = null; // what /api/models tells
+let server = null; // the response of /api/models
 let items = []; // {name, blob, url, readings: {model: reading}, drawn}
 
 function say(text, bad = false) {
@@ -25,12 +25,12 @@ function fail(failure) {
   say(word(failure.message) ?? word("broken"), true);
 }
 
-// Images come in.
+// Input.
 
 function take(found, drawn = false) {
   for (const item of items) URL.revokeObjectURL(item.url);
   items = found
-    .slice(0, MOST)
+    .slice(0, MAX_IMAGES)
     .map(({ name, blob }) => ({ name, blob, drawn, url: URL.createObjectURL(blob), readings: {} }));
   render();
   if (!drawn) {
@@ -102,7 +102,7 @@ document.addEventListener("drop", (event) => {
 
 // Predict.
 
-const chosen = () =>
+const selectedModels = () =>
   [at("model").value || "netchu", at("other").value].filter(
     (name, place, all) => name && all.indexOf(name) === place,
   );
@@ -114,7 +114,7 @@ async function predict() {
   }
   if (!items.length) return say(word("noImages"), true);
   const begin = performance.now();
-  const tasks = items.flatMap((item) => chosen().map((model) => ({ item, model })));
+  const tasks = items.flatMap((item) => selectedModels().map((model) => ({ item, model })));
   at("predict").disabled = true;
   say(word("reading"));
   let gone = null;
@@ -138,34 +138,34 @@ async function predict() {
   const bad = items.filter((item) =>
     Object.values(item.readings).some((reading) => reading.failure),
   ).length;
-  const told = word("done", items.length - bad, Math.round(performance.now() - begin));
-  say(bad ? `${items.length > bad ? `${told}. ` : ""}${word("someFailed", bad)}` : told);
+  const summary = word("done", items.length - bad, Math.round(performance.now() - begin));
+  say(bad ? `${items.length > bad ? `${summary}. ` : ""}${word("someFailed", bad)}` : summary);
 }
 at("predict").addEventListener("click", predict);
 
-// Show it.
+// Output.
 
 function render() {
   at("items").replaceChildren(...items.map(showItem));
 }
 
-/** Show one item anew, and leave what people do with the others alone. */
+/** Render one item again without touching the others, where a correction may be open. */
 function redraw(item) {
   const number = items.indexOf(item);
   at("items").children[number]?.replaceWith(showItem(item, number));
 }
 
 function showItem(item, number) {
-  const read = chosen().filter((model) => item.readings[model]);
+  const read = selectedModels().filter((model) => item.readings[model]);
   const entry = make("li");
   const light = (line) => {
     for (const shown of entry.querySelectorAll("[data-line]"))
       shown.classList.toggle("lit", Number(shown.dataset.line) === line);
   };
   if (!item.drawn) entry.append(picture(item, number, item.readings[read[0]], light));
-  const wishes = {
+  const options = {
     heading: read.length > 1 || at("model").length > 1,
-    collecting: house?.collecting,
+    collecting: server?.collecting,
     light,
     say,
   };
@@ -173,7 +173,7 @@ function showItem(item, number) {
     make(
       "div",
       { className: "readings" },
-      ...read.map((model) => showReading(item, model, item.readings[model], wishes)),
+      ...read.map((model) => showReading(item, model, item.readings[model], options)),
     ),
   );
   return entry;
@@ -183,7 +183,7 @@ function picture(item, number, reading, light) {
   const image = make("img", { src: item.url, alt: `${word("image", number + 1)}: ${item.name}` });
   const frame = make("div", { className: "frame" }, image);
   if (reading?.lines?.length > 1) frame.append(boxes(reading, light));
-  image.addEventListener("error", () => frame.remove()); // a TIFF, say, which few browsers show
+  image.addEventListener("error", () => frame.remove()); // such as a TIFF, which few browsers show
   return make("figure", {}, frame, make("figcaption", {}, item.name));
 }
 
@@ -203,25 +203,25 @@ function boxes({ size, lines }, light) {
   return svg;
 }
 
-// Begin.
+// Start.
 
 async function open() {
   try {
-    house = await api.models();
+    server = await api.models();
   } catch (failure) {
     return fail(failure);
   }
   at("lock").hidden = true;
   at("alert").textContent = "";
-  const names = house.models.map((model) => model.name);
+  const names = server.models.map((model) => model.name);
   at("model").replaceChildren(...names.map((name) => make("option", { value: name }, name)));
   at("other").replaceChildren(
     make("option", { value: "" }, word("nothing")),
     ...names.map((name) => make("option", { value: name }, name)),
   );
   at("models").hidden = names.length < 2;
-  at("collecting").hidden = !house.collecting;
-  at("version").textContent = `· netchu ${house.version}`;
+  at("collecting").hidden = !server.collecting;
+  at("version").textContent = `· netchu ${server.version}`;
 }
 
 at("lock").addEventListener("submit", (event) => {

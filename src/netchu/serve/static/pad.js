@@ -1,4 +1,4 @@
-// A sheet to write on with mouse, finger or pen.
+// A canvas to write on with mouse, finger or pen.
 
 const PEN = 3.6; // CSS pixels
 const INK = "#16203a";
@@ -85,7 +85,7 @@ export class Pad {
     }
   }
 
-  /** What is written, on white paper with a margin around it, as a PNG. */
+  /** Return the writing as a PNG, on white with a margin around it. */
   async blob() {
     const xs = this.strokes.flat().map((point) => point[0]);
     const ys = this.strokes.flat().map((point) => point[1]);

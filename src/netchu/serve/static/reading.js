@@ -1,9 +1,9 @@
-// How a reading is shown: text with its doubtful letters, and what can be done with it.
+// Shows readings: text with its uncertain letters, and buttons to copy and to correct it.
 
-import { keep } from "./api.js";
+import { addCorrection } from "./api.js";
 import { percent, word } from "./words.js";
 
-const SURE = 0.9;
+const UNCERTAIN_BELOW = 0.9;
 
 /** A new element with properties and children; text never becomes markup. */
 export function make(tag, properties = {}, ...children) {
@@ -12,7 +12,7 @@ export function make(tag, properties = {}, ...children) {
   return made;
 }
 
-/** One model's reading of an image. `light(n)` is told the line that is looked at, or -1. */
+/** Show a model's reading of an image. `light(n)` highlights line n, and -1 none. */
 export function showReading(item, model, reading, { heading, collecting, light, say }) {
   const lines = reading.lines ?? [];
   const shown = make("div", { className: lines.length > 1 ? "reading several" : "reading" });
@@ -28,13 +28,13 @@ export function showReading(item, model, reading, { heading, collecting, light, 
   return shown;
 }
 
-/** A row of figures and buttons: of the photo, and of `line` if there is one. */
+/** A row of facts and buttons about the photo, and about `line` if there is one. */
 function facts(line, { item, reading, collecting, say }, ofPhoto = true) {
   const row = make("div", { className: "facts" });
   if (line?.text)
     row.append(
       make("span", {}, word("whole", percent(line.confidence))),
-      make("span", {}, word("unsure", doubtful(line).length)),
+      make("span", {}, word("unsure", uncertain(line).length)),
     );
   if (ofPhoto) row.append(make("span", {}, `${Math.round(reading.milliseconds)} ms`));
   if (ofPhoto && reading.text) row.append(action("copy", () => copy(reading.text, say)));
@@ -42,7 +42,7 @@ function facts(line, { item, reading, collecting, say }, ofPhoto = true) {
   return row;
 }
 
-const doubtful = (line) => line.characters.filter((character) => character.confidence < SURE);
+const uncertain = (line) => line.characters.filter((character) => character.confidence < UNCERTAIN_BELOW);
 
 function showLine(line, number, count, all) {
   const text = make(
@@ -62,7 +62,7 @@ function showLine(line, number, count, all) {
   return block;
 }
 
-/** Letters, those of a word held together. */
+/** Group letters into words. */
 function words(characters) {
   const shown = [];
   let open = null;
@@ -74,21 +74,21 @@ function words(characters) {
   return shown;
 }
 
-/** A letter. Those in doubt can be reached by keyboard; a screen reader has the whole text before. */
+/** A letter. Uncertain ones are buttons; screen readers read the whole text instead of the others. */
 function glyph(character) {
-  const unsure = character.confidence < SURE;
-  const shown = make(unsure ? "button" : "span", { className: "glyph" }, character.text);
+  const isUncertain = character.confidence < UNCERTAIN_BELOW;
+  const shown = make(isUncertain ? "button" : "span", { className: "glyph" }, character.text);
   shown.letter = character;
-  if (unsure) {
+  if (isUncertain) {
     shown.type = "button";
-    shown.setAttribute("aria-label", spelled(character));
+    shown.setAttribute("aria-label", describe(character));
   } else {
     shown.setAttribute("aria-hidden", "true");
   }
   return shown;
 }
 
-function spelled({ text, confidence, alternatives }) {
+function describe({ text, confidence, alternatives }) {
   const name = (letter) => (letter === " " ? word("space") : letter);
   const others = alternatives
     .map((other) => `${name(other.text)} ${percent(other.confidence)}`)
@@ -96,7 +96,7 @@ function spelled({ text, confidence, alternatives }) {
   return word("letter", name(text), percent(confidence), others);
 }
 
-/** Show what else a letter may be, while it is pointed at or in focus. */
+/** Show the alternatives of a letter while the pointer or the focus is on it. */
 export function showAlternatives(root, tip) {
   const hide = () => {
     tip.hidden = true;
@@ -141,7 +141,7 @@ async function copy(text, say) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // a page that came over plain HTTP may not
+    // pages over plain HTTP may not use the clipboard
     const area = make("textarea", { value: text });
     document.body.append(area);
     area.select();
@@ -172,7 +172,7 @@ function corrector(item, line, row, say) {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        say(word("saved", await keep(item.blob, line.box, input.value)));
+        say(word("saved", await addCorrection(item.blob, line.box, input.value)));
         close();
       } catch (failure) {
         say(word(failure.message === "badImage" ? "notSaved" : failure.message), true);

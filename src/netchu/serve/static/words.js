@@ -1,4 +1,4 @@
-// Every word of the page, in two languages.
+// All texts of the page, in two languages.
 
 const WORDS = {
   vi: {
@@ -123,13 +123,13 @@ let language =
       ? "vi"
       : "en";
 
-/** The words for `name` in the language of the page. */
+/** Return the text `name` in the language of the page. */
 export function word(name, ...values) {
   const found = WORDS[language][name];
   return typeof found === "function" ? found(...values) : found;
 }
 
-/** A share as people write it. */
+/** Format a fraction in per cent. */
 export function percent(share) {
   if (share < 0.01) return `<${percent(0.01)}`;
   const most = share > 0.99 && share < 1 ? 1 : 0;
@@ -138,7 +138,7 @@ export function percent(share) {
   );
 }
 
-/** Write all words of the page, now and whenever another language is chosen; then call `changed`. */
+/** Set all texts of the page, now and when the language changes, and then call `changed`. */
 export function speak(changed) {
   const write = () => {
     document.documentElement.lang = language;
