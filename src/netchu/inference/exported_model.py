@@ -34,8 +34,8 @@ SHIPPED_MODEL = Path(str(files("netchu"))) / "shipped"
 
 WINDOW = 4096
 OVERLAP = 256
-"""Pixels. To bound memory, a wider image is read in windows that overlap by twice OVERLAP. The result
-is that of the whole image if the receptive field reaches no farther than OVERLAP."""
+"""Pixels. To bound memory, a wider image is read in windows that overlap by twice OVERLAP. The
+result is that of the whole image if the receptive field reaches no farther than OVERLAP."""
 
 
 class ExportedModel:
