@@ -95,7 +95,7 @@ def test_an_unknown_name_lists_the_known_ones(run_here, stage, name, known):
 
 def test_an_unknown_source_lists_the_known_ones(run_here):
     told = only_line(run_here("download", "iam"))
-    assert "unknown source 'iam'; there are: cinnamon, csv, fonts, kalapa" in told
+    assert "unknown source 'iam'; known: cinnamon, fonts, kalapa" in told
 
 
 @pytest.mark.parametrize("stage", ["download", "report"])
@@ -157,7 +157,7 @@ def test_no_network(run_here, project_folder):
 
 
 def test_no_npm(run_here):
-    assert "npm is not installed; get it from" in only_line(run_here("download", "fonts", PATH=""))
+    assert "npm is not installed; install it from" in only_line(run_here("download", "fonts", PATH=""))
 
 
 def test_no_fonts(run_here):

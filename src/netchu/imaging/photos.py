@@ -97,7 +97,7 @@ def _check_size(width: int, height: int, where: str) -> None:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise _too_large(where)
     if not width * height:
-        raise NetchuError(f"{where} has no pixels; give a photo")
+        raise NetchuError(f"{where}: no pixels; give a photo")
 
 
 def _too_large(where: str) -> NetchuError:
@@ -109,7 +109,7 @@ def _too_large(where: str) -> NetchuError:
 
 def _not_an_image(where: str) -> NetchuError:
     known = ", ".join(_FORMATS)
-    return NetchuError(f"{where} is not an image or is damaged; save it as one of {known}")
+    return NetchuError(f"{where}: not an image, or damaged; save it as one of {known}")
 
 
 def _grey(image: Image.Image, where: str) -> Grey:
