@@ -1,4 +1,4 @@
-"""Stage export@SYSTEM: calibrate a finetuned system, and write it to read without torch."""
+"""Stage export@SYSTEM: calibrate a fine-tuned system and export it to read without torch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from netchu.core.runtime import set_compute_environment
 
 
 def run(params: Params, system: str) -> None:
-    """Export one system; torch loads only after the caps are set."""
+    """Export one system; torch is imported here, after the compute environment is set."""
     from netchu.release.system_export import export_system, time_export
 
-    home = params.models / system
-    export_system(params, system, home)
-    time_export(params, home / "export", home / "export.speed.json")
+    folder = params.models / system
+    export_system(params, system, folder)
+    time_export(params, folder / "export", folder / "export.speed.json")
 
 
 def main() -> None:
-    """Read the flags and export."""
+    """Parse the arguments and export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help="a system of params.yaml whose network ends in CTC")
+    parser.add_argument("system", help="a system of params.yaml with a CTC network")
     system = parser.parse_args().system
     with one_line_errors():
         params = load_params()

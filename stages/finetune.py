@@ -1,25 +1,32 @@
-"""Go on training a pretrained system on the lines it is meant to read."""
+"""Stage finetune@SYSTEM: train a pretrained system on the lines it is meant for."""
+
+from __future__ import annotations
 
 import argparse
 
-from netchu.core import runtime
 from netchu.core.errors import RESUMABLE, one_line_errors
-from netchu.core.params import load_params
+from netchu.core.params import Params, load_params
+from netchu.core.runtime import set_compute_environment
+
+
+def run(params: Params, system: str) -> None:
+    """Train one system; torch is imported here, after the compute environment is set."""
+    from netchu.tracking.store import track_training
+    from netchu.training.phases import train_stage
+
+    track_training(params, system, "finetune", train_stage(params, system, "finetune"))
 
 
 def main() -> None:
-    """Flags in, one call, files out."""
+    """Parse the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help="a key of systems in params.yaml")
+    parser.add_argument("system", help="a system of params.yaml")
     system = parser.parse_args().system
     with one_line_errors(RESUMABLE):
         params = load_params()
         params.system(system)
-        runtime.set_compute_environment(params.compute)
-        from netchu.tracking.store import track_training
-        from netchu.training.phases import train_stage
-
-        track_training(params, system, "finetune", train_stage(params, system, "finetune"))
+        set_compute_environment(params.compute)
+        run(params, system)
 
 
 if __name__ == "__main__":

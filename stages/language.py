@@ -10,7 +10,7 @@ from netchu.release.corpora import build_language_model
 
 
 def main() -> None:
-    """Read no flags and make the language model."""
+    """Parse no arguments and build the language model."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with one_line_errors():
         params = load_params()

@@ -198,7 +198,7 @@ def test_a_model_of_another_alphabet(run_here, project_folder):
     card["alphabet"] = card["alphabet"].replace("ỵ", "")
     (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
     told = run_here("evaluate", "netchu_small").splitlines()[-1]
-    assert told.startswith("netchu: models/tiny/netchu_small/finetune writes another alphabet")
+    assert told.startswith("netchu: models/tiny/netchu_small/finetune has another alphabet")
     assert "they differ in 'ỵ'" in told
     assert not (project_folder / "models/tiny/netchu_small/evaluation").exists()
 

@@ -1,4 +1,4 @@
-"""A tiny project for tests: drawn lines, an untrained netchu_small, params to match."""
+"""A tiny project for tests: generated lines, an untrained netchu_small, and its params."""
 
 import dataclasses
 from pathlib import Path
@@ -21,12 +21,12 @@ WORDS = ("hoà bình", "Tổ 3", "đường Láng", "quận 1", "xã Yên Hoà",
 
 
 def as_table(lines: list[Line]) -> pd.DataFrame:
-    """Lines as `read_table` gives them."""
+    """Return lines as `read_table` does."""
     return pd.DataFrame([dataclasses.asdict(line) for line in lines])
 
 
 def params(**changes: Any) -> Params:
-    """Params of a project with one system and one data set of drawn lines."""
+    """Return params of a project with one system and one dataset of generated lines."""
     system = {"model": MODEL, "pretrain": [PHASE], "finetune": [PHASE]}
     content = {
         "profile": "tiny",
@@ -44,7 +44,7 @@ def params(**changes: Any) -> Params:
 
 
 def picture(text: str, height: int = 40) -> np.ndarray:
-    """Dark strokes on light paper, as many as `text` has characters."""
+    """Return an image of dark strokes on light paper, one per character of `text`."""
     image = np.full((height, 16 * len(text) + 16), 235, np.uint8)
     for place, letter in enumerate(text):
         x = 8 + 16 * place
@@ -53,7 +53,7 @@ def picture(text: str, height: int = 40) -> np.ndarray:
 
 
 def drawn_lines(split: str = "test", number: int = 12) -> list[Line]:
-    """Lines of two writers and two levels."""
+    """Return lines of two writers and two levels."""
     lines = []
     for place in range(number):
         text = WORDS[place % len(WORDS)]
@@ -75,25 +75,14 @@ def drawn_lines(split: str = "test", number: int = 12) -> list[Line]:
 
 
 def write_lines(project: Params) -> None:
-    """The table `drawn` with test and training lines, one skipped."""
+    """Write the table `drawn` with test and training lines, one of them skipped."""
     lines = drawn_lines("test") + drawn_lines("train", 4)
     write_table(lines, project.lines / "drawn", [Skipped("blank-1", "empty label")])
 
 
-def write_model(project: Params) -> Path:
-    """An untrained model directory with the files that training leaves."""
-    folder = project.model_folder("netchu_small", "finetune")
-    folder.mkdir(parents=True)
-    card = {
-        "stage": "finetune",
-        "provenance": {"seed": 7, "data": {"drawn": "00"}},
-        "training": [
-            {"stage": "finetune", "lines": 4, "epochs": 2, "val_cer": 0.9, "images_seen_at_most": 8}
-        ],
-    }
-    save_model(build_recogniser(project, "netchu_small"), folder, card)
-    write_skipped([Skipped("train-01", "too short for CTC: 3 time steps for 'hoà bình'")], folder)
-    history = pd.DataFrame(
+def training_history() -> pd.DataFrame:
+    """Return the history of two phases of two epochs."""
+    return pd.DataFrame(
         {
             "stage": "finetune",
             "phase": [0, 0, 1, 1],
@@ -105,6 +94,21 @@ def write_model(project: Params) -> Path:
             "learning_rate": [1e-3, 1e-3, 1e-4, 1e-4],
         }
     )
-    history.to_csv(folder / "history.csv", index=False)
+
+
+def write_model(project: Params) -> Path:
+    """Write an untrained model folder with the files that training writes."""
+    folder = project.model_folder("netchu_small", "finetune")
+    folder.mkdir(parents=True)
+    card = {
+        "stage": "finetune",
+        "provenance": {"seed": 7, "data": {"drawn": "00"}},
+        "training": [
+            {"stage": "finetune", "lines": 4, "epochs": 2, "val_cer": 0.9, "images_seen_at_most": 8}
+        ],
+    }
+    save_model(build_recogniser(project, "netchu_small"), folder, card)
+    write_skipped([Skipped("train-01", "too short for CTC: 3 time steps for 'hoà bình'")], folder)
+    training_history().to_csv(folder / "history.csv", index=False)
     write_json({"seconds": 61.5}, folder.with_name("finetune.cost.json"))
     return folder

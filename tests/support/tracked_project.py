@@ -13,6 +13,7 @@ import small_project
 from bar_model import write_bar_model
 from netchu.core.params import Params
 from netchu.tracking.store import MlflowClient
+from small_project import training_history
 
 SYSTEM = "netchu_small"
 WRITERS = 8
@@ -74,7 +75,7 @@ def write_system(project: Params, weights: str, errors: int, system: str = SYSTE
         _write(card | {"network": system}, folder / stage / "model.json")
         _write({"seconds": 61.5}, folder / f"{stage}.cost.json")
         (folder / stage / "model.safetensors").write_bytes(bytes(2_000_000))
-        _history().to_csv(folder / stage / "history.csv", index=False)
+        training_history().to_csv(folder / stage / "history.csv", index=False)
     _evaluation(folder, errors, changes | {"system": system, "profile": project.profile})
     write_bar_model(folder / "export", **card)
     network = onnx.load(folder / "export" / "model.onnx")
@@ -111,21 +112,6 @@ def readings(number: int = 300) -> pd.DataFrame:
         for n in range(number)
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _history() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "stage": "finetune",
-            "phase": [0, 0, 1, 1],
-            "epoch": [0, 1, 0, 1],
-            "step": [5, 10, 5, 10],
-            "train_loss": [4.0, 3.0, 2.0, 1.5],
-            "val_loss": [4.1, 3.1, 2.1, 1.6],
-            "val_cer": [float("nan"), 0.9, 0.8, 0.7],
-            "learning_rate": [1e-3, 1e-3, 1e-4, 1e-4],
-        }
-    )
 
 
 def write_report(folder: Path) -> Path:

@@ -16,6 +16,7 @@ import torch
 import small_project
 from netchu.core.errors import NetchuError
 from netchu.core.files import hash_folder
+from netchu.core.fingerprints import PACKAGE, import_closure
 from netchu.core.paths import CHECKPOINTS
 from netchu.data.line_table import read_skipped, write_table
 from netchu.models.model_folder import load_model, read_card, weights_hash
@@ -358,3 +359,9 @@ def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, 
     grown = {"model": MODEL | {"weights": str(first)} | changes, "pretrain": [], "finetune": []}
     with pytest.raises(NetchuError, match=told):
         build_recogniser(small_project.params(systems={"netchu_small": grown}), "netchu_small")
+
+
+def test_code_that_training_does_not_run_leaves_checkpoints_valid():
+    entries = [PACKAGE / "training/phases.py", PACKAGE / "models/netchu_small.py"]
+    packages = {path.relative_to(PACKAGE).parts[0] for path in import_closure(entries)}
+    assert packages == {"__init__.py", "core", "imaging", "data", "decoding", "models", "training"}

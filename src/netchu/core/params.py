@@ -37,8 +37,7 @@ class ComputeParams(Strict):
     """Widest instruction set. `AVX2` gives the same results on every x86-64 machine since 2013;
     `native` is faster on newer machines and gives other roundings there."""
 
-    # Left out of repr(), from which the key of a checkpoint is made.
-    workers: int = field(default=0, repr=False)
+    workers: int = 0
     """Processes that load training lines; 0 loads them in the training process. Results do not
     depend on it."""
 

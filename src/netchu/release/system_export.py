@@ -58,7 +58,9 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
     folder, out = params.model_folder(system, "finetune"), home / "export"
     recogniser = load_model(folder)
     if not isinstance(recogniser, CTCRecogniser):
-        raise NetchuError(f"{system} is not a CTC network; only those can be exported")
+        raise NetchuError(
+            f"{system}: {recogniser.network} is not a CTC network; only those can be exported"
+        )
     file = home.with_name("language") / LANGUAGE_MODEL
     language_model = file if file.is_file() else None
     lines = load_lines(params, "val")
