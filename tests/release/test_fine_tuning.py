@@ -18,7 +18,8 @@ from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.imaging.images import decode, encode
 from netchu.imaging.preparation import prepare
 from netchu.inference.reader import Reader
-from netchu.models.model_folder import load_model, read_card, save_model
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, save_model
 from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.release import fine_tuning
 from netchu.release.fine_tuning import extend_alphabet, fine_tune, load_table

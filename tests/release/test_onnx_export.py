@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from netchu.core.errors import NetchuError
 from netchu.core.fingerprints import PACKAGE
 from netchu.inference.exported_model import ExportedModel
-from netchu.models.model_folder import load_model, read_card, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, weights_hash
 from netchu.release import onnx_export
 from netchu.release.onnx_export import export_recogniser, read_with_both, round_weights
 from netchu.training.phases import build_recogniser

@@ -10,7 +10,8 @@ from compositions import ROOT
 from netchu.core.text import ALPHABET
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.inference.exported_model import SHIPPED_MODEL
-from netchu.models.model_folder import load_model, read_card, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, weights_hash
 from netchu.release.shipped_weights import FILES, MAX_MB
 
 

@@ -11,7 +11,7 @@ from netchu.decoding.language_model import LANGUAGE_MODEL as NAME
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.inference.exported_model import ExportedModel
 from netchu.inference.reader import Reader
-from netchu.models.model_folder import read_card
+from netchu.models.model_card import read_card
 from netchu.release import system_export
 from netchu.release.ngrams import mixture_components, write_language_model
 from netchu.release.onnx_export import read_with_both

@@ -21,7 +21,8 @@ from netchu.core.errors import NetchuError
 from netchu.core.fingerprints import PACKAGE, import_closure
 from netchu.data.line_table import read_table, write_table
 from netchu.imaging.images import decode, encode
-from netchu.models.model_folder import load_model, read_card, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, weights_hash
 from netchu.models.netchu_small import NetchuSmall
 from netchu.training import bundle, checkpoint_archive
 from netchu.training.bundle import extract, pack

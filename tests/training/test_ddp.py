@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 import small_project
 from netchu.data.line_table import write_table
-from netchu.models.model_folder import read_card, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import weights_hash
 from netchu.training.phases import train_stage
 from small_project import PHASE, drawn_lines
 

@@ -19,7 +19,8 @@ from netchu.core.files import hash_folder
 from netchu.core.fingerprints import PACKAGE, import_closure
 from netchu.core.paths import CHECKPOINTS
 from netchu.data.line_table import read_skipped, write_table
-from netchu.models.model_folder import load_model, read_card, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, weights_hash
 from netchu.models.netchu_small import NetchuSmall
 from netchu.training import loop
 from netchu.training.callbacks import TimerCallback

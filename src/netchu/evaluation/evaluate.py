@@ -22,7 +22,8 @@ from netchu.evaluation.metrics.rates import DIGITS
 from netchu.evaluation.metrics.summary import summarise_predictions
 from netchu.evaluation.metrics_io import write_metrics
 from netchu.models.base import Recogniser
-from netchu.models.model_folder import load_model, read_card, weight_files
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, weight_files
 from netchu.models.transcription import Transcribe, read_lines
 
 

@@ -9,22 +9,13 @@ from typing import Any
 from safetensors import SafetensorError
 
 from netchu.core.errors import NetchuError
-from netchu.core.files import read_json, write_json
+from netchu.core.files import write_json
 from netchu.core.params import parse_config
 from netchu.core.paths import CARD
 from netchu.core.text import ALPHABET
 from netchu.models import network_class
 from netchu.models.base import Recogniser
-
-RENAMED_CARD_KEYS = {"system": "network"}
-RENAMED_PROVENANCE_KEYS = {"parcel": "bundle"}
-RENAMED_PHASE_KEYS = {
-    "difficulty": "augmentation_strength",
-    "joined": "concat_prob",
-    "average": "ema_decay",
-}
-"""Keys that older versions wrote -> keys of today: of a card, of its provenance and of the
-parameters of its training phases."""
+from netchu.models.model_card import read_card
 
 
 def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> None:
@@ -56,36 +47,6 @@ def weights_hash(folder: Path) -> str:
     for path in weight_files(folder):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the card of a model folder, with the keys of today if an older version wrote it.
-
-    Raises:
-        NetchuError: there is no model in `folder`, or the card is damaged.
-    """
-    if not (folder / CARD).exists():
-        raise NetchuError(f"{folder} holds no model; run 'dvc repro' to train it")
-    card: dict[str, Any] = read_json(folder / CARD, "train the model again")
-    return _upgraded(card)
-
-
-def _upgraded(card: dict[str, Any]) -> dict[str, Any]:
-    upgraded = _renamed(card, RENAMED_CARD_KEYS)
-    if "provenance" in card:
-        upgraded["provenance"] = _renamed(card["provenance"], RENAMED_PROVENANCE_KEYS)
-    if "training" in card:
-        upgraded["training"] = [
-            entry | {"phase": _renamed(entry["phase"], RENAMED_PHASE_KEYS)}
-            if "phase" in entry
-            else entry
-            for entry in card["training"]
-        ]
-    return upgraded
-
-
-def _renamed(mapping: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    return {names.get(key, key): value for key, value in mapping.items()}
 
 
 def load_model(folder: Path, alphabet: str = ALPHABET) -> Recogniser:

@@ -39,7 +39,8 @@ from netchu.imaging.preparation import prepared_width
 from netchu.inference.exported_model import SCALES, SHIPPED_MODEL
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
-from netchu.models.model_folder import load_model, read_card, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, weights_hash
 from netchu.models.transcription import read_lines
 from netchu.release.calibration import fit_calibration
 from netchu.release.onnx_export import export_recogniser, round_weights

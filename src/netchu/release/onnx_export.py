@@ -136,9 +136,9 @@ def round_weights(recogniser: CTCRecogniser) -> CTCRecogniser:
     Raises:
         NetchuError: a weight is too large for half precision.
     """
-    kind = type(recogniser)
+    recogniser_class = type(recogniser)
     config = replace(recogniser.config, shortcut=0.0)
-    copy = kind(kind.without_pretrained(config), recogniser.alphabet)
+    copy = recogniser_class(recogniser_class.without_pretrained(config), recogniser.alphabet)
     weights = {
         name: _half_precision(weight)
         for name, weight in recogniser.state_dict().items()

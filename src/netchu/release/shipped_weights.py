@@ -16,7 +16,7 @@ from netchu.core.formatting import confidence_interval, magnitude, megabytes, mi
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.inference.exported_model import SHIPPED_MODEL
-from netchu.models.model_folder import read_card
+from netchu.models.model_card import read_card
 
 MODEL_CARD = "MODEL_CARD.md"
 FILES = ("model.onnx", "model.safetensors", CARD, MODEL_CARD)

@@ -25,7 +25,8 @@ from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
 from netchu.inference.reader import Reader
 from netchu.models.ctc import CTCRecogniser
-from netchu.models.model_folder import load_model, read_card
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model
 from netchu.models.transcription import read_lines
 from netchu.release.calibration import DIGITS, fit_calibration
 from netchu.release.onnx_export import export_recogniser, read_with_both, round_weights

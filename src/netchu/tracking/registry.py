@@ -22,6 +22,7 @@ from netchu.evaluation.comparison import (
     regressions,
 )
 from netchu.evaluation.metrics.registry import deciding_metric, find_metric
+from netchu.models.model_card import read_card
 from netchu.tracking import store
 from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.runs import REPRODUCE
@@ -38,8 +39,6 @@ def register(params: Params, system: str) -> str:
     Raises:
         NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
-    from netchu.models.model_folder import read_card  # imports torch, which `promote` does not need
-
     trained = read_card(params.model_folder(system, "finetune"))
     folder = params.models / system / "export"
     exported = read_card(folder)

@@ -160,7 +160,7 @@ def _check_archive_size(system: str, parameters: int, phases: list[PhaseParams])
 
 def _copy_start(params: Params, system: str, root: Path) -> None:
     """Copy the pretrained model of another system if `system` starts from one."""
-    from netchu.models.model_folder import read_card
+    from netchu.models.model_card import read_card
 
     start = params.system(system).start or system
     if start != system:

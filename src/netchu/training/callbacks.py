@@ -1,4 +1,4 @@
-"""Lightning callbacks of one phase. Their state lies in its checkpoints and survives a kill."""
+"""Lightning callbacks of one phase. Their state is in its checkpoints, so it survives a kill."""
 
 from __future__ import annotations
 

@@ -149,7 +149,8 @@ def unpack(out: Path) -> list[Path]:
 
 def _install(model: Path, home: Path, provenance: dict[str, Any]) -> Path:
     """Copy a model folder and its cost to `home`."""
-    from netchu.models.model_folder import load_model, read_card
+    from netchu.models.model_card import read_card
+    from netchu.models.model_folder import load_model
 
     load_model(model)  # raises if the weights are damaged
     card = read_card(model)

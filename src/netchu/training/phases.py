@@ -1,6 +1,6 @@
 """The training of one stage: its phases in order, resumable, and the same bytes every time.
 
-Checkpoints lie outside the stage's output, which DVC empties before a run, in a folder named after
+Checkpoints are outside the stage's output, which DVC empties before a run, in a folder named after
 a hash of what they depend on: parameters, lines and code. A stage that was killed resumes from
 them, unless one of the three has changed.
 """
@@ -25,7 +25,8 @@ from netchu.data.line_table import Skipped, read_table, write_skipped
 from netchu.imaging.preparation import prepared_width
 from netchu.models import network_class
 from netchu.models.base import Recogniser
-from netchu.models.model_folder import load_model, read_card, save_model, weights_hash
+from netchu.models.model_card import read_card
+from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.folds import fit_best_fold
 from netchu.training.loop import PhaseResult, fit_phase, phase_preprocessing
 from netchu.training.stages import code_fingerprint, cost_file
