@@ -6,8 +6,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
-import small_project
 import torch
+
+import small_project
 
 torch.set_num_threads(1)
 

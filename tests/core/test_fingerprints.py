@@ -1,4 +1,3 @@
-
 import pytest
 
 from netchu.core import fingerprints

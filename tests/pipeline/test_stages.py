@@ -157,7 +157,9 @@ def test_no_network(run_here, project_folder):
 
 
 def test_no_npm(run_here):
-    assert "npm is not installed; install it from" in only_line(run_here("download", "fonts", PATH=""))
+    assert "npm is not installed; install it from" in only_line(
+        run_here("download", "fonts", PATH="")
+    )
 
 
 def test_no_fonts(run_here):
