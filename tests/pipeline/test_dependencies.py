@@ -147,7 +147,7 @@ def test_a_new_dataset_trains_nothing(project):
 
 def test_another_count_of_a_dataset_that_no_system_reads_trains_nothing(project):
     def add(values):
-        values["synthetic"]["unread"] = values["synthetic"]["short"]
+        values["synthetic"]["unread"] = dict(values["synthetic"]["short"])
 
     change_params(project, add)
     table = project / "data" / "laptop" / "synthetic" / "unread"
