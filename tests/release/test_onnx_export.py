@@ -202,7 +202,8 @@ def test_another_process_writes_the_same_bytes(folder, tmp_path):
     code = (
         "from pathlib import Path; from test_onnx_export import made;"
         "from netchu.release.onnx_export import export_recogniser;"
-        f"export_recogniser(made(), Path({str(tmp_path / 'again')!r}), {{'figures': {{'cer': 0.5}}}}, 0.8)"
+        f"out = Path({str(tmp_path / 'again')!r});"
+        "export_recogniser(made(), out, {'figures': {'cer': 0.5}}, 0.8)"
     )
     paths = [p for p in sys.path if p]
     subprocess.run([sys.executable, "-c", f"import sys; sys.path += {paths!r}; {code}"], check=True)
