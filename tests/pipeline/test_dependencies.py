@@ -205,15 +205,15 @@ def test_a_plan_needs_no_data(cloned, profile):
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
         run([*git, *command], cloned)
     command = [sys.executable, "-m", "netchu", "plan"]
-    told = run([*command, *(["--profile", profile] if profile == "gpu" else [])], cloned)
-    planned = set(re.findall(r"Running stage '([^']+)'", told))
+    output = run([*command, *(["--profile", profile] if profile == "gpu" else [])], cloned)
+    planned = set(re.findall(r"Running stage '([^']+)'", output))
     assert {"pretrain@trocr", "report"} <= planned
     assert ("download@kalapa" in planned) == (profile == "gpu")
 
 
 def test_make_stale_passes_in_a_fresh_clone_of_a_built_project(cloned):
-    code, told = make_stale(cloned)
-    assert code == 0, told
+    code, output = make_stale(cloned)
+    assert code == 0, output
 
 
 @pytest.mark.parametrize(
@@ -226,17 +226,17 @@ def test_make_stale_passes_in_a_fresh_clone_of_a_built_project(cloned):
 )  # fmt: skip
 def test_make_stale_fails_after_an_edit(cloned, name):
     edit(cloned, name, "\n")
-    code, told = make_stale(cloned)
-    assert code and "Running stage 'code'" in told
+    code, output = make_stale(cloned)
+    assert code and "Running stage 'code'" in output
 
 
 def test_make_stale_fails_after_another_seed(cloned):
     change_params(cloned, lambda values: values.update(seed=1))
-    code, told = make_stale(cloned)
-    assert code and "pretrain@crnn_vgg" in told
+    code, output = make_stale(cloned)
+    assert code and "pretrain@crnn_vgg" in output
 
 
 def test_make_stale_fails_where_dvc_fails(cloned):
     edit(cloned, "dvc.yaml", "stages: [\n")
-    code, told = make_stale(cloned)
-    assert code and "dvc.yaml" in told
+    code, output = make_stale(cloned)
+    assert code and "dvc.yaml" in output

@@ -96,13 +96,13 @@ def test_a_parameter_of_one_system_changes_its_own_stages_only():
 
 @pytest.mark.parametrize("script", STAGES, ids=lambda path: path.stem)
 def test_a_stage_script_explains_itself(script):
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, str(script), "--help"], capture_output=True, text=True, cwd=ROOT
     )
-    assert told.returncode == 0, told.stderr
-    assert "usage:" in told.stdout
+    assert output.returncode == 0, output.stderr
+    assert "usage:" in output.stdout
     doc = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
-    assert doc.split()[0] in told.stdout
+    assert doc.split()[0] in output.stdout
 
 
 def test_every_script_is_a_stage_of_dvc_yaml():
@@ -160,6 +160,6 @@ def test_no_research_data_is_kept():
 def test_no_label_of_research_data_stands_in_a_report():
     """Reports show lines of the gallery's datasets only; metrics hold figures and no texts."""
     for path in ROOT.glob("reports/*/metrics.json"):
-        told = path.read_text(encoding="utf-8")
-        assert '"text"' not in told
-        assert '"reading"' not in told
+        output = path.read_text(encoding="utf-8")
+        assert '"text"' not in output
+        assert '"reading"' not in output
