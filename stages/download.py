@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
-from netchu.core.errors import one_line_errors
-from netchu.core.params import load_params
+from netchu.core.params import Params
+from netchu.core.stage_script import run_stage_for
 from netchu.data.fetch import SOURCES, fetch
 
 
-def main() -> None:
-    """Read the flags and fetch."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help=f"one of {', '.join(SOURCES)}")
-    arguments = parser.parse_args()
-    with one_line_errors():
-        params = load_params()
-        folder = params.raw / arguments.source
-        fetch(arguments.source, folder, params.sources.get(arguments.source, {}))
+def download(params: Params, source: str) -> None:
+    """Fetch one source, with its settings in params.yaml if it has any."""
+    fetch(source, params.raw / source, params.sources.get(source, {}))
 
 
 if __name__ == "__main__":
-    main()
+    run_stage_for(__doc__, "source", f"one of {', '.join(SOURCES)}", download)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
-from netchu.core.errors import one_line_errors
-from netchu.core.params import load_params
+from netchu.core.params import Params
+from netchu.core.stage_script import run_stage_for
 from netchu.data.preprocessing import preprocess
 
 
-def main() -> None:
-    """Read the flags and preprocess."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", help="a name under `datasets` in params.yaml")
-    arguments = parser.parse_args()
-    with one_line_errors():
-        params = load_params()
-        wanted = params.dataset(arguments.dataset)
-        preprocess(wanted, arguments.dataset, params.seed, params.lines / arguments.dataset)
+def preprocess_dataset(params: Params, dataset: str) -> None:
+    """Check and split the lines of one dataset."""
+    preprocess(params.dataset(dataset), dataset, params.seed, params.lines / dataset)
 
 
 if __name__ == "__main__":
-    main()
+    run_stage_for(__doc__, "dataset", "a name under `datasets` in params.yaml", preprocess_dataset)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
-from netchu.core.errors import one_line_errors
-from netchu.core.params import load_params
+from netchu.core.params import Params
+from netchu.core.stage_script import run_stage
 
 
-def main() -> None:
+def report(params: Params) -> None:
     """Build the report and record it in MLflow."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    with one_line_errors():
-        params = load_params()
-        from netchu.report.build import build_report
-        from netchu.tracking import store
+    from netchu.report.build import build_report
+    from netchu.tracking import store
 
-        folder = params.report_folder
-        build_report(params, params.models, folder)
-        store.track_report(params, folder)
+    build_report(params, params.models, params.report_folder)
+    store.track_report(params, params.report_folder)
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(__doc__, report)

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-
-from netchu.core.errors import one_line_errors
-from netchu.core.params import load_params
+from netchu.core.stage_script import run_stage_for
 from netchu.synthesis.shards import synthesize_table
 
-
-def main() -> None:
-    """Parse the arguments and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="a synthetic dataset under `synthetic` in params.yaml")
-    arguments = parser.parse_args()
-    with one_line_errors():
-        synthesize_table(load_params(), arguments.name)
-
-
 if __name__ == "__main__":
-    main()
+    run_stage_for(
+        __doc__, "name", "a synthetic dataset under `synthetic` in params.yaml", synthesize_table
+    )

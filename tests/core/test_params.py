@@ -153,3 +153,31 @@ def test_every_parameter_has_a_docstring():
                 value = getattr(following, "value", None)
                 documented = isinstance(value, ast.Constant) and isinstance(value.value, str)
                 assert documented, f"{cls.name}.{node.target.id}"
+
+
+@pytest.mark.parametrize(
+    ("datasets", "weights", "message"),
+    [
+        (["a", "b", "a"], {}, "a is named twice"),
+        (["a"], {"b": 2}, "dataset_weights names b"),
+        (["a"], {"a": 0}, "dataset_weights are greater than 0"),
+    ],
+)
+def test_a_wrong_weight_of_a_dataset_is_refused(datasets, weights, message):
+    phase = {"datasets": datasets, "dataset_weights": weights, "epochs": 1, "steps_per_epoch": 1,
+             "batch_size": 1, "learning_rate": 0.1}  # fmt: skip
+    with pytest.raises(NetchuError, match=message):
+        parse_config(PhaseParams, phase, "phase")
+
+
+@pytest.mark.parametrize(
+    ("exports", "message"),
+    [
+        ({"netchu_small": {"network": "crnn_vgg"}}, "the system's network is netchu_small"),
+        ({"nobody": {"network": "crnn_vgg"}}, r"exports\.nobody is not one of the systems"),
+    ],
+)
+def test_an_export_that_does_not_fit_its_system_is_refused(exports, message):
+    params = yaml.safe_load(composed("laptop")) | {"exports": exports}
+    with pytest.raises(NetchuError, match=message):
+        parse_config(Params, params, "params.yaml")

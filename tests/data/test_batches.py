@@ -2,6 +2,7 @@ import dataclasses
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -126,6 +127,24 @@ def test_concat_prob_and_seed_decide_which_words_are_concatenated(drawn):
     ]
     assert len(words) * 0.3 <= in_joined[0] < in_joined[1] <= len(words)
     assert plan_items(words, 0.5, 3) == plan_items(words, 0.5, 3) != plan_items(words, 0.5, 4)
+
+
+def test_a_weight_says_how_many_items_a_line_makes():
+    weights = np.repeat([1.0, 2.0, 0.25, 1.5], 400)
+    lines = pd.DataFrame({"level": "line", "writer": "w", "weight": weights})
+    counts = np.bincount([row for (row,) in plan_items(lines, 0.0, 3)], minlength=len(lines))
+    one, two, quarter, more = counts.reshape(4, 400)
+    assert set(one) == {1}
+    assert set(two) == {2}
+    assert set(quarter) == {0, 1}
+    assert 60 <= quarter.sum() <= 140
+    assert set(more) == {1, 2}
+    assert 540 <= more.sum() <= 660
+
+
+def test_a_weight_does_not_change_the_lines_that_are_read_once(drawn):
+    loader = frame_batches(drawn.assign(weight=3.0), GREY, 4)
+    assert sorted(line for batch in loader for line in batch.ids) == sorted(drawn["id"])
 
 
 def test_photos_are_concatenated_on_the_paper_of_the_first():

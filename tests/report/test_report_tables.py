@@ -114,6 +114,17 @@ def test_the_duration_of_a_stage_stands_in_its_first_phase(findings):
     assert [row[2].text for row in sections.training(again).body] == ["1 min 2 s", UNKNOWN]
 
 
+def test_the_card_of_an_old_model_may_lack_parameters_of_a_phase(findings):
+    entry = findings.results[0].metrics["training"][0]
+    kept = ("datasets", "optimizer", "learning_rate", "schedule")
+    phase = {key: entry["phase"][key] for key in kept}
+    old = findings.results[0].metrics | {"training": [entry | {"phase": phase}]}
+    table = sections.training(
+        replace(findings, results=[replace(findings.results[0], metrics=old)])
+    )
+    assert table.body[0][7].text == ""
+
+
 def test_costs_have_every_width_and_unknown_times(findings):
     untimed = replace(findings.results[0], speed={})
     table = sections.costs(replace(findings, results=[untimed, findings.results[1]]))

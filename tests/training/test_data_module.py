@@ -42,3 +42,25 @@ def test_worker_processes_load_the_same_batches(drawn):
         return [batch.images_BCHW.numpy().tobytes() for batch in loader]
 
     assert shown(1) == shown(0)
+
+
+def test_workers_that_live_on_load_what_a_new_epoch_wants(drawn):
+    def shown(workers):
+        loader = module(drawn, workers=workers).train_dataloader()
+        epochs = []
+        for epoch in (0, 3, 1):
+            loader.batch_sampler.sampler.set_epoch(epoch)
+            epochs.append([batch.images_BCHW.numpy().tobytes() for batch in loader])
+        return epochs
+
+    alone, beside = shown(0), shown(2)
+    assert alone == beside
+    assert alone[0] != alone[1] != alone[2]
+
+
+def test_validation_with_workers_reads_the_same_lines(drawn):
+    def shown(workers):
+        loader = module(drawn, workers=workers).val_dataloader()
+        return [(batch.ids, batch.images_BCHW.numpy().tobytes()) for batch in loader]
+
+    assert shown(2) == shown(0)

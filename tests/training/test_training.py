@@ -152,13 +152,34 @@ def test_with_ema_decay_the_running_mean_is_saved(tmp_path, monkeypatch):
     assert between < torch.dist(first["head.weight"], plain["head.weight"])
 
 
-def test_a_dataset_named_twice_trains_twice_and_validates_once(tmp_path, monkeypatch):
+def test_a_weight_of_two_doubles_the_training_items_and_validates_once(tmp_path, monkeypatch):
+    items = []
+    plan = loop.plan_items
+
+    def watched(lines, concat_prob, seed):
+        items.append(plan(lines, concat_prob, seed))
+        return items[-1]
+
+    monkeypatch.setattr(loop, "plan_items", watched)
     once = read_card(trained(tmp_path / "once", monkeypatch))
-    twice = read_card(trained(tmp_path / "twice", monkeypatch, datasets=("drawn", "drawn")))
-    assert twice["training"][0]["lines"] == 2 * once["training"][0]["lines"]
-    lines = pd.concat([as_table(drawn_lines("val"))] * 2, ignore_index=True)
-    (phase,) = settings().systems["netchu_small"].pretrain
-    assert loop.validation_lines(lines, phase)["id"].is_unique
+    twice = read_card(trained(tmp_path / "twice", monkeypatch, dataset_weights={"drawn": 2.0}))
+    assert sorted(items[1]) == sorted(2 * items[0])
+    assert twice["training"][0]["lines"] == once["training"][0]["lines"]
+    (phase,) = settings(dataset_weights={"drawn": 2.0}).systems["netchu_small"].pretrain
+    assert loop.validation_lines(as_table(drawn_lines("val")).assign(weight=2.0), phase)[
+        "id"
+    ].is_unique
+
+
+def test_accumulated_gradients_make_one_step_of_several_batches(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = settings()
+    trainer = dataclasses.replace(params.trainer, accumulate_grad_batches=2)
+    params = dataclasses.replace(params, trainer=trainer)
+    write_lines(params)
+    folder = train_stage(params, "netchu_small", "pretrain")
+    # Two epochs of three batches: two batches make a step, then the one that is left.
+    assert list(pd.read_csv(folder / "history.csv")["step"]) == [2, 4]
 
 
 def test_a_phase_may_train_at_another_height(tmp_path, monkeypatch):

@@ -30,11 +30,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        replace_folder(folder, partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def replace_folder(folder: Path, by: Path) -> None:
+    """Give the folder `by` the name of `folder`, which is removed if it exists."""
+    shutil.rmtree(folder, ignore_errors=True)
+    by.rename(folder)
 
 
 @contextmanager

@@ -62,6 +62,9 @@ class TrainerParams(Strict):
     """Precision of the arithmetic: `32-true`, or `bf16-mixed`, which is faster where the hardware
     supports it."""
 
+    accumulate_grad_batches: int = 1
+    """Batches whose gradients are added up before a step of the optimiser, 1 or more."""
+
 
 @dataclass(frozen=True)
 class SyntheticParams(Strict):
@@ -158,7 +161,7 @@ class PhaseParams(Strict):
     """
 
     datasets: tuple[str, ...]
-    """Datasets whose lines are used. A dataset that is named twice is drawn twice as often."""
+    """Datasets whose lines are used, each named once."""
 
     epochs: int
     """Number of epochs, 1 or more."""
@@ -218,6 +221,18 @@ class PhaseParams(Strict):
 
     val_lines: int = 256
     """Most validation lines that are read after each epoch."""
+
+    dataset_weights: dict[str, float] = field(default_factory=dict)
+    """How often lines of a dataset are drawn beside those of the others: 2 is twice as often, 0.5
+    half as often; 1 for datasets that are not named here."""
+
+    def __post_init__(self) -> None:
+        if twice := sorted({name for name in self.datasets if self.datasets.count(name) > 1}):
+            raise ValueError(f"{twice[0]} is named twice; give it a weight in dataset_weights")
+        if unknown := sorted(set(self.dataset_weights) - set(self.datasets)):
+            raise ValueError(f"dataset_weights names {unknown[0]}, which is not in datasets")
+        if any(weight <= 0 for weight in self.dataset_weights.values()):
+            raise ValueError("dataset_weights are greater than 0; leave a dataset out instead")
 
 
 @dataclass(frozen=True)
@@ -328,6 +343,16 @@ class Params(Strict):
 
     synthesis: SynthesisParams = SynthesisParams()
     """Where lines are generated."""
+
+    def __post_init__(self) -> None:
+        for name, export in self.exports.items():
+            if name not in self.systems:
+                raise ValueError(f"exports.{name} is not one of the systems")
+            if export.network != self.network(name):
+                raise ValueError(
+                    f"exports.{name}.network is {export.network}, but the system's network is "
+                    f"{self.network(name)}"
+                )
 
     def system(self, name: str) -> SystemParams:
         """Return the parameters of a system.

@@ -55,6 +55,13 @@ class LineBatch:
             self.images_BCHW.to(device), self.widths_B.to(device), self.texts, self.ids, self.levels
         )
 
+    def pin_memory(self) -> LineBatch:
+        """Return the same batch in pinned memory, from which copies to a GPU are faster."""
+        return LineBatch(
+            self.images_BCHW.pin_memory(), self.widths_B.pin_memory(), self.texts, self.ids,
+            self.levels,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class PreparedLine:
@@ -126,18 +133,20 @@ def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> list[Item]
     """Return every line as an item of its own, and items of two or three words of one writer.
 
     Args:
-        lines: rows of a line table.
+        lines: rows of a line table. An optional column `weight` says how many items each line
+            makes; its fraction is the probability of one more.
         concat_prob: share of the words that are also part of a longer item.
-        seed: of the choice of words.
+        seed: of the choice of words and of the fractions of weights.
     """
-    items: list[Item] = [(row,) for row in range(len(lines))]
+    counts = _items_per_line(lines, seed)
+    items: list[Item] = [(row,) for row in np.repeat(np.arange(len(lines)), counts).tolist()]
     if concat_prob <= 0:
         return items
     rng = np.random.default_rng(seed)
     positions = pd.Series(range(len(lines)), index=lines.index)
     words = lines[lines["level"] == "word"]
     for _, group in positions[words.index].groupby(words["writer"], sort=True):
-        rows = rng.permutation(group.to_numpy())
+        rows = rng.permutation(np.repeat(group.to_numpy(), counts[group.to_numpy()]))
         start, end = 0, round(len(rows) * concat_prob)
         while start < end:
             size = int(rng.integers(2, 4))
@@ -145,6 +154,15 @@ def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> list[Item]
                 items.append(tuple(int(row) for row in taken))
             start += size
     return items
+
+
+def _items_per_line(lines: pd.DataFrame, seed: int) -> NDArray[np.int64]:
+    """Return how many items each line makes: its weight, rounded at random."""
+    if "weight" not in lines:
+        return np.ones(len(lines), np.int64)
+    weights = lines["weight"].to_numpy(np.float64)
+    draws = np.random.default_rng([seed, 1]).random(len(lines))
+    return np.asarray(np.floor(weights) + (draws < weights % 1), np.int64)
 
 
 def item_widths(lines: pd.DataFrame, items: Sequence[Item], how: Preprocessing) -> list[int]:
@@ -241,14 +259,19 @@ Batches = DataLoader[Any]
 """A loader that yields `LineBatch`; torch's type parameter is the type of one item."""
 
 
-def batch_loader(dataset: LineDataset, batches: WidthBatchSampler, workers: int = 0) -> Batches:
-    """Return a loader of `batches` with `workers` processes; 0 loads in this process."""
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers)
-
-
-def frame_batches(lines: pd.DataFrame, how: Preprocessing, batch_size: int) -> Batches:
+def frame_batches(
+    lines: pd.DataFrame,
+    how: Preprocessing,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> Batches:
     """Return a loader of every line once, not augmented, in batches of one width."""
-    items = plan_items(lines, 0.0, 0)
+    items: list[Item] = [(row,) for row in range(len(lines))]
     dataset = LineDataset(lines, items, how, None, 0)
     batches = WidthBatchSampler(item_widths(lines, items, how), batch_size)
-    return batch_loader(dataset, batches)
+    return DataLoader(
+        dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers,
+        persistent_workers=workers > 0, pin_memory=pin_memory,
+    )  # fmt: skip

@@ -157,4 +157,4 @@ class Recogniser(L.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         if self.phase is None:
             raise NetchuError(f"{self.network} has no training phase; use netchu.training")
-        return optimiser_and_schedule(self, self.phase)
+        return optimiser_and_schedule(self, self.phase, self.trainer.accumulate_grad_batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,11 +11,17 @@ from torch import nn
 from netchu.core.params import PhaseParams
 
 
-def optimiser_and_schedule(network: nn.Module, phase: PhaseParams) -> dict[str, Any]:
-    """Return the value for `configure_optimizers`; frozen parameters are left out."""
+def optimiser_and_schedule(
+    network: nn.Module, phase: PhaseParams, accumulate_grad_batches: int = 1
+) -> dict[str, Any]:
+    """Return the value for `configure_optimizers`; frozen parameters are left out.
+
+    The schedule spans all steps of the optimiser in the phase; a step uses the gradients of
+    `accumulate_grad_batches` batches, the last of an epoch of those that are left.
+    """
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = _optimiser(parameters, phase)
-    steps = phase.epochs * phase.steps_per_epoch
+    steps = phase.epochs * math.ceil(phase.steps_per_epoch / accumulate_grad_batches)
     # With one step of warm-up, OneCycleLR divides by zero.
     warmup = max(phase.warmup, 2 / (steps + 1))
     match phase.schedule:

@@ -194,8 +194,8 @@ def training(findings: Findings) -> Table:
 
 def _special(phase: Mapping[str, Any]) -> str:
     """Describe the other parameters of a phase; the card of an old model may lack some."""
-    first, last = phase["augmentation_strength"]
     defaults: dict[str, Any] = {
+        "augmentation_strength": (),
         "freeze": "",
         "folds": 1,
         "height": 0,
@@ -203,7 +203,8 @@ def _special(phase: Mapping[str, Any]) -> str:
         "patience": 0,
     }
     known = defaults | dict(phase)
-    parts = [f"augmentation {first:g}" + (f" → {last:g}" if last != first else "")]
+    strengths = [f"{strength:g}" for strength in dict.fromkeys(known["augmentation_strength"])]
+    parts = [f"augmentation {' → '.join(strengths)}"] if strengths else []
     parts += [f"frozen: {known['freeze']}"] if known["freeze"] else []
     parts += [f"{known['folds']} folds"] if known["folds"] > 1 else []
     parts += [f"lines of {known['height']} px"] if known["height"] else []

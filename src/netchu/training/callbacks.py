@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 
 class SeedEachStep(Callback):
-    """Seed torch before every training step with `seed` plus the number of the step.
+    """Seed torch before every training step with `seed` plus the number of the batch.
 
     Dropout is then the same after a restart. Without it, it would not be: Lightning draws from the
     same generator, and draws more in the first epoch of a process.
@@ -24,7 +24,7 @@ class SeedEachStep(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        torch.manual_seed(self.seed + trainer.global_step)
+        torch.manual_seed(self.seed + trainer.fit_loop.total_batch_idx)
 
 
 class SkipNonFiniteGradients(Callback):

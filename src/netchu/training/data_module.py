@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import lightning as L
 import pandas as pd
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from netchu.data.batches import (
     Batches,
     Item,
     LineDataset,
+    PreparedLine,
     WidthBatchSampler,
-    batch_loader,
+    collate,
     frame_batches,
     item_widths,
 )
@@ -36,7 +38,8 @@ class LineDataModule(L.LightningDataModule):
         epochs: length of the augmentation curriculum.
         augmentation_strength: at the first and at the last epoch; linear in between.
         seed: seed of batches and augmentation.
-        workers: processes that load training batches; 0 loads in the training process.
+        workers: processes that load batches and live as long as the phase; 0 loads in the training
+            process.
     """
 
     def __init__(
@@ -66,18 +69,85 @@ class LineDataModule(L.LightningDataModule):
         return first + (last - first) * min(1.0, epoch / max(1, self.epochs - 1))
 
     def train_dataloader(self) -> Batches:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        augmenter = Augmenter(self.augmentation_strength_at(epoch))
-        dataset = LineDataset(
-            self.train, self.items, self.preprocessing, augmenter, self.seed + 7919 * epoch
+        dataset = AugmentedLines(
+            LineDataset(self.train, self.items, self.preprocessing, None, self.seed),
+            [self.augmentation_strength_at(epoch) for epoch in range(self.epochs)],
         )
         rank, world = (
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
-        batches = WidthBatchSampler(
-            self.widths, self.batch_size, self.steps, (self.seed, epoch), rank, world
-        )
-        return batch_loader(dataset, batches, self.workers)
+        batches = EpochBatches(self.widths, self.batch_size, self.steps, self.seed, rank, world)
+        return DataLoader(
+            dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.workers,
+            persistent_workers=self.workers > 0, pin_memory=self._pin_memory(),
+        )  # fmt: skip
 
     def val_dataloader(self) -> Batches:
-        return frame_batches(self.val, self.preprocessing, self.batch_size)
+        return frame_batches(
+            self.val, self.preprocessing, self.batch_size,
+            workers=self.workers, pin_memory=self._pin_memory(),
+        )  # fmt: skip
+
+    def _pin_memory(self) -> bool:
+        """Whether batches are copied to a GPU, which is faster from pinned memory."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
+
+class AugmentedLines(Dataset[PreparedLine]):
+    """The lines of a dataset, augmented anew in every epoch.
+
+    Args:
+        lines: the dataset, without an augmenter.
+        strengths: augmentation strength by epoch.
+    """
+
+    def __init__(self, lines: LineDataset, strengths: Sequence[float]) -> None:
+        self.lines, self.strengths, self.seed = lines, strengths, lines.seed
+        self._epoch: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, key: tuple[int, int]) -> PreparedLine:
+        """Return an item by (epoch, index); a worker that lives on learns the epoch from it."""
+        epoch, index = key
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self.lines.augmenter = Augmenter(self.strengths[epoch])
+            self.lines.seed = self.seed + 7919 * epoch
+        return self.lines[index]
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """The batches of an epoch, each item as (epoch, index); see `WidthBatchSampler`."""
+
+    def __init__(
+        self, widths: Sequence[int], batch_size: int, steps: int, seed: int, rank: int, world: int
+    ) -> None:
+        self.widths, self.batch_size, self.steps, self.seed = widths, batch_size, steps, seed
+        self.rank, self.world = rank, world
+        self.epoch = 0
+        self._drawn: tuple[int, WidthBatchSampler] | None = None
+        # Lightning calls `set_epoch` of a batch sampler's sampler, as torch's own has one.
+        self.sampler = self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self.epoch
+        for batch in self._batches():
+            yield [(epoch, index) for index in batch]
+
+    def _batches(self) -> WidthBatchSampler:
+        if self._drawn is None or self._drawn[0] != self.epoch:
+            seed = (self.seed, self.epoch)
+            batches = WidthBatchSampler(
+                self.widths, self.batch_size, self.steps, seed, self.rank, self.world
+            )
+            self._drawn = (self.epoch, batches)
+        return self._drawn[1]

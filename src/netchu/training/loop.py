@@ -125,7 +125,7 @@ def _fit(
     ]
     trainer = L.Trainer(
         max_epochs=phase.epochs, callbacks=callbacks, gradient_clip_val=phase.clip,
-        reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
+        num_sanity_val_steps=0,
         use_distributed_sampler=False, deterministic="warn", benchmark=False, logger=False,
         enable_model_summary=False, default_root_dir=folder, **asdict(params.trainer),
     )  # fmt: skip

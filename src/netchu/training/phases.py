@@ -117,7 +117,10 @@ def split_trainable(
 
 
 def _lines(params: Params, phase: PhaseParams) -> pd.DataFrame:
-    tables = [read_table(params.lines / name) for name in phase.datasets]
+    tables = [
+        read_table(params.lines / name).assign(weight=phase.dataset_weights.get(name, 1.0))
+        for name in phase.datasets
+    ]
     lines = pd.concat(tables, ignore_index=True)
     return lines[lines["level"].isin(phase.levels)].reset_index(drop=True)
 

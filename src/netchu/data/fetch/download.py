@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from netchu.core.errors import NetchuError
-from netchu.core.files import PART, hash_file, new_folder
+from netchu.core.files import PART, hash_file, new_folder, replace_folder
 from netchu.core.locks import exclusive_lock
 from netchu.data.archives import tar_members
 
@@ -106,8 +105,7 @@ def _resumable_folder(folder: Path) -> Iterator[Path]:
     partial.mkdir(exist_ok=True)
     try:
         yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        replace_folder(folder, partial)
     except BaseException:
         if not any(partial.iterdir()):
             partial.rmdir()
