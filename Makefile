@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow bench-synthesis bench-serving lint docs ui register stale lock clean
+.PHONY: help env repro test slow bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -43,6 +43,9 @@ bench-synthesis: env  ## measure generated and loaded lines per second and core,
 
 bench-serving: env  ## measure throughput and latency of the HTTP API
 	@$(RUN) python benchmarks/serving.py
+
+bench-photos: env  ## measure CER by frame, slope, polarity and direction; LINES adds line tables
+	@$(RUN) python benchmarks/photos.py $(LINES)
 
 lint: env  ## run ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
