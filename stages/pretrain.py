@@ -9,12 +9,13 @@ from netchu.core.stage_script import run_stage_for
 
 
 def pretrain(params: Params, system: str) -> None:
-    """Train one system and record the run."""
+    """Train one system and track it."""
     set_compute_environment(params.compute)
-    from netchu.tracking.store import track_training
+    from netchu.tracking.live_run import tracked_training
     from netchu.training.phases import train_stage
 
-    track_training(params, system, "pretrain", train_stage(params, system, "pretrain"))
+    with tracked_training(params, system, "pretrain") as monitor:
+        train_stage(params, system, "pretrain", monitor)
 
 
 if __name__ == "__main__":

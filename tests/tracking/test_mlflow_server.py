@@ -23,6 +23,8 @@ from netchu.imaging.images import encode
 from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
 from netchu.tracking.evaluation_run import track_evaluation
+from netchu.tracking.location import tracking_uri
+from netchu.tracking.runs import training_run
 from tracked_project import SYSTEM, write_system
 
 pytestmark = pytest.mark.slow
@@ -96,7 +98,7 @@ def project(server):
     for weights, errors in (("aa", 10), ("bb", 5)):
         write_system(params, weights, errors)
         folder = tracked_project.home(params) / "finetune"
-        store.track_training(params, SYSTEM, "finetune", folder)
+        store.track_run(params, training_run(params, SYSTEM, "finetune", folder))
         track_evaluation(params, SYSTEM, 1.5)
         registry.register(params, SYSTEM)
         registry.promote(params)
@@ -105,7 +107,7 @@ def project(server):
 
 
 def test_the_server_has_all_runs_and_their_files(project):
-    client = MlflowClient(store.tracking_uri())
+    client = MlflowClient(tracking_uri())
     experiment = client.get_experiment_by_name(NAME)
     assert experiment.tags["mlflow.note.content"].startswith("| system | CER |")
     runs = client.search_runs([experiment.experiment_id])
@@ -144,7 +146,7 @@ def test_the_link_shows_the_systems_by_cer(project, server):
 
 
 def test_the_registered_model_is_downloaded(project):
-    (model,) = MlflowClient(store.tracking_uri()).search_registered_models(f"name = '{NAME}'")
+    (model,) = MlflowClient(tracking_uri()).search_registered_models(f"name = '{NAME}'")
     assert model.aliases == {"champion": "2"}
     reader = Reader(store.download_model(f"models:/{NAME}@champion"))
     assert reader.read(encode(bars("hab")), line=True).text == "hab"

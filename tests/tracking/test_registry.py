@@ -16,6 +16,7 @@ from netchu.core.errors import NetchuError
 from netchu.imaging.images import encode
 from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
+from netchu.tracking.location import tracking_uri
 from tracked_project import SYSTEM, block, write_system
 
 NAME = "netchu-registered"
@@ -30,7 +31,7 @@ def project(project_folder, monkeypatch):
 
 
 def aliases():
-    (model,) = MlflowClient(store.tracking_uri()).search_registered_models(f"name = '{NAME}'")
+    (model,) = MlflowClient(tracking_uri()).search_registered_models(f"name = '{NAME}'")
     return model.aliases
 
 
@@ -45,7 +46,7 @@ def test_a_version_becomes_challenger_and_the_first_one_champion(project):
     assert aliases() == {"challenger": 1}
     assert "version 1 of netchu-registered is champion: the first" in registry.promote(project)
     assert aliases() == {"champion": 1}
-    client = MlflowClient(store.tracking_uri())
+    client = MlflowClient(tracking_uri())
     version = client.get_model_version(NAME, "1")
     assert version.tags == {"system": SYSTEM, "weights": "aa"}
     assert version.description.startswith("netchu_small, exported.\n\n| lines of |")
@@ -56,7 +57,7 @@ def test_a_version_becomes_challenger_and_the_first_one_champion(project):
 def test_the_registered_model_reads_like_the_exported_one(project):
     registry.register(project, SYSTEM)
     photo = encode(bars("hab"))
-    mlflow.set_tracking_uri(store.tracking_uri())
+    mlflow.set_tracking_uri(tracking_uri())
     model = mlflow.pyfunc.load_model(f"models:/{NAME}@challenger")
     answer = model.predict(pd.DataFrame({"image": [photo]}), params={"line": True})
     own = Reader(tracked_project.home(project) / "export").read(photo, line=True)

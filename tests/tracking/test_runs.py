@@ -32,7 +32,7 @@ def test_a_training_run_has_the_origin_of_its_weights(project):
     assert run.datasets == {"drawn": "cd" * 32}
     assert run.split == "train"
     assert run.params["phase"]["0"]["batch_size"] == 2
-    assert {f.name for f in run.files} == {"history.csv", "model.json"}
+    assert {f.name for f in run.files} == {"history.csv", "model.json", "finetune.cost.json"}
 
 
 def test_a_training_run_has_time_size_and_curves(project):
@@ -40,7 +40,7 @@ def test_a_training_run_has_time_size_and_curves(project):
     assert run.seconds == run.metrics["train_seconds"] == 61.5
     assert run.metrics["lines_per_second"] == pytest.approx(20.0)
     assert run.metrics["size_mb"] == 2.0
-    assert run.metrics["val_cer"] == 0.9
+    assert run.metrics["best_val_cer"] == 0.9
     curve = [(step, value) for name, step, value in run.curves if name == "train_loss"]
     assert curve == [(5, 4.0), (10, 3.0), (15, 2.0), (20, 1.5)]
     assert [step for name, step, _ in run.curves if name == "val_cer"] == [10, 15, 20]

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 import tracked_project
 from netchu.core.errors import NetchuError
 from netchu.tracking import store
+from netchu.tracking.location import tracking_uri
 from netchu.tracking.runs import Run
 
 DEAD = "http://127.0.0.1:9"  # the discard port, which refuses connections
@@ -27,7 +28,7 @@ def runs(project):
     """The runs of the project's experiment, newest first."""
 
     def search():
-        client = MlflowClient(store.tracking_uri())
+        client = MlflowClient(tracking_uri())
         experiment = client.get_experiment_by_name("netchu-tracked")
         return client.search_runs([experiment.experiment_id], run_view_type=3)
 
@@ -57,7 +58,7 @@ def test_all_parts_of_a_run_are_logged(project, project_folder, runs):
     )
     run_id = store.record_run(project, run, {"about": "this"})
     (found,) = runs()
-    client = MlflowClient(store.tracking_uri())
+    client = MlflowClient(tracking_uri())
     assert (found.info.run_id, found.info.run_name) == (run_id, "x evaluate")
     assert found.info.status == "FINISHED"
     assert found.info.end_time - found.info.start_time >= 90_000
@@ -78,7 +79,7 @@ def test_all_parts_of_a_run_are_logged(project, project_folder, runs):
 
 def test_the_experiment_shows_the_leaderboard(project, runs):
     store.track_report(project, tracked_project.write_report(Path("reports/tracked")))
-    tags = MlflowClient(store.tracking_uri()).get_experiment_by_name("netchu-tracked").tags
+    tags = MlflowClient(tracking_uri()).get_experiment_by_name("netchu-tracked").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     note = tags["mlflow.note.content"]
     assert note.startswith("| system | CER |")
@@ -86,20 +87,58 @@ def test_the_experiment_shows_the_leaderboard(project, runs):
     assert [run.info.run_name for run in runs()] == ["report"]
 
 
-def test_only_the_main_process_records_a_training(project, runs, monkeypatch):
-    tracked_project.write_system(project, "aa", 10)
-    folder = tracked_project.home(project) / "finetune"
-    store.track_training(project, tracked_project.SYSTEM, "finetune", folder)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    store.track_training(project, tracked_project.SYSTEM, "finetune", folder)
-    (run,) = runs()
-    assert run.data.tags["weights"] == "aa"
+def test_what_is_refused_is_named_in_one_line_and_the_rest_is_logged(project, runs, capsys):
+    run = Run("x", {"stage": "report"}, metrics={"cer": 0.5}, files=[Path("nowhere.csv")])
+    run_id = store.record_run(project, run)
+    error = capsys.readouterr().err
+    assert error.startswith("netchu: x is tracked incompletely, sqlite:///")
+    assert "files: " in error
+    assert "nowhere.csv" in error
+    assert error.count("\n") == 1
+    (found,) = runs()
+    assert found.info.status == "FINISHED"
+    assert found.data.tags["incomplete"] == "files"
+    assert found.data.metrics == {"cer": 0.5}
+    write_table(Path.cwd()).rename("nowhere.csv")
+    store.record_run(project, run, run_id=run_id)
+    assert "incomplete" not in runs()[0].data.tags
 
 
-def test_a_run_that_cannot_be_logged_is_marked_failed_and_prints_one_line(project, runs, capsys):
-    store.track_run(project, Run("x", {}, files=[Path("nowhere.csv")]))
-    assert capsys.readouterr().err.count("\n") == 1
-    assert [run.info.status for run in runs()] == ["FAILED"]
+def test_a_run_that_is_recorded_again_has_nothing_twice(project, project_folder, runs):
+    run = Run(
+        "x", {"stage": "evaluate"}, params={"model": {"width": 3}}, metrics={"cer": 0.5},
+        curves=[("loss", 1, 0.5), ("loss", 2, 0.25)], files=[write_table(project_folder)],
+        datasets={"drawn": "cd" * 32}, split="test", readings=pd.DataFrame({"text": ["hoà"]}),
+    )  # fmt: skip
+    run_id = store.record_run(project, run)
+    store.record_run(project, run, run_id=run_id)
+    client = MlflowClient(tracking_uri())
+    assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2]
+    assert len(client.get_metric_history(run_id, "cer")) == 1
+    (found,) = runs()
+    assert len(found.inputs.dataset_inputs) == 1
+    path = client.download_artifacts(run_id, store.READINGS_FILE)
+    assert json.loads(Path(path).read_text(encoding="utf-8"))["data"] == [["hoà"]]
+
+
+def test_names_that_mlflow_refuses_are_changed(project, runs):
+    odd = {"a//b": 1, "../c": 2, "d:*é?": 3, "e" * 300: 4}
+    store.record_run(project, Run("x", {}, params={"odd": odd}, metrics={"cer/a?b": 0.5}))
+    (found,) = runs()
+    assert "incomplete" not in found.data.tags
+    assert {"1", "2", "3", "4"} <= set(found.data.params.values())
+    assert found.data.metrics == {"cer/a_b": 0.5}
+
+
+def test_a_deleted_experiment_is_named_with_the_way_back(project, runs, capsys):
+    store.record_run(project, Run("x", {}))
+    client = MlflowClient(tracking_uri())
+    experiment = client.get_experiment_by_name("netchu-tracked").experiment_id
+    client.delete_experiment(experiment)
+    store.track_run(project, Run("x", {}))
+    error = capsys.readouterr().err
+    assert f"restore it with 'mlflow experiments restore -x {experiment}'" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -116,7 +155,7 @@ def test_an_unreachable_server_prints_one_line_and_fails_no_stage(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     store.track_run(project, Run("x", {}))
     error = capsys.readouterr().err.strip()
-    assert error.startswith(f"netchu: not tracked, {shown}: ")
+    assert error.startswith(f"netchu: x is not tracked, {shown}: ")
     assert len(error.splitlines()) == 1
     assert "secret" not in error
 
@@ -173,7 +212,7 @@ def test_a_uri_without_an_exported_model_is_an_error(project, monkeypatch):
 def test_the_table_of_readings_is_in_mlflows_format(project):
     table = pd.DataFrame({"text": ["hoà", "Đắk"], "right": [True, False]})
     run_id = store.record_run(project, Run("x", {}, readings=table))
-    path = MlflowClient(store.tracking_uri()).download_artifacts(run_id, store.READINGS_FILE)
+    path = MlflowClient(tracking_uri()).download_artifacts(run_id, store.READINGS_FILE)
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     assert content["columns"] == ["text", "right"]
     assert content["data"] == [["hoà", True], ["Đắk", False]]

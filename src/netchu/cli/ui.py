@@ -34,12 +34,12 @@ def ui_command(
       0  the links are printed
       2  the tracking server cannot be reached
     """
-    from netchu.tracking import store
+    from netchu.tracking import location, store
     from netchu.tracking.views import systems_link
 
-    address = store.tracking_uri()
-    remote = store.is_server()
-    server = store.without_credentials(address) if remote else f"http://127.0.0.1:{port}"
+    address = location.tracking_uri()
+    remote = location.is_server()
+    server = location.without_credentials(address) if remote else f"http://127.0.0.1:{port}"
     for name, experiment in store.experiment_ids().items():
         print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
     if not remote:

@@ -135,24 +135,27 @@ class Recogniser(L.LightningModule, ABC):
         """Return the config as plain values, for model.json."""
         return asdict(self.config)
 
-    # Hooks of Lightning. `training.loop.fit_phase` sets `phase` first.
+    # Hooks of Lightning. `training.loop.fit_phase` sets `phase` first. A callback of tracking sends
+    # metrics to the logger, with the steps that history.csv has; Lightning's differ by one.
 
     def training_step(self, batch: LineBatch, batch_idx: int) -> Tensor:
         loss = self.loss(batch)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True,
-                 batch_size=len(batch.texts), sync_dist=True)  # fmt: skip
+                 logger=False, batch_size=len(batch.texts), sync_dist=True)  # fmt: skip
         return loss
 
-    def validation_step(self, batch: LineBatch, batch_idx: int) -> None:
-        self.log("val_loss", self.loss(batch), batch_size=len(batch.texts), sync_dist=True)
+    def validation_step(self, batch: LineBatch, batch_idx: int) -> dict[str, Any]:
+        self.log("val_loss", self.loss(batch), logger=False, batch_size=len(batch.texts),
+                 sync_dist=True)  # fmt: skip
         readings = self.transcribe(batch)
         self._val_pairs += [(t, r.text) for t, r in zip(batch.texts, readings, strict=True)]
+        return {"readings": readings}
 
     def on_validation_epoch_end(self) -> None:
         truths, texts = zip(*self._val_pairs, strict=True)
         self._val_pairs = []
         cer = jiwer.cer(list(truths), list(texts))
-        self.log("val_cer", cer, prog_bar=True, sync_dist=True)
+        self.log("val_cer", cer, logger=False, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         if self.phase is None:

@@ -47,7 +47,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
     by_slice = metrics_by_slice(metrics)
     stages = (params.model_folder(system, stage) for stage in ("pretrain", "finetune"))
     known = [taken for taken in map(stage_seconds, stages) if taken is not None]
-    times = {"train_seconds": sum(known) if known else None, "evaluate_seconds": seconds}
+    times = {"train_seconds": sum(known) if known else None}
     files = [folder / "evaluation" / name for name in ("metrics.json", "predictions.parquet")]
     return Run(
         name=system,
@@ -61,7 +61,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
         metrics=finite_numbers(
             metric_values(metrics, by_slice) | cost_metrics(metrics, speed) | times
         ),
-        files=files,
+        files=[*files, folder / "speed.json"],
         note=_note(metrics, by_slice, speed),
         datasets={name: found["lines_hash"] for name, found in by_slice.items()},
         split=params.evaluate.split,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,12 +15,15 @@ from typing import Any
 import pandas as pd
 
 from netchu.core.files import read_json
-from netchu.core.params import Params
+from netchu.core.params import Params, PhaseParams
 from netchu.core.paths import CARD
 from netchu.training.stages import cost_file
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
 """Columns of history.csv that are logged step by step."""
+
+LAST_METRICS = {"val_cer": "best_val_cer"}
+"""Names in MLflow of what the card says of the last phase, where a curve has the card's name."""
 
 REPRODUCE = "run 'dvc repro'"
 """Remedy for a missing or damaged file of a stage."""
@@ -57,6 +61,32 @@ class Run:
     readings: pd.DataFrame | None = None
     seconds: float = 0.0
 
+    @property
+    def content(self) -> str:
+        """Hash of the name and the files: what the stage wrote, without when and by which code."""
+        digest = hashlib.sha256(self.name.encode())
+        for file in self.files:
+            if file.is_file():
+                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+        return digest.hexdigest()
+
+
+def training_params(params: Params, system: str, stage: str) -> dict[str, Any]:
+    """Return the parameters of a training stage: the network's config and each phase."""
+    return {
+        "model": params.system(system).model,
+        "phase": {
+            str(number): asdict(phase)
+            for number, phase in enumerate(stage_phases(params, system, stage))
+        },
+    }
+
+
+def stage_phases(params: Params, system: str, stage: str) -> Sequence[PhaseParams]:
+    """Return the phases of a training stage."""
+    settings = params.system(system)
+    return settings.pretrain if stage == "pretrain" else settings.finetune
+
 
 def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     """Return the run of a training stage from its model folder and the cost file beside it.
@@ -64,8 +94,7 @@ def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     A stage without phases, as the pretraining of a checkpoint that is only fine-tuned, is a run,
     too.
     """
-    settings = params.system(system)
-    phases = settings.pretrain if stage == "pretrain" else settings.finetune
+    phases = stage_phases(params, system, stage)
     card = read_json(folder / CARD, REPRODUCE)
     seconds = stage_seconds(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
@@ -74,18 +103,19 @@ def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     # The seconds include validation.
     rate = images / seconds if seconds else None
     costs = {"size_mb": size, "train_seconds": seconds, "lines_per_second": rate}
+    final = {
+        LAST_METRICS.get(key, key): value for key, value in (card["training"] or [{}])[-1].items()
+    }
     datasets = dict(card.get("provenance", {}).get("data", {}))
+    files = [p for p in sorted(folder.glob("*")) if p.is_file() and p.suffix not in _WEIGHTS]
     return Run(
         name=f"{system} {stage}",
         tags=system_tags(params, system, stage, card) | {"data": ", ".join(sorted(datasets))},
-        params={
-            "model": settings.model,
-            "phase": {str(number): asdict(phase) for number, phase in enumerate(phases)},
-        },
-        metrics=finite_numbers((card["training"] or [{}])[-1] | costs),
+        params=training_params(params, system, stage),
+        metrics=finite_numbers(final | costs),
         curves=_curves(pd.read_csv(folder / "history.csv")),
-        files=[p for p in sorted(folder.glob("*")) if p.is_file() and p.suffix not in _WEIGHTS],
-        note=settings.note,
+        files=[*files, *(path for path in [cost_file(folder)] if path.is_file())],
+        note=params.system(system).note,
         datasets=datasets,
         split="train",
         seconds=seconds or 0.0,
@@ -103,19 +133,25 @@ def report_run(params: Params, folder: Path) -> Run:
     )
 
 
-def system_tags(params: Params, system: str, stage: str, card: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags of a run of a system; `card` describes its weights."""
-    data = json.dumps(card.get("provenance", {}).get("data", ""), sort_keys=True)
+def stage_tags(params: Params, system: str, stage: str) -> dict[str, str]:
+    """Return the tags of a run of a system that are known before the stage has written files."""
     return {
         "system": system,
         "network": params.network(system),
         "stage": stage,
         "profile": params.profile,
         "device": params.trainer.accelerator,
+    } | source_tags(stage)
+
+
+def system_tags(params: Params, system: str, stage: str, card: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a run of a system; `card` describes its weights."""
+    data = json.dumps(card.get("provenance", {}).get("data", ""), sort_keys=True)
+    return stage_tags(params, system, stage) | {
         "trained_on": ", ".join(_training_datasets(card)),
         "data_hash": hashlib.sha256(data.encode()).hexdigest(),
         "weights": str(card["weights"]),
-    } | source_tags(stage)
+    }
 
 
 def _training_datasets(card: Mapping[str, Any]) -> list[str]:
@@ -125,8 +161,9 @@ def _training_datasets(card: Mapping[str, Any]) -> list[str]:
 
 
 def source_tags(stage: str) -> dict[str, str]:
-    """Return tags with the stage script and the git commit, if the code is committed."""
+    """Return tags with the stage script, DVC's name of the experiment, and the git commit."""
     tags = {"mlflow.source.name": f"stages/{stage}.py", "mlflow.source.type": "LOCAL"}
+    tags["dvc_experiment"] = os.environ.get("DVC_EXP_NAME", "")
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "src", "stages")
     if commit is None or changes is None:
         return tags | {"git_commit": "unknown"}

@@ -1,28 +1,31 @@
 """Recording of runs in MLflow; the only module that imports it.
 
 Stage outputs never depend on MLflow: a tracking server that is down causes a warning, and no stage
-fails. Runs go to sqlite:///mlflow.db in the working directory unless MLFLOW_TRACKING_URI is set.
-Every execution of a stage is one run in the experiment of its profile; a training run and the
-evaluation of its model have the same `weights` tag. Does not import torch.
+fails. `location.py` says where runs go. Every execution of a stage is one run in the experiment of
+its profile; a training run and the evaluation of its model have the same `weights` tag. Does not
+import torch.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import posixpath
+import random
 import re
 import sys
 import time
 import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 # Set before mlflow is imported: short timeouts for a server that is down, and no telemetry.
 for _name, _value in {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }.items():
@@ -33,28 +36,40 @@ os.environ.pop("MLFLOW_RUN_ID", None)
 import mlflow  # noqa: E402
 import pandas as pd  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
+from mlflow.entities import Run as MlflowRun  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from netchu.core.errors import NetchuError  # noqa: E402
 from netchu.core.params import Params  # noqa: E402
-from netchu.core.runtime import is_main_process  # noqa: E402
-from netchu.tracking.runs import Run, report_run, training_run  # noqa: E402
+from netchu.tracking.location import (  # noqa: E402
+    adopt_artifacts,
+    artifact_location,
+    is_server,
+    tracking_uri,
+    without_credentials,
+)
+from netchu.tracking.runs import Run, report_run  # noqa: E402
 
 Client = MlflowClient
 """The client that `connect` yields, for annotations in other modules."""
 
-STORE = "sqlite:///mlflow.db"
-ARTIFACTS = Path("mlartifacts")
+Point = tuple[str, int, float]
+"""Name, step and value of a metric."""
+
 READINGS_FILE = "readings.json"
+INCOMPLETE = "incomplete"
+"""Tag with the parts that a run lacks, because MLflow or the disk refused them."""
+
 _NOTE = "mlflow.note.content"
-# Limits of MLflow for one request, a note and a digest.
-_MAX_METRICS, _MAX_PARAMS, _MAX_NOTE, _MAX_DIGEST = 1000, 100, 8000, 36
+# Limits of MLflow for one request, a note, a digest and a tag.
+_MAX_METRICS, _MAX_PARAMS, _MAX_NOTE, _MAX_DIGEST, _MAX_TAG = 1000, 100, 8000, 36, 5000
+_LOCKED_SECONDS = 60.0
+"""How long a write waits for other processes that write to the same SQLite database."""
 
-
-def track_training(params: Params, system: str, stage: str, folder: Path) -> None:
-    """Record a training stage from its model folder; only the main process of several does."""
-    if is_main_process():
-        track_run(params, training_run(params, system, stage, folder))
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
 
 
 def track_report(params: Params, folder: Path) -> None:
@@ -69,59 +84,202 @@ def track_run(params: Params, run: Run, experiment_tags: Mapping[str, str] | Non
         record_run(params, run, experiment_tags)
     except Exception as error:
         # Whatever fails here, the stage's files are already written.
+        warn_untracked(run.name, error)
+
+
+def warn_untracked(name: str, error: Exception) -> None:
+    """Print one line that says which run is not tracked, where and why."""
+    uri = without_credentials(tracking_uri())
+    print(f"netchu: {name} is not tracked, {uri}: {reason(error)}", file=sys.stderr)
+
+
+def record_run(
+    params: Params,
+    run: Run,
+    experiment_tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+) -> str:
+    """Write a finished run and set tags of its experiment; return the run's id.
+
+    What MLflow or the disk refuses is left out: one line names it, and so does a tag of the run.
+
+    Args:
+        params: of the profile.
+        run: what is written.
+        experiment_tags: tags of the experiment.
+        run_id: a run that is completed, instead of a new one.
+
+    Raises:
+        Exception: the run cannot be created or completed.
+    """
+    with quiet():
+        client = open_client()
+        if run_id is None or experiment_tags:
+            experiment = experiment_id(client, params)
+            for key, value in (experiment_tags or {}).items():
+                retry_locked(client.set_experiment_tag, experiment, key, value)
+        if run_id is None:
+            run_id = create_run(client, experiment, run.name, run.seconds)
+        missing = _write(client, run_id, params, run)
+        retry_locked(client.set_terminated, run_id, "FINISHED")
+    if missing:
         uri = without_credentials(tracking_uri())
-        print(f"netchu: not tracked, {uri}: {_reason(error)}", file=sys.stderr)
-
-
-def record_run(params: Params, run: Run, experiment_tags: Mapping[str, str] | None = None) -> str:
-    """Write a finished run and set tags of its experiment; return the run's id."""
-    with _quiet():
-        client = MlflowClient(tracking_uri())
-        experiment = _experiment(client, params)
-        for key, value in (experiment_tags or {}).items():
-            client.set_experiment_tag(experiment, key, value)
-        begin = int((time.time() - run.seconds) * 1000)
-        run_id = str(client.create_run(experiment, begin, run_name=run.name).info.run_id)
-        status = "FAILED"
-        try:
-            _log(client, run_id, params, run)
-            status = "FINISHED"
-        finally:
-            client.set_terminated(run_id, status)
+        parts = "; ".join(f"{part}: {why}" for part, why in missing.items())
+        print(f"netchu: {run.name} is tracked incompletely, {uri}: {parts}", file=sys.stderr)
     return run_id
 
 
-def _log(client: MlflowClient, run_id: str, params: Params, run: Run) -> None:
-    tags = {key: value for key, value in run.tags.items() if value}
+def create_run(client: MlflowClient, experiment: str, name: str, seconds: float = 0.0) -> str:
+    """Return the id of a new run that began `seconds` ago."""
+    begin = int((time.time() - seconds) * 1000)
+    if variant := os.environ.get("DVC_EXP_NAME"):
+        name = f"{name} ({variant})"
+    run = retry_locked(client.create_run, experiment, begin, run_name=name)
+    return str(run.info.run_id)
+
+
+def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[str, str]:
+    """Write what the run lacks; return the reasons for parts that are refused, by part."""
+    present = retry_locked(client.get_run, run_id)
+    missing = {}
+    tags = dict(run.tags) | {"content": run.content}
     tags |= {_NOTE: _truncate(run.note)} if run.note else {}
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    nested = dict(run.params) | {"seed": params.seed, "compute": asdict(params.compute)}
-    flat = pd.json_normalize(nested, sep=".").iloc[0]
-    logged = [Param(str(key), str(value)) for key, value in flat.items()]
+    points = [*run.curves, *((name, 0, value) for name, value in run.metrics.items())]
+    parts: dict[str, Callable[[], None]] = {
+        "tags": lambda: log_tags(client, run_id, tags),
+        "parameters": lambda: log_params(client, run_id, params, run.params, present.data.params),
+        "metrics": lambda: log_points(client, run_id, points, known=set(present.data.metrics)),
+        "datasets": lambda: _log_datasets(client, run_id, params, run),
+        "files": lambda: _log_files(client, run_id, run.files),
+        "readings": lambda: _log_readings(client, run_id, run.readings),
+    }
+    for part, write in parts.items():
+        try:
+            retry_locked(write)
+        except Exception as error:
+            missing[part] = reason(error)
+    if missing:
+        client.set_tag(run_id, INCOMPLETE, ", ".join(missing))
+    elif INCOMPLETE in present.data.tags:
+        client.delete_tag(run_id, INCOMPLETE)
+    return missing
+
+
+def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set the tags of a run that are not empty."""
+    given = [RunTag(key, value[:_MAX_TAG]) for key, value in tags.items() if key != _NOTE and value]
+    given += [RunTag(_NOTE, tags[_NOTE])] if _NOTE in tags else []
+    client.log_batch(run_id, tags=given)
+
+
+def log_params(
+    client: MlflowClient,
+    run_id: str,
+    params: Params,
+    own: Mapping[str, object],
+    present: Iterable[str] = (),
+) -> None:
+    """Log nested parameters, seed and compute, less the `present` ones, which cannot change."""
+    nested = dict(own) | {"seed": params.seed, "compute": asdict(params.compute)}
+    flat = {_valid_name(str(k)): v for k, v in pd.json_normalize(nested, sep=".").iloc[0].items()}
+    logged = [Param(key, str(value)) for key, value in flat.items() if key not in set(present)]
     for start in range(0, len(logged), _MAX_PARAMS):
         client.log_batch(run_id, params=logged[start : start + _MAX_PARAMS])
-    points = [*run.curves, *((name, 0, value) for name, value in run.metrics.items())]
+
+
+def log_points(
+    client: MlflowClient, run_id: str, points: Iterable[Point], known: Iterable[str] = ()
+) -> None:
+    """Log metrics; of those named in `known` only the steps that the run lacks."""
     now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, step) for name, step, value in points]
+    named = [(_valid_name(name), step, value) for name, step, value in points]
+    logged = {
+        name: {metric.step for metric in client.get_metric_history(run_id, name)}
+        for name in {name for name, _, _ in named} & set(known)
+    }
+    metrics = [
+        Metric(name, value, now, step)
+        for name, step, value in named
+        if step not in logged.get(name, ())
+    ]
     for start in range(0, len(metrics), _MAX_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + _MAX_METRICS])
-    if run.datasets:
-        client.log_inputs(run_id, datasets=_inputs(params, run))
-    for file in run.files:
-        client.log_artifact(run_id, str(file))
-    if run.readings is not None:
-        client.log_table(run_id, run.readings, READINGS_FILE)
 
 
-def _inputs(params: Params, run: Run) -> list[DatasetInput]:
-    """Return the datasets of a run as MLflow shows them."""
+def _log_datasets(client: MlflowClient, run_id: str, params: Params, run: Run) -> None:
+    """Log the datasets of a run as MLflow shows them."""
     context = [InputTag("mlflow.data.context", run.split)]
-    return [
+    inputs = [
         DatasetInput(
             Dataset(name, digest[:_MAX_DIGEST], "local", str(params.lines / name)), context
         )
         for name, digest in run.datasets.items()
     ]
+    if inputs:
+        client.log_inputs(run_id, datasets=inputs)
+
+
+def _log_files(client: MlflowClient, run_id: str, files: Iterable[Path]) -> None:
+    for file in files:
+        client.log_artifact(run_id, str(file))
+
+
+def _log_readings(client: MlflowClient, run_id: str, readings: pd.DataFrame | None) -> None:
+    # MLflow would append to a table that is there.
+    present = {file.path for file in client.list_artifacts(run_id)}
+    if readings is not None and READINGS_FILE not in present:
+        client.log_table(run_id, readings, READINGS_FILE)
+
+
+def _valid_name(name: str) -> str:
+    """Return a name that MLflow takes for a parameter or metric."""
+    path = posixpath.normpath(re.sub(r"[^\w\-. /]", "_", name))
+    return path.lstrip("/.")[:250].rstrip("/") or "_"
+
+
+@contextmanager
+def system_metrics(run_id: str) -> Iterator[None]:
+    """Log the use of CPU, memory, disk and GPU to a run while the block runs."""
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=tracking_uri())
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+def find_run(client: MlflowClient, run_id: str) -> MlflowRun | None:
+    """Return a run; None if there is no such run any more."""
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def running(client: MlflowClient, experiment: str, system: str, stage: str) -> list[MlflowRun]:
+    """Return the runs of a stage that have not ended."""
+    query = f"attributes.status = 'RUNNING' and tags.system = '{system}' and tags.stage = '{stage}'"
+    return list(client.search_runs([experiment], query))
+
+
+def reopen_run(client: MlflowClient, run_id: str, error_tag: str) -> None:
+    """Make a run RUNNING again, without the tag of the error that ended it."""
+    run = client.get_run(run_id)
+    retry_locked(client.update_run, run_id, status="RUNNING")
+    if error_tag in run.data.tags:
+        retry_locked(client.delete_tag, run_id, error_tag)
+
+
+def last_steps(client: MlflowClient, run_id: str) -> dict[str, int]:
+    """Return the last step of each metric of a run."""
+    return {
+        name: max(metric.step for metric in client.get_metric_history(run_id, name))
+        for name in client.get_run(run_id).data.metrics
+        if not name.startswith("system/")
+    }
 
 
 def log_reader(run_id: str, folder: Path, name: str) -> str:
@@ -180,15 +338,36 @@ def connect(task: str) -> Iterator[MlflowClient]:
         NetchuError: the server cannot be reached, has an incompatible version, or refuses.
     """
     try:
-        with _quiet():
-            yield MlflowClient(tracking_uri())
+        with quiet():
+            yield open_client()
     except NetchuError:
         raise
     except Exception as error:
         raise NetchuError(
-            f"cannot {task} at {without_credentials(tracking_uri())}: {_reason(error)}; start the "
+            f"cannot {task} at {without_credentials(tracking_uri())}: {reason(error)}; start the "
             "server, or set MLFLOW_TRACKING_URI to another one"
         ) from None
+
+
+def open_client() -> MlflowClient:
+    """Return a client of the tracking server or database."""
+    uri = tracking_uri()
+    adopt_artifacts(uri)
+    return MlflowClient(uri)
+
+
+def retry_locked(
+    call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """Return the result of a call, tried again while other processes lock a SQLite database."""
+    end = time.monotonic() + _LOCKED_SECONDS
+    while True:
+        try:
+            return call(*args, **kwargs)
+        except MlflowException as error:
+            if "database is locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(random.uniform(0.1, 1.0))
 
 
 def experiment_name(params: Params) -> str:
@@ -209,43 +388,59 @@ def experiment_ids() -> dict[str, str]:
         return {experiment.name: str(experiment.experiment_id) for experiment in experiments}
 
 
-def _experiment(client: MlflowClient, params: Params) -> str:
-    """Return the id of the profile's experiment, which is created on first use."""
+def experiment_id(client: MlflowClient, params: Params) -> str:
+    """Return the id of the profile's experiment, which is created on first use.
+
+    Raises:
+        NetchuError: the experiment was deleted in MLflow.
+    """
     name = experiment_name(params)
-    if experiment := client.get_experiment_by_name(name):
-        return str(experiment.experiment_id)
-    location = ARTIFACTS.resolve().as_uri() if tracking_uri().startswith("sqlite:") else None
+
+    def find() -> str | None:
+        found = client.get_experiment_by_name(name)
+        if found and found.lifecycle_stage != "active":
+            raise NetchuError(
+                f"the experiment {name} is deleted; restore it with "
+                f"'mlflow experiments restore -x {found.experiment_id}'"
+            )
+        return str(found.experiment_id) if found else None
+
+    if experiment := find():
+        return experiment
     # MLflow 3.17 opens on its pages for chat models nevertheless, see `netchu ui`.
     kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=location, tags=kind))
+    location = artifact_location(tracking_uri())
+    try:
+        return str(retry_locked(client.create_experiment, name, location, kind))
+    except MlflowException:
+        # Another stage may have created it in the meantime.
+        if experiment := find():
+            return experiment
+        raise
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the log messages and warnings of MLflow and of its database migrations."""
+    with quiet_loggers(), warnings.catch_warnings(action="ignore"):
+        yield
+
+
+@contextmanager
+def quiet_loggers() -> Iterator[None]:
+    """Silence the log messages alone; unlike the warnings, a thread may do so."""
     loggers = [logging.getLogger(name) for name in ("alembic", "mlflow", "urllib3")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
+        yield
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
 
 
-def tracking_uri() -> str:
-    """Return where runs go: a server, or a database in the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or STORE
-
-
-def is_server() -> bool:
-    """Return whether runs go to a server, and not to a database of this machine."""
-    return tracking_uri().startswith(("http://", "https://"))
-
-
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return an error in one line, after the server's version if that differs from this one."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     message = without_credentials(lines[0])[:200]
@@ -265,11 +460,6 @@ def _server_version() -> str:
     except (OSError, ValueError):
         return ""
     return version if re.fullmatch(r"\d[\w.]*", version) else ""
-
-
-def without_credentials(text: str) -> str:
-    """Return a text without the user names and passwords of its URLs."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _truncate(text: str) -> str:

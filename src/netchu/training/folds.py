@@ -13,6 +13,7 @@ from netchu.core.params import Params, PhaseParams
 from netchu.models.base import Recogniser
 from netchu.models.transcription import read_lines
 from netchu.training.loop import PhaseResult, fit_phase, validation_lines
+from netchu.training.monitor import Instruments
 
 
 def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:
@@ -31,6 +32,7 @@ def fit_best_fold(
     params: Params,
     folder: Path,
     seed: int,
+    instruments: Instruments | None = None,
 ) -> PhaseResult:
     """Train once per fold from the same start; keep the fold with the lowest CER on the val split.
 
@@ -44,7 +46,12 @@ def fit_best_fold(
         table = lines[train].copy()
         table["split"] = np.where(fold_of == fold, "val", "train")
         start = copy.deepcopy(recogniser)
-        results.append(fit_phase(start, table, phase, params, folder / f"fold{fold}", seed + fold))
+        name = f"fold{fold}"
+        results.append(
+            fit_phase(
+                start, table, phase, params, folder / name, seed + fold, instruments, f"{name}/"
+            )
+        )
     val = validation_lines(lines, phase)
     scores = [_cer(result.recogniser, val, phase) for result in results]
     chosen = results[int(np.argmin(scores))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -13,7 +13,13 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import Logger
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import read_json, write_json
@@ -30,6 +36,7 @@ from netchu.training.callbacks import (
     TimerCallback,
 )
 from netchu.training.data_module import LineDataModule
+from netchu.training.monitor import Instruments
 
 # No tips and no list of unused accelerators.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -49,6 +56,11 @@ class PhaseResult:
     seconds: float
     lines: int
     fold_cers: list[float] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return int(self.history[-1]["step"]) if self.history else 0
 
     @property
     def val_cer(self) -> float:
@@ -75,11 +87,14 @@ def fit_phase(
     params: Params,
     folder: Path,
     seed: int,
+    instruments: Instruments | None = None,
+    prefix: str = "",
 ) -> PhaseResult:
     """Train on the train split and choose the epoch on the val split.
 
     Checkpoints go to `folder`. A phase that ended there is not trained again, and one that was
-    killed resumes after its last whole epoch.
+    killed resumes after its last whole epoch. `instruments` watch it and name its metrics with
+    `prefix`.
 
     Raises:
         NetchuError: a split is empty.
@@ -87,7 +102,8 @@ def fit_phase(
     data = _data_module(recogniser, lines, phase, params, seed)
     done = folder / "done.json"
     if not done.exists():
-        record = _fit(recogniser, data, phase, params, folder, seed)
+        logger, watching = instruments(prefix) if instruments else (None, [])
+        record = _fit(recogniser, data, phase, params, folder, seed, logger, watching)
         if is_main_process():
             write_json(record, done)
     else:
@@ -104,6 +120,8 @@ def _fit(
     params: Params,
     folder: Path,
     seed: int,
+    logger: Logger | None,
+    watching: Sequence[Callback],
 ) -> dict[str, Any]:
     """Train from `last.ckpt` if there is one; return the rows of the epochs, and the seconds."""
     history, timer = HistoryCallback(), TimerCallback()
@@ -122,12 +140,14 @@ def _fit(
         EarlyStopping("val_cer", patience=phase.patience or phase.epochs, check_finite=False),
         checkpoint("last"),
         TQDMProgressBar(20),
+        *watching,
     ]
     trainer = L.Trainer(
         max_epochs=phase.epochs, callbacks=callbacks, gradient_clip_val=phase.clip,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False, deterministic="warn", benchmark=False, logger=False,
-        enable_model_summary=False, default_root_dir=folder, **asdict(params.trainer),
+        use_distributed_sampler=False, deterministic="warn", benchmark=False,
+        logger=logger or False, enable_model_summary=False, default_root_dir=folder,
+        **asdict(params.trainer),
     )  # fmt: skip
     recogniser.phase = phase
     resume = folder / "last.ckpt"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,23 @@ from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.folds import fit_best_fold
 from netchu.training.loop import PhaseResult, fit_phase, phase_preprocessing
+from netchu.training.monitor import TrainingMonitor
 from netchu.training.stages import code_fingerprint, cost_file
 
 
-def train_stage(params: Params, system: str, stage: str) -> Path:
+def train_stage(
+    params: Params, system: str, stage: str, monitor: TrainingMonitor | None = None
+) -> Path:
     """Train `system` in all phases of a stage, pretrain or finetune.
 
     The seconds it took are written to `<stage>.cost.json` beside the model folder, so that no byte
     of the model depends on the clock.
+
+    Args:
+        params: of the profile.
+        system: a system of the profile.
+        stage: pretrain or finetune.
+        monitor: watches the training.
 
     Returns:
         The model folder.
@@ -64,9 +74,12 @@ def train_stage(params: Params, system: str, stage: str) -> Path:
         },
     }
     checkpoints = CHECKPOINTS / params.profile / system / stage
-    key = _resume_key(params, system, card)
+    folder = checkpoints / _resume_key(params, system, card)
+    if monitor:
+        monitor.begin(folder)
     results: list[PhaseResult] = []
     skipped: list[Skipped] = []
+    steps = 0
     for number, phase in enumerate(phases):
         lines = _lines(params, phase)
         if number == 0:
@@ -75,7 +88,9 @@ def train_stage(params: Params, system: str, stage: str) -> Path:
         skipped += rejected
         seed = _seed(params.seed, params.network(system), stage, number)
         fit = fit_best_fold if phase.folds > 1 else fit_phase
-        result = fit(recogniser, kept, phase, params, checkpoints / key / f"phase{number}", seed)
+        instruments = partial(monitor.instruments, steps) if monitor else None
+        result = fit(recogniser, kept, phase, params, folder / f"phase{number}", seed, instruments)
+        steps += result.steps
         recogniser = result.recogniser
         results.append(result)
     out = params.model_folder(system, stage)
