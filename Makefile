@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
+.PHONY: help env repro test slow pythons bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -37,6 +37,21 @@ test: env  ## run the tests
 
 slow: env  ## run the slow tests: several processes, killed processes, full sizes
 	@$(RUN) python -m pytest -m slow
+
+# What runs without the training packages. onnx and pandas are for the tests alone.
+READER_TESTS := tests/inference tests/decoding tests/serve tests/cli/test_read_command.py \
+	tests/cli/test_serve_command.py tests/imaging/test_photos.py tests/imaging/test_images.py \
+	tests/core/test_errors.py tests/core/test_files.py tests/core/test_locks.py tests/core/test_text.py
+
+pythons: env  ## run the reader's tests on each Python from 3.11 on that uv finds or installs
+	@for v in 3.11 3.12 3.13 3.14; do \
+		$(UV) venv --quiet --clear --python $${v} .pythons/$$v || { \
+			echo "netchu: no Python $$v here, not tested"; continue; }; \
+		echo "== Python $$v"; \
+		$(UV) pip install --quiet --python .pythons/$$v '.[serve]' \
+			pytest pytest-timeout hypothesis httpx2 schemathesis onnx pandas pyarrow && \
+		.pythons/$$v/bin/python -m pytest -p no:cacheprovider $(READER_TESTS) \
+			--ignore tests/inference/test_reader_of_networks.py || exit 1; done
 
 bench-synthesis: env  ## measure generated and loaded lines per second and core, beside trdg
 	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/synthesis.py

@@ -1,21 +1,27 @@
-"""One thread before torch loads, and fixtures of drawn lines that every test may use."""
+"""One thread before torch loads, and fixtures of drawn lines that every test may use.
+
+Torch is imported only where it is installed: the tests of `make pythons` run without it.
+"""
 
 import os
+from importlib.util import find_spec
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
-import torch
 
-import small_project
+if find_spec("torch"):
+    import torch
 
-torch.set_num_threads(1)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
 def drawn():
     """A table of 16 train and 6 val lines by two hands, words and lines."""
+    import small_project
+
     lines = small_project.drawn_lines("train", 16) + small_project.drawn_lines("val", 6)
     return small_project.as_table(lines)
 

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netchu.inference.reader import Reader
 
-__all__ = ["Reader"]
+    __version__: str
+
+__all__ = ["Reader", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the reader on first use; training needs neither it nor onnxruntime."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("netchu.inference.reader"), name)
+    if name == "Reader":
+        return import_module("netchu.inference.reader").Reader
+    if name == "__version__":
+        return import_module("importlib.metadata").version("netchu")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

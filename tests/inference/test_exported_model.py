@@ -2,15 +2,12 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
-import small_project
 from bar_model import ALPHABET, HEIGHT, STEP, bars, write_bar_model
 from netchu.core.errors import NetchuError
 from netchu.decoding.greedy import greedy_decode
 from netchu.imaging.preparation import prepare
 from netchu.inference.exported_model import OVERLAP, WINDOW, ExportedModel
-from netchu.training.phases import build_recogniser
 
 
 @pytest.fixture
@@ -58,19 +55,6 @@ def test_windows_give_the_same_as_the_whole_image(model, width):
     windows_BTV = model.probabilities(image_BHW)
     np.testing.assert_allclose(windows_BTV, whole_BTV, atol=1e-5)
     assert len(text_of(windows_BTV[0])) > width // 24 - 2
-
-
-def test_a_real_network_gives_the_same_inside_windows(tmp_path):
-    project = small_project.params()
-    network = build_recogniser(project, "netchu_small").eval()
-    image = torch.rand(1, 1, 32, WINDOW + 640)
-    with torch.inference_mode():
-        whole_TV = network(image)[0]
-        begin = WINDOW - 2 * OVERLAP
-        first_TV, second_TV = network(image[..., :WINDOW])[0], network(image[..., begin:])[0]
-    edge = (WINDOW - OVERLAP) // 4
-    torch.testing.assert_close(first_TV[:edge], whole_TV[:edge])
-    torch.testing.assert_close(second_TV[OVERLAP // 4 :], whole_TV[edge:])
 
 
 def test_a_folder_without_a_model_is_named_in_the_error(tmp_path):

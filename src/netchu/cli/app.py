@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+import netchu
 from netchu.cli import bundle
 from netchu.cli.audit import audit_command
 from netchu.cli.compare import compare_command
@@ -62,7 +62,7 @@ app.add_typer(_group(bundle.HELP, BUNDLE_COMMANDS), name="bundle")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"netchu {version('netchu')}")
+        print(f"netchu {netchu.__version__}")
         raise typer.Exit
 
 

@@ -67,7 +67,10 @@ def new_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 def _flush(path: Path) -> None:
     """Write a file or a folder's list of files to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    folder = path.is_dir()
+    if folder and os.name == "nt":  # Windows opens no folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from netchu.core.errors import NetchuError
 
@@ -23,16 +23,15 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(path.name + ".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A process that has just released the lock may have removed the file opened here.
-            held = os.path.samestat(os.fstat(file.fileno()), lock.stat())
-        except (BlockingIOError, FileNotFoundError):
-            held = False
-        if not held:
-            raise NetchuError(f"another process is writing {path}; wait for it, or stop it")
+    try:
+        held = FileLock(lock, timeout=0).acquire()
+    except Timeout:
+        raise NetchuError(f"another process is writing {path}; wait for it, or stop it") from None
+    with held:
         try:
             yield
         finally:
-            lock.unlink()
+            # Before the release: afterwards it may be another process's. Windows removes no open
+            # file, there it stays.
+            with suppress(OSError):
+                lock.unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -59,7 +59,10 @@ class _SegmentedPhoto:
 
 
 class Reader:
-    """Reads photos of Vietnamese handwriting. Safe to share between threads."""
+    """Reads photos of Vietnamese handwriting. Safe to share between threads.
+
+    A pickled reader holds the path of its model, not the weights: processes of a pool load it.
+    """
 
     def __init__(
         self, model: str | Path | None = None, *, threads: int = 1, greedy: bool = False
@@ -74,12 +77,16 @@ class Reader:
         Raises:
             NetchuError: the folder has no exported model, or a damaged one.
         """
+        self._arguments = (None if model is None else Path(model).absolute(), threads, greedy)
         self.model = ExportedModel(SHIPPED_MODEL if model is None else Path(model), threads)
         preprocessing = self.model.preprocessing
         max_width = min(preprocessing.max_width or MAX_LINE_WIDTH, MAX_LINE_WIDTH)
         self._preprocessing = replace(preprocessing, max_width=max_width)
         self._codec = Codec(self.model.alphabet)
         self._decode, self._line_scaling = make_decoder(self.model, greedy)
+
+    def __reduce__(self) -> tuple[Callable[..., Reader], tuple[Path | None, int, bool]]:
+        return _load_reader, self._arguments
 
     def read(self, source: PhotoSource, *, line: bool = False) -> PhotoReading:
         """Read one photo.
@@ -187,6 +194,10 @@ class Reader:
         height, width = line.crop_HW.shape
         scale = min(self._preprocessing.height / height, self._preprocessing.max_width / width)
         return float(self.model.step / scale)
+
+
+def _load_reader(model: Path | None, threads: int, greedy: bool) -> Reader:
+    return Reader(model, threads=threads, greedy=greedy)
 
 
 def _as_one_line(photo_HW: Grey) -> _SegmentedPhoto:

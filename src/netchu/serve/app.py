@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+import netchu
 from netchu.serve import corrections_route, reading_route, web_page
 from netchu.serve.access import ResponseMiddleware
 from netchu.serve.corrections import CorrectionStore
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="netchu",
         description="Reads Vietnamese handwriting.",
-        version=version("netchu"),
+        version=netchu.__version__,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,

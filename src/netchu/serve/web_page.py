@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
 from prometheus_client import CONTENT_TYPE_LATEST
 
+import netchu
 from netchu.serve.access import require_key
 from netchu.serve.model_registry import DEFAULT_MODEL
 from netchu.serve.samples import Sample
@@ -103,7 +103,7 @@ async def models(request: Request) -> dict[str, Any]:
             "images": limits.images,
             "label": limits.label_length,
         },
-        "version": version("netchu"),
+        "version": netchu.__version__,
     }
 
 
