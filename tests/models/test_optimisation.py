@@ -60,3 +60,37 @@ def test_frozen_parameters_are_not_optimised():
     optimised = [p for group in configured["optimizer"].param_groups for p in group["params"]]
     assert [id(p) for p in optimised] == [id(network.weight)]
     assert isinstance(configured["optimizer"], torch.optim.AdamW)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit"])
+def test_weight_decay_spares_biases_and_normalisation(optimizer):
+    network = nn.Sequential(nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3), nn.LSTM(3, 4), nn.Linear(4, 2))
+    configured = optimiser_and_schedule(network, phase(schedule="constant", optimizer=optimizer))
+    decay = {
+        id(parameter): group["weight_decay"]
+        for group in configured["optimizer"].param_groups
+        for parameter in group["params"]
+    }
+    found = {name: decay.pop(id(p)) for name, p in network.named_parameters()}
+    assert decay == {}
+    decayed = {name for name, value in found.items() if value == 0.3}
+    assert decayed == {"0.weight", "2.weight_ih_l0", "2.weight_hh_l0", "3.weight"}
+    assert {found[name] for name in found.keys() - decayed} == {0.0}
+
+
+def test_a_step_without_gradient_shrinks_the_weights_and_leaves_the_biases():
+    network = nn.Linear(2, 2)
+    before = [p.detach().clone() for p in network.parameters()]
+    configured = optimiser_and_schedule(network, phase(schedule="constant"))
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    configured["optimizer"].step()
+    torch.testing.assert_close(network.weight.detach(), before[0] * (1 - 0.1 * 0.3))
+    torch.testing.assert_close(network.bias.detach(), before[1], rtol=0, atol=0)
+
+
+def test_only_vectors_can_be_trained():
+    network = nn.Linear(2, 2)
+    network.weight.requires_grad_(False)
+    (group,) = optimiser_and_schedule(network, phase(schedule="constant"))["optimizer"].param_groups
+    assert group["weight_decay"] == 0.0

@@ -44,15 +44,27 @@ def optimiser_and_schedule(
 def _optimiser(parameters: list[nn.Parameter], phase: PhaseParams) -> torch.optim.Optimizer:
     match phase.optimizer:
         case "adamw":
-            return torch.optim.AdamW(
-                parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay
-            )
+            return torch.optim.AdamW(_decay_groups(parameters, phase), lr=phase.learning_rate)
         case "adam":
             return torch.optim.Adam(parameters, lr=phase.learning_rate)
         case "adamw8bit":
             from bitsandbytes.optim import AdamW8bit
 
             eight_bit: torch.optim.Optimizer = AdamW8bit(
-                parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay
+                _decay_groups(parameters, phase), lr=phase.learning_rate
             )
             return eight_bit
+
+
+def _decay_groups(parameters: list[nn.Parameter], phase: PhaseParams) -> list[dict[str, Any]]:
+    """Return parameter groups in which only matrices and kernels decay.
+
+    Biases and the scales of normalisation layers are vectors. Weight decay would pull them towards
+    zero, which limits no capacity and slows training (Loshchilov and Hutter decay all of them;
+    He et al., "Bag of Tricks for Image Classification", 2019, section 3.1, spare them).
+    """
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": phase.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
