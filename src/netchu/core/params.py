@@ -179,7 +179,7 @@ class PhaseParams(Strict):
     """Optimiser. `adamw8bit` is that of bitsandbytes, for networks that fill the GPU's memory."""
 
     weight_decay: float = 0.01
-    """Weight decay of AdamW, of matrices and kernels; biases and norms have none, nor has `adam`."""
+    """Weight decay of AdamW. Biases and normalisation layers have none, nor has `adam`."""
 
     schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "onecycle"
     """Learning rate schedule. `plateau` divides the rate by 5 after 5 epochs without a better
