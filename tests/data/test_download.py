@@ -208,6 +208,28 @@ def test_the_files_of_a_killed_copy_are_not_resumed_as_a_download(server, monkey
     assert (tmp_path / "out" / "a.bin").read_bytes() == handler.content
 
 
+def parted(url):
+    parts = {"a.txt": f"{url}?a", "b.txt": f"{url}?b"}
+    return Source("made_up", "a.tar.xz", url="", licence="public domain", parts=parts)
+
+
+def test_the_parts_of_a_source_are_resumed_and_packed(server, monkeypatch, tmp_path):
+    monkeypatch.delenv("NETCHU_MIRROR", raising=False)
+    handler, url = server
+    handler.most = 5000
+    with pytest.raises(NetchuError, match="run again"):
+        fetch_file(parted(url), tmp_path / "out")
+    handler.most = 1 << 30
+    for folder in ("out", "again"):
+        fetch_file(parted(url), tmp_path / folder)
+    assert handler.asked == [0, 5000, 0, 0, 0]
+    first, again = (tmp_path / folder / "a.tar.xz" for folder in ("out", "again"))
+    content = handler.content
+    assert list(tar_members(first, "made_up")) == [("a.txt", content), ("b.txt", content)]
+    assert first.read_bytes() == again.read_bytes()
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.tar.xz", "manifest.json"]
+
+
 class FullDisk(io.BytesIO):
     def write(self, _):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -9,15 +9,10 @@ from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line, write_table
 from netchu.decoding.language_model import LANGUAGE_MODEL, LanguageModel
 from netchu.release import corpora
-from netchu.release.corpora import build_language_model, remove_shared_texts
+from netchu.release.corpora import build_language_model
 
 PROSE = "con mèo của em rất đẹp"
 SECRET = "bốn chữ xấu xí quá"
-
-
-def test_labels_that_other_writers_share_are_removed():
-    labels = ["một hai ba bốn năm", "hai ba bốn", "sáu bảy tám chín mười"]
-    assert remove_shared_texts(labels, ["không Một hai ba bốn", "bảy tám chín"]) == labels[1:]
 
 
 @pytest.fixture

@@ -132,6 +132,43 @@ def truyen_kieu(folder):
     (folder / "truyen_kieu.txt").write_text("Trăm năm trong cõi người ta\n", encoding="utf-8")
 
 
+def vi_news(folder, articles=None):
+    articles = articles or {"vn_news/data/1.txt": "Hôm nay trời rất đẹp. Mai mưa to lắm nhé.\n"}
+    pack(folder / "vi_news.tar.xz", articles)
+
+
+def vi_wikipedia(folder, articles=None):
+    articles = articles or {"viwiki/.vn.txt": "Việt Nam là một nước ở Đông Nam Á.\n"}
+    pack(folder / "vi_wikipedia.tar.xz", articles)
+
+
+FORM_LISTS = {
+    "forms/forms_given_names.txt": "Anh Khoa\nMinh Thư\n",
+    "forms/forms_units_2025.txt": "Phường Ba Đình, Thành phố Hà Nội\nXã Yên Mỹ, Tỉnh Hưng Yên\n"
+    "Đặc khu Côn Đảo, Thành phố Hồ Chí Minh\n",
+    "forms/forms_addresses_post.txt": "66 Lương Văn Can, Hoàn Kiếm, Hà Nội\n",
+    "forms/forms_schools.txt": "Trường Đại học Hoa Sen\n",
+}
+FORM_FILES = {
+    "boy.txt": "Anh Khoa\n",
+    "girl.txt": "Minh Thư\nAnh Khoa\n",
+    "units.json": json.dumps([
+        {"Code": "01", "FullName": "Thành phố Hà Nội", "Wards": [{"FullName": "Phường Ba Đình"}]},
+        {"Code": "33", "FullName": "Tỉnh Hưng Yên", "Wards": [{"FullName": "Xã Yên Mỹ"}]},
+        {"Code": "79", "FullName": "Thành phố Hồ Chí Minh",
+         "Wards": [{"FullName": "Đặc khu Côn Đảo"}]},
+    ]),
+    "post_offices.tsx": "export default [\n {\n id: 7,\n name: \"A\",\n province: \"Hà Nội\",\n"
+    ' district: "Hoàn Kiếm",\n ward: "Hàng Trống",\n detailAddress: "66 Lương Văn Can",\n },\n]',
+    "schools.sql": "INSERT INTO u (name, place) VALUES\n('Trường Đại học Hoa Sen', 'Quận 1'),\n",
+}  # fmt: skip
+"""The lists of the mirror and the files of upstream, with the same content."""
+
+
+def vi_forms(folder, files=None):
+    pack(folder / "vi_forms.tar.xz", files or FORM_LISTS)
+
+
 BUILDERS = {
     "kalapa": kalapa,
     "cinnamon": cinnamon,
@@ -141,5 +178,8 @@ BUILDERS = {
     "synthetic": synthetic,
     "vietnam_dataset": vietnam_dataset,
     "truyen_kieu": truyen_kieu,
+    "vi_news": vi_news,
+    "vi_wikipedia": vi_wikipedia,
+    "vi_forms": vi_forms,
 }
 """Source -> what fills a folder with a tiny copy of it, in its own format."""

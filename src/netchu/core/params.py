@@ -382,6 +382,11 @@ class Params(Strict):
         """
         return _pick(self.synthetic, name, "synthetic dataset")
 
+    @property
+    def handwriting(self) -> list[str]:
+        """Names of the datasets that are not generated."""
+        return [name for name, wanted in self.datasets.items() if wanted.source != "synthetic"]
+
     def is_fully_synthetic(self, dataset: str) -> bool:
         """Return whether a dataset is generated without strokes, lines or papers of real data."""
         wanted = self.dataset(dataset)

@@ -12,7 +12,7 @@ from typing import Any
 
 from netchu.core.files import hash_folder, new_folder, write_json
 from netchu.core.params import Params, PhaseParams
-from netchu.release.corpora import PROSE, SOURCES
+from netchu.release.corpora import SOURCES
 
 
 def select_raw(params: Params) -> dict[str, dict[str, Any]]:
@@ -53,7 +53,7 @@ def select_lines(params: Params) -> dict[str, dict[str, str]]:
         wanted[f"finetune@{name}"] = _datasets(system.finetune)
     for name, baseline in params.baselines.items():
         wanted[f"baselines@{name}"] = {*params.evaluate.datasets, *baseline.get("datasets", ())}
-    wanted["language"] = {PROSE} & set(params.datasets)
+    wanted["language"] = set(params.handwriting)
     hashes = {}
     for name in sorted(set.union(*wanted.values())):
         params.dataset(name)  # an unknown name is an error that lists the known ones

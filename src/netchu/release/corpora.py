@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import new_folder
 from netchu.core.params import Params
 from netchu.core.text import normalise
-from netchu.data.line_table import read_table
+from netchu.data.held_out import held_out_of_tables, labels
 from netchu.data.parse import truyen_kieu, vietnam_dataset
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.release.ngrams import mixture_components, write_language_model
@@ -26,9 +25,6 @@ SOURCES = ("vietnam_dataset", "truyen_kieu")
 
 PROSE = "vnondb"
 """Dataset whose training labels are prose; used if a profile has it."""
-
-SHARED_WORDS = 4
-"""Labels that share so many consecutive words are taken for the same text."""
 
 
 def build_language_model(params: Params, folder: Path) -> None:
@@ -56,24 +52,10 @@ def _addresses(params: Params) -> list[str]:
 
 
 def _prose(params: Params) -> list[str]:
+    """Return the training labels that share no words with a validation or test label.
+
+    Several writers copied the same texts.
+    """
     if PROSE not in params.datasets:
         return []
-    labels = read_table(params.lines / PROSE, ["text", "split"])
-    train = labels["split"] == "train"
-    return remove_shared_texts(labels[train]["text"], labels[~train]["text"])
-
-
-def remove_shared_texts(labels: Iterable[str], others: Iterable[str]) -> list[str]:
-    """Return the labels that share no `SHARED_WORDS` consecutive words with any of `others`.
-
-    Several writers copied the same texts. A language model trained on texts of validation and test
-    writers would seem better than it is.
-    """
-    excluded = {words for other in others for words in _consecutive_words(other)}
-    return [label for label in labels if not excluded.intersection(_consecutive_words(label))]
-
-
-def _consecutive_words(text: str) -> Iterator[tuple[str, ...]]:
-    words = text.lower().split()
-    for begin in range(len(words) - SHARED_WORDS + 1):
-        yield tuple(words[begin : begin + SHARED_WORDS])
+    return held_out_of_tables(params).keep_others(labels(params.lines / PROSE, ("train",)))

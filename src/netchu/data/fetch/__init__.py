@@ -22,6 +22,9 @@ SOURCES = (
     "uit_hwdb",
     "vietnam_dataset",
     "truyen_kieu",
+    "vi_news",
+    "vi_wikipedia",
+    "vi_forms",
 )
 """The sources that can be fetched: modules of this package."""
 

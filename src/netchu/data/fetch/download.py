@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from rich.progress import Progress
 
 from netchu.core.errors import NetchuError
-from netchu.core.files import PART, hash_file, new_folder, replace_folder
+from netchu.core.files import PART, hash_file, new_file, new_folder, replace_folder
 from netchu.core.locks import exclusive_lock
 from netchu.data.archives import tar_members
 
@@ -39,6 +40,8 @@ class Source:
         url: the pinned upstream copy. Its layout may differ from the mirror's; parsers read both.
         licence: what may be done with the data.
         by_hand: for a source without a URL that can be pinned, what the user does instead.
+        parts: for a source of several files, the pinned URL of each by its name in the archive
+            `file`; `url` is then empty.
     """
 
     name: str
@@ -46,11 +49,17 @@ class Source:
     url: str
     licence: str
     by_hand: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def github_archive(repository: str, revision: str) -> str:
     """Return the URL of a GitHub repository as a tar.gz, at a pinned revision."""
     return f"https://codeload.github.com/{repository}/tar.gz/{revision}"
+
+
+def github_file(repository: str, revision: str, path: str) -> str:
+    """Return the URL of one file of a GitHub repository, at a pinned revision."""
+    return f"https://raw.githubusercontent.com/{repository}/{revision}/{path}"
 
 
 def fetch_file(source: Source, folder: Path) -> None:
@@ -152,22 +161,41 @@ def _copy(origin: Path, partial: Path, source: Source) -> None:
 
 
 def _download(source: Source, partial: Path) -> None:
-    """Download to `<file>.part` from where an earlier download stopped, then rename."""
+    """Download the file, or its parts and pack them; an earlier download is resumed."""
     if source.by_hand:
         raise NetchuError(f"{source.name}: {source.by_hand}")
     target = partial / source.file
-    unfinished = partial / (source.file + PART)
     if target.exists():  # an earlier run was stopped after its download
+        return
+    if not source.parts:
+        _download_url(source.url, target, source)
+        return
+    for name, url in source.parts.items():
+        _download_url(url, partial / name, source)
+    with new_file(target) as unfinished, tarfile.open(unfinished, "w:xz") as archive:
+        for name in source.parts:
+            member = tarfile.TarInfo(name)  # without times and owners: equal files, equal bytes
+            member.size = (partial / name).stat().st_size
+            with (partial / name).open("rb") as file:
+                archive.addfile(member, file)
+    for name in source.parts:
+        (partial / name).unlink()
+
+
+def _download_url(url: str, target: Path, source: Source) -> None:
+    """Download to `<target>.part` from where an earlier download stopped, then rename."""
+    unfinished = target.with_name(target.name + PART)
+    if target.exists():
         return
     done = unfinished.stat().st_size if unfinished.exists() else 0
     try:
-        response = _request(source.url, done)
+        response = _request(url, done)
     except (HTTPException, OSError) as error:
         if isinstance(error, urllib.error.HTTPError) and error.code == 416 and done:
             unfinished.unlink()  # at least as long as the file upstream
-            return _download(source, partial)
+            return _download_url(url, target, source)
         raise NetchuError(
-            f"{source.name}: cannot reach {source.url} ({error}); set NETCHU_MIRROR or connect"
+            f"{source.name}: cannot reach {url} ({error}); set NETCHU_MIRROR or connect"
         ) from None
     with response:
         _receive(response, unfinished, done if response.status == 206 else 0, source)
