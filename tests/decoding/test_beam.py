@@ -1,36 +1,20 @@
-from itertools import pairwise
+from itertools import groupby, pairwise, product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.decoding import beam
 from netchu.decoding.alignment import force_align
 from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.greedy import collapse_path, greedy_decode
-from netchu.decoding.language_model import (
-    INSERTION_BONUS,
-    LM_WEIGHT,
-    LanguageModel,
-    normalise_symbols,
-)
+from netchu.decoding.language_model import LanguageModel
 from netchu.decoding.scaling import PlattScaling
-from netchu.release.ngrams import MixtureComponent, mixture_components, write_language_model
 
-TOWNS = ["Hà Nội", "Hải Phòng", "Đà Nẵng", "Tổ 12 Thôn An Định", "Số 7, phố Huế"]
-PROSE = ["nhà em có một con mèo", "trời hôm nay rất đẹp, em đi học"]
-
-
-@pytest.fixture(scope="session")
-def file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "language_model.npz"
-    write_language_model(
-        mixture_components(TOWNS * 60, PROSE * 20, ["nội", "nối"], PROSE * 20), path
-    )
-    return path
+FEW = "iộn "
+"""Letters of the tests that try every path."""
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +62,73 @@ def test_the_language_model_corrects_an_uncertain_letter(decoder):
         assert text_of(decoder.decode(steps_TV)) == wanted
 
 
+def collapsed(path):
+    """The text of a CTC path: repeats merged, then blanks dropped."""
+    return tuple(id for id, _ in groupby(path) if id)
+
+
+def search_without_pruning(decoder, rows_TV):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beam, "BEAM_WIDTH", 10**6)
+        patch.setattr(beam, "MIN_CLASS_PROBABILITY", 0.0)
+        patch.setattr(beam, "MAX_CLASSES_PER_STEP", len(FEW) + 1)
+        patch.setattr(beam, "PRUNING_RATIO", 0.0)
+        return decoder._search(rows_TV)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.sampled_from([0.3, 1.0]))
+def test_the_best_text_has_the_highest_sum_over_its_paths(file, seed, steps, spread):
+    # By trying every path: the probabilities of the paths of a text are added, and weighted with
+    # the language model's factors of its letters and of the space behind it.
+    model = LanguageModel(file)
+    rows_TV = np.random.default_rng(seed).dirichlet(np.full(len(FEW) + 1, spread), steps)
+    sums = {}
+    for path in product(range(len(FEW) + 1), repeat=steps):
+        chance = np.prod(rows_TV[range(steps), path])
+        sums[collapsed(path)] = sums.get(collapsed(path), 0.0) + chance
+
+    def score(text):
+        factors, context = sums[text], model.start
+        for symbol in [*(model.symbol(FEW[id - 1]) for id in text), model.symbol(" ")]:
+            factor, context = model.step(context, symbol)
+            factors *= factor
+        return factors
+
+    found = tuple(search_without_pruning(BeamDecoder(FEW, file), rows_TV))
+    assert score(found) == pytest.approx(max(map(score, sums)), rel=1e-6)
+
+
+def test_a_repeated_class_is_one_letter_without_a_blank_in_between(decoder):
+    # A double letter "ộộ" would have the same classes at every step but the blank.
+    steps_TV = probabilities_of("Nội")
+    steps_TV = steps_TV.repeat([1, 1, 3, 1, 2, 1], axis=0)
+    assert text_of(decoder.decode(steps_TV)) == "Nội"
+    steps_TV = probabilities_of("Nộội").repeat([1, 1, 3, 1, 2, 1, 1, 1], axis=0)
+    assert text_of(decoder.decode(steps_TV)) == "Nộội"
+
+
+def test_the_language_model_has_to_accept_the_end_of_the_last_word(decoder):
+    # "Nộ" is no word of the texts, "Nội" is; followed by another letter, both are possible.
+    steps_TV = probabilities_of("Hà Nội")
+    steps_TV[-2], steps_TV[-1] = 1e-6, 1e-6
+    steps_TV[-2, ids_of("i")], steps_TV[-2, 0] = 0.1, 0.9
+    steps_TV[-1, 0] = 1
+    assert text_of(greedy_decode(steps_TV)) == "Hà Nộ"
+    assert text_of(decoder.decode(steps_TV)) == "Hà Nội"
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 2), max_size=3), st.integers(0, 3))
+def test_forced_alignment_is_the_most_probable_path_of_the_text(seed, ids, more):
+    # By trying every path.
+    steps = max(1, len(ids) + sum(a == b for a, b in pairwise(ids))) + more
+    rows_TV = np.random.default_rng(seed).dirichlet(np.ones(3), steps).astype(np.float32)
+    paths = [p for p in product(range(3), repeat=steps) if collapsed(p) == tuple(ids)]
+    best = max(paths, key=lambda path: np.prod(rows_TV[range(steps), path]))
+    assert tuple(force_align(rows_TV, ids)) == best
+
+
 @given(st.permutations("0123456789"), st.floats(0.05, 0.45))
 def test_no_digit_is_preferred_to_another(decoder, digits, doubt):
     text, other = "Tổ " + "".join(digits[:4]), digits[5]
@@ -92,6 +143,22 @@ def test_emissions_have_time_steps_and_rescored_confidences(decoder):
     (unknown,) = decoder.decode(probabilities_of("x", doubts=[(0, "q", 0.3)]))
     assert unknown.probability == pytest.approx(0.7, abs=0.1)
     assert unknown.alternatives == ((ids_of("q")[0], pytest.approx(1 - unknown.probability)),)
+
+
+def test_confidences_are_weighted_by_the_language_model_given_the_text_before(file, decoder):
+    # Of the first letter the network lists H 0.6 and x 0.3, of the second à 0.5 and ả 0.4.
+    steps_TV = np.zeros((2, len(ALPHABET) + 1), np.float32)
+    steps_TV[0, [*ids_of("Hx"), 0]] = 0.6, 0.3, 0.1
+    steps_TV[1, [*ids_of("àả"), 0]] = 0.5, 0.4, 0.1
+    first, second = decoder.decode(steps_TV)
+    model = LanguageModel(file)
+    (h, after_h), (x, _) = (model.step(model.start, model.symbol(letter)) for letter in "hx")
+    (a, _), (other, _) = (model.step(after_h, model.symbol(letter)) for letter in "àả")
+    assert (first.id, second.id) == tuple(ids_of("Hà"))
+    assert first.probability == pytest.approx(0.6 * h / (0.6 * h + 0.3 * x + 0.1))
+    assert second.probability == pytest.approx(0.5 * a / (0.5 * a + 0.4 * other + 0.1))
+    ((_, share),) = second.alternatives
+    assert share == pytest.approx(0.4 * other / (0.5 * a + 0.4 * other + 0.1))
 
 
 def test_confidence_rises_with_the_probability_by_the_network(decoder):
@@ -120,14 +187,6 @@ def test_a_character_and_its_alternatives_sum_to_at_most_one(decoder, seed):
         assert shares == sorted(shares, reverse=True)
         assert emission.probability + sum(shares) <= 1 + 1e-6
         assert emission.id not in dict(emission.alternatives)
-
-
-def test_a_digit_has_a_tenth_of_the_probability_of_the_digit_symbol(file):
-    model = LanguageModel(file)
-    zero, one = (model.step(model.start, model.symbol(digit))[0] for digit in "07")
-    chance, _ = model._addresses.step(model.start[0], model.symbol("0"))
-    other, _ = model._prose.step(model.start[1], model.symbol("0"))
-    assert zero == one == pytest.approx(INSERTION_BONUS * ((chance + other) / 2 / 10) ** LM_WEIGHT)
 
 
 def test_an_unreadable_line_extends_a_bounded_number_of_prefixes(decoder, monkeypatch):
@@ -162,83 +221,3 @@ def test_forced_alignment_of_the_greedy_text_is_the_greedy_path(path, seed):
     rows_TV = np.random.default_rng(seed).dirichlet(np.ones(6), len(path)).astype(np.float32)
     found = greedy_decode(rows_TV)
     assert collapse_path(rows_TV, force_align(rows_TV, [e.id for e in found])) == found
-
-
-@given(st.text(st.sampled_from("abàộ0 ,"), max_size=12))
-def test_the_probabilities_of_each_component_sum_to_one(file, text):
-    model = LanguageModel(file)
-    for component in (model._addresses, model._prose):
-        state = 0
-        for letter in normalise_symbols(text):
-            _, state = component.step(state, model.symbol(letter))
-        total = sum(component.step(state, symbol)[0] for symbol in model._symbols.values())
-        assert total == pytest.approx(1, abs=0.1)  # costs are rounded to 1/20 nat
-
-
-def test_text_like_the_training_text_is_more_probable(file):
-    model = LanguageModel(file)
-
-    def cost(text):
-        context, total = model.start, 0.0
-        for letter in text:
-            factor, context = model.step(context, model.symbol(letter))
-            total -= np.log(factor)
-        return total
-
-    assert cost("Hải Phòng") < cost("Hải Phóng") < cost("Hxi Phqng")
-    assert cost("con mèo") < cost("con mẹo")
-    assert cost("tổ 12") == cost("TỔ 94")
-
-
-def test_equal_texts_give_equal_bytes(file, tmp_path):
-    again = tmp_path / "again.npz"
-    write_language_model(
-        mixture_components(TOWNS * 60, PROSE * 20, ["nội", "nối"], PROSE * 20), again
-    )
-    assert again.read_bytes() == file.read_bytes()
-
-
-def test_rare_prose_is_pruned(tmp_path):
-    secret, path = "xquyz", tmp_path / "model.npz"
-    prose = MixtureComponent(((PROSE * 5 + [secret], 1),), order=5, min_gain=0, min_count=3)
-    write_language_model((prose, prose), path)
-    component = LanguageModel(path)._prose
-    assert bytes(map(LanguageModel(path).symbol, "xq")) not in _strings(component)
-    assert bytes(map(LanguageModel(path).symbol, "mèo")) in _strings(component)
-
-
-def _strings(component):
-    """Every n-gram of a trie."""
-    found = [b""]
-    for node in range(len(component._symbols)):
-        for child in range(component._first[node], component._first[node + 1]):
-            found.append(found[node] + component._symbols[child : child + 1])
-    return found
-
-
-@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY", b"text " * 99])
-def test_a_file_that_is_not_a_model_is_named_in_the_error(tmp_path, content):
-    path = tmp_path / "odd.npz"
-    path.write_bytes(content)
-    with pytest.raises(NetchuError, match=r"odd\.npz is not a language model"):
-        LanguageModel(path)
-
-
-def test_a_truncated_or_missing_model_is_named_in_the_error(file, tmp_path):
-    cut = tmp_path / "cut.npz"
-    cut.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(NetchuError, match=r"cut\.npz"):
-        LanguageModel(cut)
-    with pytest.raises(NetchuError, match="there is no language model at"):
-        LanguageModel(tmp_path / "gone.npz")
-
-
-@pytest.mark.parametrize("row", [0, 1])
-def test_nodes_that_are_not_a_trie_are_an_error(file, tmp_path, row):
-    with np.load(file) as found:
-        arrays = dict(found)
-    arrays["prose"] = arrays["prose"].copy()
-    arrays["prose"][row, 40:60] = 7
-    np.savez(tmp_path / "bent.npz", **arrays)
-    with pytest.raises(NetchuError, match=r"bent\.npz is not a language model"):
-        LanguageModel(tmp_path / "bent.npz")
