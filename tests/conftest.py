@@ -10,11 +10,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
+from hypothesis import settings
 
 if find_spec("torch"):
     import torch
 
     torch.set_num_threads(1)
+
+# On a busy machine a single example may take any time.
+settings.register_profile("netchu", deadline=None)
+settings.load_profile("netchu")
 
 
 @pytest.fixture

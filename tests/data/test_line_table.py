@@ -16,6 +16,7 @@ from netchu.data.line_table import (
     read_skipped,
     read_table,
     write_shard,
+    write_skipped,
     write_table,
 )
 from small_project import as_table, drawn_lines
@@ -49,6 +50,12 @@ def test_lines_are_divided_into_shards_in_order(tmp_path, monkeypatch, number, s
 def test_only_the_given_columns_are_read(tmp_path):
     write_table(drawn_lines(), tmp_path / "table")
     assert list(read_table(tmp_path / "table", ["id", "text"]).columns) == ["id", "text"]
+
+
+def test_what_was_left_out_is_no_formula_in_a_spreadsheet(tmp_path):
+    write_skipped([Skipped("=1.png", "no label;=2")], tmp_path)
+    (row,) = (tmp_path / "skipped.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert row == "\u200b=1.png,no label;\u200b=2"
 
 
 def test_a_generator_of_lines_may_fill_skipped(tmp_path):

@@ -70,6 +70,14 @@ def test_the_list_is_empty_if_all_readings_equal_the_labels(folders, tmp_path):
     assert pd.read_csv(written).columns.tolist() == SUSPECT_COLUMNS
 
 
+def test_a_reading_in_the_list_is_no_formula_in_a_spreadsheet(folders, tmp_path):
+    for name, folder in folders.items():
+        write_evaluation(folder, name, predictions(0).assign(reading="=1"))
+    found = find_suspects(folders)
+    (table,) = write_audit(small_project.params(), found, tmp_path / "a", sheet=False)
+    assert (pd.read_csv(table)["reading"] == "\u200b=1").all()
+
+
 def test_git_ignores_the_list_and_its_sheet(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project = small_project.params()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
+from netchu.core.spreadsheets import guard_formulas
 from netchu.inference import serializers
 from netchu.inference.results import Character, LineReading, PhotoReading
 
@@ -89,7 +90,16 @@ def test_any_path_and_text_can_be_parsed_back(pairs):
     assert all(block.count("\n") == 1 for block in blocks)
     assert [(t["path"], t["text"]) for t in map(json.loads, blocks)] == pairs
     table = csv.reader(io.StringIO("".join(serializers.to_csv(results)), newline=""))
-    assert [(row[0], row[2]) for row in table][1:] == pairs
+    guarded = [tuple(map(guard_formulas, pair)) for pair in pairs]
+    assert [(row[0], row[2]) for row in table][1:] == guarded
+
+
+def test_no_cell_of_the_table_is_a_formula():
+    results = [("=HYPERLINK(1).png", photo("-1")), ("b;=1.jpg", photo()), ("@c", NetchuError("+"))]
+    table = "".join(serializers.to_csv(results))
+    for separator in ",;\t":
+        rows = csv.reader(io.StringIO(table, newline=""), delimiter=separator)
+        assert not any(cell.startswith(tuple("=-@+")) for row in rows for cell in row)
 
 
 def test_each_photo_is_written_before_the_next_is_read():

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_file, new_folder
+from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import check_label
 
 SCHEMA = pa.schema(
@@ -154,7 +155,7 @@ def write_skipped(skipped: Iterable[Skipped], folder: Path) -> None:
     with (folder / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "reason"])
-        writer.writerows((line.id, line.reason) for line in skipped)
+        writer.writerows(map(guard_formulas, (line.id, line.reason)) for line in skipped)
 
 
 def read_skipped(folder: Path) -> list[Skipped]:

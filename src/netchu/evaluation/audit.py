@@ -14,6 +14,7 @@ import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params
+from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import fold_tone_placement, normalise
 from netchu.data.contact_sheet import contact_sheet
 from netchu.data.line_table import Line, read_table
@@ -128,7 +129,8 @@ def write_audit(params: Params, suspects: pd.DataFrame, out: Path, *, sheet: boo
     out.mkdir(parents=True, exist_ok=True)
     (out / ".gitignore").write_text("*\n", encoding="utf-8")
     table = out / "suspects.csv"
-    suspects.to_csv(table, index=False)
+    guarded = suspects.map(lambda cell: guard_formulas(cell) if isinstance(cell, str) else cell)
+    guarded.to_csv(table, index=False)
     if drawn is None:
         return [table]
     (out / "sheet.png").write_bytes(encode(drawn))

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netchu.core.errors import NetchuError
+from netchu.core.spreadsheets import guard_formulas
 
 if TYPE_CHECKING:
     from netchu.inference.results import Character, LineReading, PhotoReading
@@ -115,7 +116,10 @@ def to_text(results: Iterable[ReadResult], headings: bool) -> Iterator[str]:
 
 
 def to_csv(results: Iterable[ReadResult]) -> Iterator[str]:
-    """Yield a header, then the rows of each photo; lines are numbered from 1 in each photo."""
+    """Yield a header, then the rows of each photo; lines are numbered from 1 in each photo.
+
+    Text that begins like a formula has a zero-width space before it, see `guard_formulas`.
+    """
     yield _csv_rows([CSV_COLUMNS])
     for path, result in results:
         if isinstance(result, NetchuError):
@@ -150,5 +154,7 @@ def _round(probability: float) -> float:
 
 def _csv_rows(rows: Iterable[Iterable[Any]]) -> str:
     block = io.StringIO()
-    csv.writer(block, lineterminator="\n").writerows(rows)
+    csv.writer(block, lineterminator="\n").writerows(
+        [guard_formulas(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
     return block.getvalue()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import numpy as np
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_file, remove_partial_files
 from netchu.core.locks import exclusive_lock
+from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import normalise
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.photos import read_photo
@@ -29,12 +29,6 @@ from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 TABLE = "corrections.csv"
 IMAGES = "images"
 COLUMNS = ("image", "label")
-
-_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠|%])")
-"""Where a spreadsheet would begin a formula, be the separator a comma or a semicolon."""
-
-_FORMULA_GUARD = "\u200b"
-"""Zero-width space: spreadsheets show text behind it, and `normalise` removes it."""
 
 
 class CorrectionStore:
@@ -96,8 +90,7 @@ class CorrectionStore:
                 )
             with new_file(self.folder / name, durable=True) as partial:
                 partial.write_bytes(content)
-            guarded = _FORMULA.sub(rf"\1{_FORMULA_GUARD}", label)
-            rows[name] = rows.get(name, {}) | {"image": name, "label": guarded}
+            rows[name] = rows.get(name, {}) | {"image": name, "label": guard_formulas(label)}
             self._write_table(columns, rows)
             return len(rows)
 
