@@ -48,7 +48,7 @@ pythons: env  ## run the reader's tests on each Python from 3.11 on that uv find
 		$(UV) venv --quiet --clear --python $${v} .pythons/$$v || { \
 			echo "netchu: no Python $$v here, not tested"; continue; }; \
 		echo "== Python $$v"; \
-		$(UV) pip install --quiet --python .pythons/$$v '.[serve]' \
+		$(UV) pip install --quiet --python .pythons/$$v '.[serve,pdf,heic]' \
 			pytest pytest-timeout hypothesis httpx2 schemathesis onnx pandas pyarrow && \
 		.pythons/$$v/bin/python -m pytest -p no:cacheprovider $(READER_TESTS) \
 			--ignore tests/inference/test_reader_of_networks.py || exit 1; done
@@ -82,7 +82,7 @@ stale: env  ## fail where dvc.lock does not fit code and parameters
 
 lock:  ## resolve pyproject.toml into requirements.lock again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--upgrade --extra train --extra serve --extra cluster --extra dev pyproject.toml --output-file requirements.lock
+		--upgrade --extra train --extra serve --extra cluster --extra pdf --extra heic --extra dev pyproject.toml --output-file requirements.lock
 
 clean:  ## remove all that can be rebuilt, with .venv
 	rm -rf .venv data models .checkpoints mlflow.db mlartifacts site

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from bar_model import bars, write_bar_model
@@ -113,6 +114,54 @@ def test_an_unreadable_image_is_named_on_stderr_and_the_others_are_read(home):
                   if name in line) == ["bad.png", "empty", "gone.png"]  # fmt: skip
     assert done.exit_code == 1
     assert run("read", "bad.png", "empty").exit_code == 2
+
+
+def test_every_page_of_a_scan_is_read_and_named(home):
+    pages = [Image.fromarray(bars(text)) for text in ("ah", "bah")]
+    for name in ("scan.tif", "scan.pdf"):
+        pages[0].save(name, save_all=True, append_images=pages[1:])
+    done = run("read", "scan.tif")
+    assert done.stdout == "scan.tif#1:\nạọ\n\nscan.tif#2:\nbạọ\n"
+    assert run("read", "scan.tif#2").stdout == "bạọ\n"
+    assert run("read", "-", input=Path("scan.tif").read_bytes()).stdout.startswith("-#1:\nạọ")
+    told = run("read", "--json", "1.png", "scan.tif", "scan.pdf").stdout.splitlines()
+    assert [json.loads(line)["path"] for line in told] == [
+        "1.png", "scan.tif#1", "scan.tif#2", "scan.pdf#1", "scan.pdf#2",
+    ]  # fmt: skip
+
+
+def test_images_of_a_folder_that_are_not_read_are_named(home, monkeypatch):
+    (home / "more" / "drawing.svg").write_text("<svg/>")
+    (home / "more" / "gone.png").symlink_to("nowhere")
+    Image.fromarray(bars("ah")).save("more/1.jfif", "JPEG", quality=95)
+    done = run("read", "more")
+    assert done.stdout.startswith("more/1.jfif:\nạọ\n\nmore/2.png:\n")
+    told = [line.split(": ")[1] for line in done.stderr.splitlines()]
+    assert told == ["more/drawing.svg", "more/gone.png"]
+    assert done.exit_code == 1
+
+    def walk(folder, onerror):
+        onerror(PermissionError(13, "Permission denied", str(folder / "deep")))
+        return [(str(folder), [], [])]
+
+    monkeypatch.setattr("netchu.core.image_files.os.walk", walk)
+    done = run("read", "more")
+    assert "more/deep: this folder cannot be listed" in done.stderr
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["read", "1.png"], ["--help"], ["--version"]])
+def test_an_output_that_cannot_be_written_is_one_line(home, arguments):
+    extra = ["--model", "model", "--line"] if arguments[0] == "read" else []
+    command = [*MAIN, *arguments, *extra]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "netchu: the output: No space left on device; free some space\n"
+    assert done.returncode == 2
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "netchu: the output is closed; send it to a file or to /dev/null\n"
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize(

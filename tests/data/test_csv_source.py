@@ -43,7 +43,7 @@ def test_lines_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
     skipped = parsed(tmp_path, rows=rows)
     assert all(isinstance(line, Skipped) for line in skipped)
     assert [line.reason.split(":")[0] for line in skipped] == [
-        "image is missing", "image does not decode", "image does not decode", "empty label",
+        "image is missing", "not an image, or damaged", "not an image, or damaged", "empty label",
         "empty label", "image is missing", "image is missing",
     ]  # fmt: skip
     assert skipped[0].reason == "image is missing: nowhere.png"
@@ -120,3 +120,16 @@ def test_transparent_pixels_become_paper(tmp_path, depth):
     image = decode(line.image, "x")
     assert image[10, 30] == 0
     assert image[2, 30] == 255
+
+
+@pytest.mark.parametrize("name", ["image", "label", "writer"])
+def test_a_column_that_is_there_twice_is_an_error(tmp_path, name):
+    table = tmp_path / "mine.csv"
+    table.write_text(f"image,label,writer,{name}\na.png,b,c,d\n", encoding="utf-8")
+    with pytest.raises(NetchuError, match=f"two columns are called '{name}'; rename one"):
+        list(csv.parse(table))
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(NetchuError, match=r"gone\.csv: no such table; check the path"):
+        list(csv.parse(tmp_path / "gone.csv"))

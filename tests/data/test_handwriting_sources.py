@@ -52,7 +52,7 @@ def test_kalapa_lines_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
     )
     parsed = list(kalapa.parse(tmp_path))
     assert reasons(parsed) == {
-        "kalapa-1-0": "image does not decode",
+        "kalapa-1-0": "not an image, or damaged",
         "kalapa-1-1": "label without an image",
         "kalapa-2-9": "image without a label",
     }
@@ -106,7 +106,7 @@ def test_cinnamon_empty_labels_and_images_are_skipped(tmp_path):
     assert reasons(cinnamon.parse(tmp_path)) == {
         "cinnamon-1015-a": "empty label",
         "cinnamon-1015-b": "empty label",
-        "cinnamon-1015-c": "image does not decode",
+        "cinnamon-1015-c": "not an image, or damaged",
     }
 
 
@@ -228,7 +228,7 @@ def test_skipped_lines_are_listed_with_reasons(tmp_path):
     assert {line.id: line.reason for line in read_skipped(tmp_path / "out")} == {
         "kalapa-1-0": "outside the alphabet: 'ŷ' (U+0177)",
         "kalapa-1-1": "empty label",
-        "kalapa-2-0": "image does not decode",
+        "kalapa-2-0": "not an image, or damaged",
         "kalapa-2-2": "repeated image: kalapa-2-1",
     }
 

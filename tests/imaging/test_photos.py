@@ -1,3 +1,4 @@
+import base64
 import io
 import struct
 import subprocess
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from netchu.core.errors import NetchuError
+from netchu.data.line_table import Skipped
+from netchu.data.parse.photo_lines import photo_line
+from netchu.imaging import photos
 from netchu.imaging.images import decode
-from netchu.imaging.photos import MAX_SIDE, read_photo
+from netchu.imaging.photos import MAX_SIDE, Page, list_pages, load_photo, read_photo
 
 
 def page(height=30, width=50):
@@ -48,6 +52,25 @@ def test_plain_images_have_the_same_pixels_as_in_training(kind, image, tmp_path)
         assert photo_HW.dtype == np.uint8
 
 
+HEIC = (
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAA"
+    "AAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAAG8AAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABo"
+    "dmMxAAAAAA5waXRtAAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEA"
+    "GEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAAD"
+    "AIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAAMgAAAAEA"
+    "AAAeAAAAAf////IAAAAC////3gAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYECAwWEAAAAd21k"
+    "YXQAAABrKAGvCch444LAJBVUN/8iTKZ/0r6brvgA7DMoov6n5Jevxl4SVteSQvy3DBD/vZoyw1oW6fxfKnVEZQ9EmAXm"
+    "K+T7rPsioYtQ1pW6HyoHYEuK9a034T9Y4EQ9lCsZnL9A5g1aEENQ4AGAY7E="
+)
+"""`page()`; no package of the tests writes HEIC."""
+
+
+def deep_colour(kind, factor):
+    """`colour()` with 16 bits for each colour."""
+    deep_HWC = np.asarray(colour())[..., ::-1].astype(np.uint16) * factor
+    return cv2.imencode(f".{kind}", deep_HWC)[1].tobytes()
+
+
 RGBA = np.dstack([np.zeros((30, 50, 3), np.uint8), np.where(page() > 0, 0, 255).astype(np.uint8)])
 INK = Image.fromarray(RGBA)
 """Black in the top left corner, and transparent black everywhere else."""
@@ -68,6 +91,16 @@ KINDS = {
     "BMP": saved(colour(), "BMP"),
     "PPM": saved(colour(), "PPM"),
     "GIF": saved(colour(), "GIF"),
+    "deep colour PNG": deep_colour("png", 257),
+    "12 of 16 bits colour PNG": deep_colour("png", 16),
+    "12 of 16 bits colour TIFF": deep_colour("tiff", 16),
+    "float TIFF to 255": saved(Image.fromarray(page().astype(np.float32)), "TIFF"),
+    "mask of 0 and 1 PNG": saved(Image.fromarray((page() > 0).astype(np.uint8)), "PNG"),
+    "mask of 0 and 1 TIFF": saved(Image.fromarray((page() > 0).astype(np.uint8)), "TIFF"),
+    "mask of 0 and 1 in floats": saved(Image.fromarray((page() > 0).astype(np.float32)), "TIFF"),
+    "JPEG 2000": saved(colour(), "JPEG2000"),
+    "AVIF": saved(colour(), "AVIF"),
+    "HEIC": base64.b64decode(HEIC),
     "two JPEGs in one": saved(colour(), "MPO", save_all=True, append_images=[colour()]),
 }
 
@@ -81,6 +114,12 @@ def test_ink_is_dark_on_light_paper_in_every_format(kind):
     assert photo_HW[:, 26:].min() > 120
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_reads_the_same_pixels_of_every_format(kind):
+    line = photo_line("mine-1", KINDS[kind], "a", "", "")
+    np.testing.assert_array_equal(decode(line.image, "line"), read_photo(KINDS[kind]))
+
+
 def test_sixteen_bits_are_reduced_to_the_upper_eight_in_use():
     np.testing.assert_array_equal(read_photo(KINDS["16-bit PNG"]), page())
     np.testing.assert_array_equal(read_photo(KINDS["12 of 16 bits TIFF"]), page())
@@ -90,12 +129,14 @@ def test_transparent_paper_is_white():
     assert (read_photo(KINDS["alpha PNG"])[12:] == 255).all()
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
 def test_the_first_frame_of_an_animation_is_read(kind):
     others = [Image.fromarray(255 - page()), Image.new("L", (50, 30), 90)]
     frames = saved(Image.fromarray(page()), kind, save_all=True, append_images=others)
     assert getattr(Image.open(io.BytesIO(frames)), "is_animated", False)
     assert np.abs(read_photo(frames).astype(int) - page()).mean() < 8
+    assert list_pages(frames) == [frames]
+    assert read_photo(Page(frames, 3)).max() < 100
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -148,6 +189,7 @@ def test_boolean_arrays_and_arrays_with_alpha_are_read():
         (np.zeros(7, np.uint8), r"shape \(7,\)"),
         (np.zeros((0, 9), np.uint8), "no pixels"),
         (np.full((4, 4), 2.0), "between 0 and 1"),
+        (np.full((4, 4), -0.5), "between 0 and 1"),
         (np.full((4, 4), np.nan), "between 0 and 1"),
         (np.zeros((4, 4), complex), "complex128"),
         (np.array([["a"]]), "has dtype"),
@@ -274,3 +316,119 @@ def test_a_path_and_its_string_give_the_same_photo(tmp_path):
     path = tmp_path / "chữ viết.png"
     cv2.imencode(".png", page())[1].tofile(path)
     np.testing.assert_array_equal(read_photo(Path(path)), read_photo(str(path)))
+
+
+def scan(kind, shades, **options):
+    """A file with a page of each shade."""
+    first, *others = (Image.new("L", (300, 200), shade) for shade in shades)
+    return saved(first, kind, save_all=True, append_images=others, **options)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PDF"])
+def test_every_page_of_a_file_is_read_and_has_a_name(kind, tmp_path):
+    path = tmp_path / f"scan.{kind.lower()}"
+    path.write_bytes(scan(kind, [40, 120, 200]))
+    for source in (path, str(path), path.read_bytes()):
+        pages = list_pages(source)
+        assert pages == [Page(source, 1), Page(source, 2), Page(source, 3)]
+        shades = [int(np.median(read_photo(page))) for page in pages]
+        np.testing.assert_allclose(shades, [40, 120, 200], atol=3)
+    np.testing.assert_array_equal(read_photo(f"{path}#2"), read_photo(Page(path, 2)))
+    assert list_pages(f"{path}#2") == [f"{path}#2"]
+    assert len(list_pages(path, limit=2)) == 2
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PDF"])
+def test_a_page_that_is_not_named_or_not_there_is_an_error(kind, tmp_path):
+    path = tmp_path / "scan"
+    path.write_bytes(scan(kind, [40, 120]))
+    assert error_message(path) == f"{path} has 2 pages; name one, as in '{path}#1'"
+    assert error_message(path.read_bytes()) == "the image has 2 pages; save each to a file"
+    for number in (0, 3):
+        assert f"has no page {number}; its pages are 1 to 2" in error_message(f"{path}#{number}")
+    line = photo_line("mine-1", path.read_bytes(), "a", "", "")
+    assert line == Skipped("mine-1", "has 2 pages")
+
+
+def test_a_file_whose_name_ends_like_a_page_is_that_file(tmp_path):
+    (tmp_path / "scan#2").write_bytes(saved(Image.new("L", (30, 20), 70), "PNG"))
+    assert read_photo(tmp_path / "scan#2").max() == 70
+    assert "scan: no such file" in error_message(tmp_path / "scan#3")
+
+
+def test_smaller_copies_of_a_tiff_page_are_not_pages():
+    content = io.BytesIO()
+    page_image = Image.fromarray(page())
+    small = page_image.resize((25, 15))
+    small.encoderinfo = {"tiffinfo": {photos.NEW_SUBFILE_TYPE: 1}}
+    page_image.save(content, "TIFF", save_all=True, append_images=[small])
+    assert Image.open(content).n_frames == 2
+    assert list_pages(content.getvalue()) == [content.getvalue()]
+    np.testing.assert_array_equal(read_photo(content.getvalue()), page())
+
+
+def test_a_page_of_a_pdf_is_rendered_at_300_dpi():
+    a4 = saved(Image.new("L", (210, 297), 255), "PDF", resolution=25.4)
+    np.testing.assert_allclose(read_photo(a4).shape, (3508, 2480), atol=1)
+    wall = saved(Image.new("L", (5000, 5000), 255), "PDF", resolution=1)
+    assert read_photo(wall).size <= 25_100_000
+
+
+@given(share=st.floats(0, 0.98))
+@settings(max_examples=25, deadline=None)
+def test_a_truncated_pdf_is_an_error_or_read(share):
+    content = scan("PDF", [40])
+    try:
+        assert read_photo(content[: int(share * len(content))]).ndim == 2
+    except NetchuError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "module", "extra"),
+    [(scan("PDF", [40]), "pypdfium2", "pdf"), (base64.b64decode(HEIC), "pi_heif", "heic")],
+)
+def test_a_format_without_its_package_names_the_extra(content, module, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert f"pip install 'netchu[{extra}]'" in error_message(content)
+    assert list_pages(content) == [content]
+
+
+LARGE = """
+import resource, sys
+from netchu.imaging.photos import load_photo
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+photo = load_photo(sys.argv[1])
+used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+print(photo.pixels_HW.shape, photo.size, int(photo.pixels_HW[2500, 1000]), used)
+"""
+
+
+def test_a_photo_of_108_megapixels_is_reduced_while_it_is_decoded(tmp_path):
+    photo_HW = np.full((9000, 12_000), 200, np.uint8)
+    photo_HW[4800:5200, 1800:2200] = 20
+    path = tmp_path / "phone.jpg"
+    colour_HWC = cv2.cvtColor(photo_HW, cv2.COLOR_GRAY2BGR)
+    path.write_bytes(cv2.imencode(".jpg", colour_HWC)[1].tobytes())
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, path], capture_output=True, text=True, check=True
+    )
+    shown, megabytes = done.stdout.rsplit(maxsplit=1)
+    assert shown == "(4500, 6000) (12000, 9000) 20"
+    assert int(megabytes) < 150
+
+
+def test_a_turned_photo_that_is_reduced_has_the_size_as_it_is_shown(monkeypatch):
+    monkeypatch.setattr(photos, "MAX_PIXELS", 1000)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = load_photo(saved(Image.fromarray(page()), "JPEG", exif=exif))
+    assert (photo.pixels_HW.shape, photo.size) == ((25, 15), (30, 50))
+
+
+def test_progressive_and_larger_jpegs_are_errors(monkeypatch):
+    monkeypatch.setattr(photos, "MAX_PIXELS", 1000)
+    assert "megapixels" in error_message(saved(Image.fromarray(page()), "JPEG", progressive=True))
+    assert "megapixels" in error_message(saved(Image.fromarray(page()), "PNG"))
+    monkeypatch.setattr(photos, "MAX_JPEG_PIXELS", 1200)
+    assert "megapixels" in error_message(saved(Image.fromarray(page()), "JPEG"))

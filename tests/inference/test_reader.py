@@ -9,6 +9,7 @@ import time
 from functools import partial
 from importlib.metadata import version
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -324,3 +325,26 @@ def test_size_is_that_after_the_exif_rotation(bar_reader):
     reading = bar_reader.read(stream.getvalue(), line=True)
     assert reading.text == "abch"
     assert reading.size == bars("abch", 2).shape[::-1]
+
+
+def test_boxes_of_a_photo_that_is_reduced_are_in_its_own_pixels(bar_reader, monkeypatch):
+    large_HW = np.kron(bars("abch"), np.ones((4, 4), np.uint8))
+    content = cv2.imencode(".jpg", large_HW)[1].tobytes()
+    whole = bar_reader.read(content, line=True)
+    monkeypatch.setattr("netchu.imaging.photos.MAX_PIXELS", large_HW.size - 1)
+    reduced = bar_reader.read(content, line=True)
+    assert (reduced.text, reduced.size) == ("abch", large_HW.shape[::-1])
+    assert (whole.text, whole.size) == (reduced.text, reduced.size)
+    assert reduced.lines[0].box == whole.lines[0].box
+    for one, other in zip(reduced.lines[0].characters, whole.lines[0].characters, strict=True):
+        assert one.left == pytest.approx(other.left, abs=8)
+
+
+def test_all_pages_of_a_scan_are_read(bar_reader):
+    stream = io.BytesIO()
+    pages = [Image.fromarray(bars(text)) for text in ("ah", "bah")]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    readings = bar_reader.read_pages(stream.getvalue(), line=True)
+    assert [reading.text for reading in readings] == ["ah", "bah"]
+    (one,) = bar_reader.read_pages(encode(bars("ah")), line=True)
+    assert one.text == "ah"

@@ -95,7 +95,7 @@ def test_fine_tuning_gives_a_model_that_reads_a_new_letter(home, start, monkeypa
     assert done.letters == "ß"
     assert done.before["cer"] > 0.3 > done.after["cer"]
     assert [(line.id, line.reason) for line in done.skipped] == [
-        ("csv-000028", "image does not decode"),
+        ("csv-000028", "not an image, or damaged"),
         ("csv-000029", "repeated image: csv-000001"),
         ("csv-000030", "image is missing: gone.png"),
     ]

@@ -22,7 +22,7 @@ from netchu.cli.ship import ship_command
 from netchu.cli.train import train_command
 from netchu.cli.ui import ui_command
 from netchu.cli.verify import verify_command
-from netchu.core.errors import one_line_errors
+from netchu.core.errors import NetchuError, one_line_errors
 
 HELP = "Read Vietnamese handwriting, offline, and train, compare and ship recognisers of it."
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -81,6 +81,13 @@ def options(
 def main() -> None:
     """Run the command line; output is UTF-8 in every locale."""
     for stream in (sys.stdout, sys.stderr):
-        # A path that is not UTF-8 is escaped, which is valid in JSON, too.
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    app()
+        if stream:  # None if the shell closed it
+            # A path that is not UTF-8 is escaped, which is valid in JSON, too.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    with one_line_errors():
+        if not sys.stdout:
+            raise NetchuError("the output is closed; send it to a file or to /dev/null")
+        try:
+            app()
+        finally:
+            sys.stdout.flush()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +19,6 @@ from netchu.core.image_files import find_images
 if TYPE_CHECKING:
     from netchu.inference.reader import Reader
     from netchu.inference.serializers import ReadResult
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-"""Files of a folder that are read; a file that is named itself may have any suffix."""
 
 
 def read_command(
@@ -78,52 +77,81 @@ def read_command(
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude one another; choose one")
     exit_on_closed_pipe()
+    from netchu.imaging.photos import SUFFIXES
     from netchu.inference import serializers
     from netchu.inference.reader import Reader
 
     failed: list[NetchuError] = []
-    images = [image for path in paths for image in _images(path, failed)]
-    number = len(images) + len(failed)
-    results = _read(images, failed, Reader(model, greedy=greedy), line=line, batch=batch)
+    done: list[str] = []
+    images = [image for path in paths for image in _images(path, SUFFIXES, failed)]
+    results = _read(images, done, failed, Reader(model, greedy=greedy), line=line, batch=batch)
+    first = list(islice(results, 1))
+    headings = len(images) > 1 or any(name != images[0] for name, _ in first)
+    results = chain(first, results)
     if as_json:
         blocks = serializers.to_json_lines(results)
     elif as_csv:
         blocks = serializers.to_csv(results)
     else:
-        blocks = serializers.to_text(results, headings=len(images) > 1)
+        blocks = serializers.to_text(results, headings=headings)
     for block in blocks:
         print(block, end="", flush=True)
     for error in failed:
         print(f"netchu: {error}", file=sys.stderr)
     if failed:
-        raise SystemExit(2 if len(failed) == number else 1)
+        raise SystemExit(1 if done else 2)
 
 
-def _images(path: str, failed: list[NetchuError]) -> list[str]:
-    """Return `path` itself, or the images of a folder; an empty folder is added to `failed`."""
+def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> list[str]:
+    """Return `path` itself, or the images of a folder; what cannot be read is added to `failed`."""
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return [path]
-    found = find_images(folder, SUFFIXES)
-    if not found:
-        failed.append(NetchuError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})"))
-    return [str(image) for image in found]
+    images, others = find_images(folder, suffixes)
+    for other in others:
+        if other.is_dir():
+            failed.append(NetchuError(f"{other}: this folder cannot be listed; check its rights"))
+        else:
+            failed.append(NetchuError(f"{other}: not a format that is read; save it as PNG"))
+    if not images and not others:
+        failed.append(NetchuError(f"{path}: no image in this folder ({', '.join(suffixes)})"))
+    return [str(image) for image in images]
 
 
 def _read(
-    images: list[str], failed: list[NetchuError], reader: Reader, *, line: bool, batch: int
+    images: list[str],
+    done: list[str],
+    failed: list[NetchuError],
+    reader: Reader,
+    *,
+    line: bool,
+    batch: int,
 ) -> Iterator[ReadResult]:
-    """Yield each image with its reading or error, in order; errors are also added to `failed`."""
-    from netchu.imaging.photos import MAX_BYTES
+    """Yield each page with its reading or error, in order.
 
-    sources = (sys.stdin.buffer.read(MAX_BYTES) if path == "-" else path for path in images)
-    readings = reader.read_many(sources, line=line, batch=batch)
+    The names of those that were read are added to `done`, errors to `failed`.
+    """
+    from netchu.imaging.photos import MAX_BYTES, Page, PhotoSource, list_pages
+
+    names: deque[str] = deque()
     with _progress(len(images)) as advance:
-        for path, result in zip(images, readings, strict=True):
+
+        def sources() -> Iterator[PhotoSource]:
+            """Yield the pages of each image when they are needed, and append their names."""
+            for path in images:
+                source = sys.stdin.buffer.read(MAX_BYTES) if path == "-" else path
+                for page in list_pages(source):
+                    names.append(f"{path}#{page.number}" if isinstance(page, Page) else path)
+                    yield page
+                advance()
+
+        for result in reader.read_many(sources(), line=line, batch=batch):
+            name = names.popleft()
             if isinstance(result, NetchuError):
                 failed.append(result)
-            yield path, result
-            advance()
+            else:
+                done.append(name)
+            yield name, result
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,7 +102,7 @@ def _print_summary(done: FineTuning, out: Path) -> None:
               file=sys.stderr)  # fmt: skip
     if counts["test"] < FEW_LINES:
         print(f"fewer than {FEW_LINES} held-out lines: the CER is only rough", file=sys.stderr)
-    print(f"use it with: netchu read --model {out} PATH...")
+    print(f"use it with: netchu read --model {shlex.quote(str(out))} PATH...")
 
 
 def _cer(rates: dict[str, float | int]) -> str:

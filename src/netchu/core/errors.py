@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +23,8 @@ class NetchuError(Exception):
 def one_line_errors(interrupted: str = STOPPED) -> Iterator[None]:
     """Turn a `NetchuError` or Ctrl-C into one line on stderr and an exit code.
 
-    The exit code is 2 for a `NetchuError` and 130 for Ctrl-C. Every other exception keeps its
-    traceback.
+    The exit code is 2 for a `NetchuError` or a full disk and 130 for Ctrl-C. Every other exception
+    keeps its traceback.
 
     Args:
         interrupted: what is printed after Ctrl-C.
@@ -32,9 +34,24 @@ def one_line_errors(interrupted: str = STOPPED) -> Iterator[None]:
     except NetchuError as error:
         print(f"netchu: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _discard_unwritten_output()
+        written = error.filename or "the output"
+        print(f"netchu: {written}: {error.strerror}; free some space", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(f"netchu: {interrupted}", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _discard_unwritten_output() -> None:
+    """Drop what stdout has buffered, if it cannot be written, so that the exit does not try."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -93,3 +93,20 @@ def rotate_reading_180(reading: PhotoReading) -> PhotoReading:
         return replace(line, box=box, characters=characters)
 
     return replace(reading, lines=tuple(rotate_line(line) for line in reading.lines))
+
+
+def scale_reading(reading: PhotoReading, size: tuple[int, int]) -> PhotoReading:
+    """Map the positions of a reading to the photo at its own size, in pixels (width, height)."""
+    if size == reading.size:
+        return reading
+    across, down = size[0] / reading.size[0], size[1] / reading.size[1]
+
+    def scale_line(line: LineReading) -> LineReading:
+        left, top, right, bottom = line.box
+        characters = tuple(
+            replace(c, left=c.left * across, right=c.right * across) for c in line.characters
+        )
+        box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
+        return replace(line, box=box, characters=characters)
+
+    return replace(reading, lines=tuple(map(scale_line, reading.lines)), size=size)

@@ -12,7 +12,7 @@ import numpy as np
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import Grey
-from netchu.imaging.photos import PhotoSource, read_photo
+from netchu.imaging.photos import PhotoSource, list_pages, load_photo
 from netchu.imaging.preparation import prepare, prepared_width
 from netchu.inference.exported_model import SHIPPED_MODEL, ExportedModel, make_decoder
 from netchu.inference.postprocessing import (
@@ -20,6 +20,7 @@ from netchu.inference.postprocessing import (
     build_photo_reading,
     mean_confidence,
     rotate_reading_180,
+    scale_reading,
 )
 from netchu.inference.results import Box, LineReading, PhotoReading
 from netchu.inference.segmentation.line_boxes import crop_line, find_lines
@@ -114,30 +115,47 @@ class Reader:
         A photo that cannot be read yields its error and does not stop the others.
         """
         waiting: list[_SegmentedPhoto | NetchuError] = []
+        sizes: list[tuple[int, int]] = []
         waiting_pixels = 0
         for source in sources:
             try:
-                photo_HW = read_photo(source)
+                photo = load_photo(source)
+                photo_HW = photo.pixels_HW
                 waiting.append(_as_one_line(photo_HW) if line else _segment(photo_HW))
                 waiting_pixels += photo_HW.size
+                sizes.append(photo.size)
             except NetchuError as error:
                 waiting.append(error)
+                sizes.append((0, 0))
             if len(waiting) >= batch or waiting_pixels >= MAX_WAITING_PIXELS:
-                yield from self._read_batch(waiting, line, batch)
-                waiting, waiting_pixels = [], 0
-        yield from self._read_batch(waiting, line, batch)
+                yield from self._read_batch(waiting, sizes, line, batch)
+                waiting, sizes, waiting_pixels = [], [], 0
+        yield from self._read_batch(waiting, sizes, line, batch)
+
+    def read_pages(
+        self, source: str | Path | bytes, *, line: bool = False
+    ) -> Iterator[PhotoReading | NetchuError]:
+        """Read all pages of a TIFF or PDF file, in order; any other file is one page."""
+        return self.read_many(list_pages(source), line=line)
 
     def _read_batch(
-        self, items: Sequence[_SegmentedPhoto | NetchuError], line: bool, batch: int
+        self,
+        items: Sequence[_SegmentedPhoto | NetchuError],
+        sizes: Sequence[tuple[int, int]],
+        line: bool,
+        batch: int,
     ) -> list[PhotoReading | NetchuError]:
-        """Replace each photo by its reading; errors stay where they are."""
+        """Replace each photo by its reading in pixels of its size; errors stay where they are."""
         photos = [item for item in items if isinstance(item, _SegmentedPhoto)]
         readings = self._transcribe(photos, batch)
         if not line:
             for i, photo in enumerate(photos):
                 readings[i] = self._try_upside_down(photo, readings[i], batch)
         rest = iter(readings)
-        return [next(rest) if isinstance(item, _SegmentedPhoto) else item for item in items]
+        return [
+            scale_reading(next(rest), size) if isinstance(item, _SegmentedPhoto) else item
+            for item, size in zip(items, sizes, strict=True)
+        ]
 
     def _try_upside_down(
         self, photo: _SegmentedPhoto, reading: PhotoReading, batch: int

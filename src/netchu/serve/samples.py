@@ -52,7 +52,7 @@ class Samples:
             NetchuError: the folder has no image.
         """
         folder = folder or SHIPPED_SAMPLES
-        images = find_images(folder, MEDIA_TYPES)
+        images = [path for path in find_images(folder, MEDIA_TYPES).images if path.is_file()]
         small = [path for path in images if path.stat().st_size <= MAX_FILE_BYTES]
         if not small:
             raise NetchuError(

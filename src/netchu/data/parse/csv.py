@@ -47,6 +47,8 @@ def parse(
 def _find(folder: Path) -> Path:
     if folder.is_file():
         return folder
+    if not folder.is_dir():
+        raise NetchuError(f"{folder}: no such table; check the path")
     tables = sorted(folder.glob("*.csv"))
     if len(tables) != 1:
         found = ", ".join(path.name for path in tables) or "none"
@@ -65,6 +67,8 @@ def _rows(table: Path) -> Iterator[dict[str, str]]:
                     f"{table}: column {missing[0]!r} is missing; found: "
                     f"{', '.join(columns) or 'an empty file'}"
                 )
+            if twice := [name for name in (*NEEDED, "writer") if columns.count(name) > 1]:
+                raise NetchuError(f"{table}: two columns are called {twice[0]!r}; rename one")
             for row in reader:
                 if len(row) > len(columns):
                     raise NetchuError(
