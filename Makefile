@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow pythons bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
+.PHONY: help env repro test slow mutants mutants-sample pythons bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -52,6 +52,12 @@ pythons: env  ## run the reader's tests on each Python from 3.11 on that uv find
 			pytest pytest-timeout hypothesis httpx2 schemathesis onnx pandas pyarrow && \
 		.pythons/$$v/bin/python -m pytest -p no:cacheprovider $(READER_TESTS) \
 			--ignore tests/inference/test_reader_of_networks.py || exit 1; done
+
+mutants: env  ## change the code a little, again and again, and see whether a test fails (hours)
+	@$(RUN) python tests/mutation/mutants.py
+
+mutants-sample: env  ## the same for a hundred changes, drawn by the commit
+	@$(RUN) python tests/mutation/mutants.py --sample 100 --minutes 8
 
 bench-synthesis: env  ## measure generated and loaded lines per second and core, beside trdg
 	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/synthesis.py

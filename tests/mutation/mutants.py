@@ -1,0 +1,297 @@
+"""Mutation testing with mutmut: change the code a little, and see whether a test fails.
+
+    python tests/mutation/mutants.py                  all groups, `make mutants`
+    python tests/mutation/mutants.py decoding data    two groups
+    python tests/mutation/mutants.py --sample 100     mutants of three groups, drawn by the commit
+
+A mutant that every test passes *survives*: what it changed could break unnoticed. Each group of
+modules is tested with the tests of its own folder, and mutmut runs, for each mutant, only the tests
+that call its function. `equivalent.yaml` lists survivors that behave as the original does. The exit
+code is 1 if a group kills fewer mutants than it has to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / ".mutants"
+EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+
+SAMPLED_GROUPS = 3
+"""A sample covers so many groups, because the tests of each are run once before its mutants."""
+
+SAMPLED_SHARE = 0.7
+"""The share of a sample that has to be killed; below the shares of whole groups, for chance."""
+
+SURVIVED = {0, 5, 33}
+"""mutmut's exit codes of mutants that all tests pass, or that no test reaches."""
+
+NOT_RUN = {None, 2}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules that are mutated and tested together.
+
+    Attributes:
+        modules: files and folders below src/netchu.
+        tests: files and folders below tests that are run.
+        share: the share of the mutants that has to be killed.
+    """
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    share: float
+
+
+GROUPS = {
+    "metrics": Group(("evaluation/metrics",), ("evaluation/metrics",), 0.9),
+    "evaluation": Group(
+        tuple(
+            f"evaluation/{name}.py"
+            for name in ("audit", "comparison", "eval_subset", "evaluate", "latency", "metrics_io",
+                         "reproduction")
+        ),
+        ("evaluation", "cli/test_compare_command.py", "cli/test_verify_command.py"),
+        0.9,
+    ),
+    "calibration": Group(("release/calibration.py",), ("release",), 0.9),
+    "decoding": Group(("decoding",), ("decoding",), 0.9),
+    "training": Group(
+        tuple(
+            f"training/{name}.py"
+            for name in ("callbacks", "data_module", "folds", "loop", "phases", "stages")
+        ),
+        ("training",),
+        0.8,
+    ),
+    "data": Group(("data/splits.py", "data/batches.py"), ("data", "training"), 0.8),
+    "tracking": Group(("tracking",), ("tracking",), 0.8),
+    "report": Group(
+        ("report/leaderboard.py", "report/sections.py", "report/page_tables.py"), ("report",), 0.8
+    ),
+    "serve": Group(
+        tuple(
+            f"serve/{name}.py"
+            for name in ("access", "corrections", "queueing", "settings", "uploads")
+        ),
+        ("serve",),
+        0.8,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mutant that was tested.
+
+    Attributes:
+        name: as mutmut calls it; `mutmut show NAME` in the group's folder prints it.
+        function: module and function, without the number that changes with every edit.
+        before, after: the lines that differ.
+        exit_code: mutmut's.
+    """
+
+    name: str
+    function: str
+    before: str
+    after: str
+    exit_code: int | None
+
+    @property
+    def survived(self) -> bool:
+        """Whether every test passes."""
+        return self.exit_code in SURVIVED
+
+
+def run_group(
+    name: str, group: Group, count: int = 0, seed: str = "", until: float = float("inf")
+) -> list[Mutant]:
+    """Test the mutants of a group and return them.
+
+    Args:
+        name: of the group's folder in WORK.
+        group: what to mutate and to run.
+        count: number of mutants to draw; 0 tests all of them.
+        seed: of the draw.
+        until: time (`time.monotonic`) at which the rest is left out.
+
+    Raises:
+        SystemExit: the tests fail on the original, or mutmut does.
+    """
+    folder = WORK / name
+    _prepare(folder, group)
+    with chdir(folder):
+        names = _draw(_mutant_names(), count, seed) if count else []
+        command = [sys.executable, "-m", "mutmut", "run", *names]
+        with Path("log").open("w") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                code = process.wait(None if until == float("inf") else until - time.monotonic())
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 15)
+                process.wait()
+                code = 0
+        if code:
+            print(Path("log").read_text().replace("\r", "\n")[-4000:])
+            raise SystemExit(f"{name}: mutmut failed; see {folder}/log")
+        return [mutant for mutant in _results() if not names or mutant.name in names]
+
+
+def _prepare(folder: Path, group: Group) -> None:
+    """Make a project of links for mutmut, which finds its settings in the working directory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for path in ROOT.iterdir():
+        if path.name.startswith(".") or path.name in ("data", "models", "site", "pyproject.toml"):
+            continue
+        if not (folder / path.name).is_symlink():
+            (folder / path.name).symlink_to(path)
+        if path.name not in ("src", "tests"):
+            copied.append(path.name)
+    modules = [f"src/netchu/{part}{'' if part.endswith('.py') else '/*'}" for part in group.modules]
+    settings = {
+        "source_paths": ["src"],
+        "only_mutate": modules,
+        "also_copy": copied,
+        "pytest_add_cli_args_test_selection": [f"tests/{part}" for part in group.tests],
+        "pytest_add_cli_args": ["--timeout=120", "-p", "no:cacheprovider"],
+        # Forking a process that has trained a network or started threads can hang.
+        "process_isolation": "forkserver",
+        "use_git_change_detection": False,
+        "timeout_multiplier": 5.0,
+        "timeout_constant": 5.0,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    table = "\n".join(["", "[tool.mutmut]", *lines, ""])
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text() + table)
+    # mutmut keeps the results of mutants, also where their tests have changed since.
+    shutil.rmtree(folder / "mutants", ignore_errors=True)
+
+
+def _mutant_names() -> list[str]:
+    """Return the names of all mutants of the group in the working directory."""
+    from mutmut.configuration import config, reset_config
+    from mutmut.mutation.file_mutation import mutate_file_contents
+    from mutmut.utils.format_utils import get_mutant_name
+
+    reset_config()
+    names: list[str] = []
+    for path in sorted(Path("src/netchu").rglob("*.py")):
+        if config().should_mutate(path):
+            mutated = mutate_file_contents(str(path), path.read_text(encoding="utf-8"))
+            names += [get_mutant_name(path, mutant) for mutant in mutated.mutant_names]
+    return names
+
+
+def _draw(names: list[str], count: int, seed: str) -> list[str]:
+    return random.Random(seed).sample(names, min(count, len(names)))
+
+
+def _results() -> list[Mutant]:
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    mutants = []
+    for meta in sorted(Path("mutants/src").rglob("*.py.meta")):
+        path = meta.relative_to("mutants").with_suffix("")
+        for name, code in json.loads(meta.read_text())["exit_code_by_key"].items():
+            before, after = "", ""
+            if code in SURVIVED:
+                lines = get_diff_for_mutant(name, path=path).split("\n")[2:]
+                before, after = (
+                    "\n".join(line[1:].strip() for line in lines if line.startswith(sign))
+                    for sign in "-+"
+                )
+            mutants.append(Mutant(name, name.rpartition("__mutmut_")[0], before, after, code))
+    return mutants
+
+
+def is_equivalent(mutant: Mutant, known: Sequence[dict[str, str]]) -> bool:
+    """Return whether `equivalent.yaml` lists the mutant."""
+    return any(
+        (entry["function"], entry["before"], entry["after"])
+        == (mutant.function, mutant.before, mutant.after)
+        for entry in known
+    )
+
+
+def killed_share(mutants: Sequence[Mutant], known: Sequence[dict[str, str]]) -> tuple[int, int]:
+    """Return how many mutants were killed, and how many of those tested are not equivalent."""
+    tested = [
+        mutant
+        for mutant in mutants
+        if mutant.exit_code not in NOT_RUN
+        and not (mutant.survived and is_equivalent(mutant, known))
+    ]
+    return sum(not mutant.survived for mutant in tested), len(tested)
+
+
+def _report(name: str, mutants: Sequence[Mutant], known: Sequence[dict[str, str]]) -> None:
+    for mutant in mutants:
+        if mutant.survived and not is_equivalent(mutant, known):
+            reached = "" if mutant.exit_code == 0 else " (no test calls it)"
+            print(f"\nsurvived: {mutant.name}{reached}")
+            print("\n".join(f"  - {line}" for line in mutant.before.split("\n")))
+            print("\n".join(f"  + {line}" for line in mutant.after.split("\n")))
+    killed, tested = killed_share(mutants, known)
+    left_out = sum(mutant.exit_code in NOT_RUN for mutant in mutants)
+    share = 100 * killed / tested if tested else 0
+    print(f"\n{name}: {killed} of {tested} mutants killed ({share:.1f} %), {left_out} not tested")
+
+
+def main() -> None:
+    """Run the groups that the command line names."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--sample", type=int, default=0, help="test so many mutants, drawn")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    options = parser.parse_args()
+    if unknown := set(options.groups) - set(GROUPS):
+        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    known = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or []
+    names, count = options.groups or list(GROUPS), 0
+    started = time.monotonic()
+    seed = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    if options.sample:
+        names = random.Random(seed).sample(names, min(SAMPLED_GROUPS, len(names)))
+        count = -(-options.sample // len(names))
+    failed, everything = [], []
+    for number, name in enumerate(names):
+        # What is left of the time is divided among the groups that are left.
+        until = started + options.minutes * 60
+        until = time.monotonic() + (until - time.monotonic()) / (len(names) - number)
+        mutants = run_group(name, GROUPS[name], count, seed, until)
+        everything += mutants
+        _report(name, mutants, known)
+        killed, tested = killed_share(mutants, known)
+        if not options.sample and killed < GROUPS[name].share * tested:
+            failed.append(f"{name} has to kill {GROUPS[name].share:.0%}")
+    killed, tested = killed_share(everything, known)
+    if not tested:
+        failed.append("no mutant was tested in the time; give it more --minutes")
+    if options.sample and killed < SAMPLED_SHARE * tested:
+        failed.append(f"a sample has to kill {SAMPLED_SHARE:.0%}")
+    print(f"\n{killed} of {tested} killed in {(time.monotonic() - started) / 60:.1f} minutes")
+    raise SystemExit("; ".join(failed) if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
