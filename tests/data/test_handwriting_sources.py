@@ -59,6 +59,30 @@ def test_kalapa_lines_that_cannot_be_used_are_skipped_with_a_reason(tmp_path):
     assert len(parsed) == 7
 
 
+def test_kalapa_photos_in_a_folder_without_annotations_are_no_lines_without_a_label(tmp_path):
+    # Upstream holds photos of the competition's tests; their writers have the same numbers.
+    changes = {f"public_test/images/1/{n}.jpg": archives.photo(900 + n) for n in range(4)}
+    archives.kalapa(tmp_path, changes=changes)
+    parsed = list(kalapa.parse(tmp_path))
+    lines = [line for line in parsed if isinstance(line, Line)]
+    assert [line.image for line in lines[:2]] == [archives.photo(100), archives.photo(101)]
+    assert len(lines) == 6
+    assert reasons(parsed) == {
+        f"kalapa-public_test-1-{n}": "in a folder without annotations: public_test"
+        for n in range(4)
+    }
+
+
+def test_kalapa_folders_with_annotations_of_their_own_are_read(tmp_path):
+    changes = {"public_test/images/1/0.jpg": archives.photo(900),
+               "public_test/annotations/1.txt": "1/0.jpg\tTổ 5\n"}  # fmt: skip
+    archives.kalapa(tmp_path, changes=changes)
+    lines = {line.id: line for line in kalapa.parse(tmp_path)}
+    assert (lines["kalapa-1-0"].text, lines["kalapa-1-0"].writer) == ("Xã Tân 10", "1")
+    other = lines["kalapa-public_test-1-0"]
+    assert (other.text, other.writer) == ("Tổ 5", "public_test-1")
+
+
 def test_nfd_labels_become_nfc(tmp_path):
     rows = unicodedata.normalize("NFD", "1/0.jpg\tPhường Điện Biên")
     archives.kalapa(tmp_path, changes={"training_data/annotations/1.txt": rows})

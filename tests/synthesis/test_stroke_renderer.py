@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def writers(folder):
-    return read_writers(folder, lambda names: names)
+    return read_writers(folder, set)
 
 
 def render(renderer, text, seed=0, distortion=0.5):
@@ -55,10 +55,10 @@ def test_strokes_that_belong_to_no_word_are_punctuation(writers):
 
 
 def test_only_selected_writers_are_read(folder):
-    read = read_writers(folder, lambda names: names - {"id_1"})
+    read = read_writers(folder, lambda sessions: {n for n, w in sessions.items() if w != "id_1"})
     assert [writer.name for writer in read] == ["id_2", "id_3"]
     with pytest.raises(NetchuError, match="no training writer"):
-        read_writers(folder, lambda names: set())
+        read_writers(folder, lambda sessions: set())
 
 
 def test_words_come_from_the_writer_first_and_from_others_second(writers):
@@ -85,7 +85,7 @@ def test_a_tone_that_was_not_found_is_not_rendered(tmp_path):
     # The label says má, but no stroke is its tone: neither a tone nor a letter á is collected.
     files = pen.session_files("id_1", "ba ma")
     pack(tmp_path / "vnondb.tar.xz", {name: re.sub("ma", "má", f) for name, f in files.items()})
-    renderer = StrokeRenderer(read_writers(tmp_path, lambda names: names))
+    renderer = StrokeRenderer(read_writers(tmp_path, set))
     assert renderer.writers[0].tones == {}
     assert render(renderer, "bá") == "no writer wrote what 'á' needs"
     assert not isinstance(render(renderer, "ba"), str)

@@ -139,6 +139,11 @@ class DatasetParams(Strict):
     levels: tuple[str, ...] = ("line",)
     """Levels that are kept: `word`, `line` and `paragraph`, where the source has them."""
 
+    split: Literal["random", "published"] = "random"
+    """How lines are assigned to train, val and test: `random`, drawn with the seed by the shares
+    below, or `published`, from the lists of `data/published_splits/`, whatever the seed. Lines that
+    are not listed are left out."""
+
     val_share: float = 0.1
     """Share of the writers that are held out for validation (of the texts, where no writer is
     known). Above 0 at least one writer is held out."""

@@ -22,6 +22,7 @@ from netchu.core.text import ALPHABET, normalise
 from netchu.data.contact_sheet import contact_sheet
 from netchu.data.line_table import Line, Skipped, check_leaks, write_table
 from netchu.data.parse import load_handwriting
+from netchu.data.published_splits import published_id, published_split
 from netchu.data.splits import assign_splits, seeded_hash
 from netchu.imaging.images import encode
 
@@ -81,14 +82,22 @@ def split_lines(params: DatasetParams, name: str, seed: int, skipped: list[Skipp
         NetchuError: the input is missing or damaged, or has too few writers.
     """
     read = load_handwriting(params.source).parse(Path(params.input), params.levels)
-    usable = _usable_lines(track(read, f"reading {name}", transient=True), skipped)
+    listed = published_split(params.source) if params.split == "published" else None
+    usable = _usable_lines(track(read, f"reading {name}", transient=True), skipped, listed)
     return _limit_lines(assign_splits(usable, params, seed), params.limit, seed)
 
 
-def _usable_lines(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> Iterator[Line]:
-    """Yield the lines that can be used and append the others to `skipped`."""
+def _usable_lines(
+    lines: Iterable[Line | Skipped], skipped: list[Skipped], listed: dict[str, str] | None
+) -> Iterator[Line]:
+    """Yield the lines that can be used and append the others to `skipped`.
+
+    With a published split, yield the `listed` lines only, with their splits.
+    """
     seen: dict[bytes, str] = {}
+    missing = dict.fromkeys(listed or ())
     for line in lines:
+        missing.pop(published_id(line.id), None)
         if isinstance(line, Skipped):
             skipped.append(line)
             continue
@@ -99,11 +108,15 @@ def _usable_lines(lines: Iterable[Line | Skipped], skipped: list[Skipped]) -> It
         elif outside := sorted(set(text) - set(ALPHABET)):
             names = ", ".join(f"{letter!r} (U+{ord(letter):04X})" for letter in outside)
             skipped.append(Skipped(line.id, f"outside the alphabet: {names}"))
+        elif listed is not None and published_id(line.id) not in listed:
+            skipped.append(Skipped(line.id, "not in the published split"))
         elif digest in seen:
             skipped.append(Skipped(line.id, f"repeated image: {seen[digest]}"))
         else:
             seen[digest] = line.id
-            yield replace(line, text=text)
+            split = listed[published_id(line.id)] if listed is not None else line.split
+            yield replace(line, text=text, split=split)
+    skipped += [Skipped(id_, "in the published split, not in this copy") for id_ in missing]
 
 
 def _limit_lines(lines: list[Line], limit: int, seed: int) -> list[Line]:

@@ -19,6 +19,7 @@ from netchu.core.params import Params, SyntheticParams
 from netchu.data.line_table import SPLITS, Line, Skipped
 from netchu.data.parse.fonts import font_families
 from netchu.data.preprocessing import split_lines
+from netchu.data.published_splits import published_split
 from netchu.data.splits import split_writers
 from netchu.imaging.images import Grey, decode
 from netchu.synthesis.base import GeneratedLine, LineGenerator, Renderer, line_rng_and_id
@@ -163,9 +164,12 @@ def _stroke_renderer(params: Params, wanted: SyntheticParams, name: str) -> Stro
     if len(datasets) > 1 or dataset.source != "vnondb":
         raise NetchuError(f"{name}: pen strokes come from one dataset of vnondb; name that alone")
 
-    def select_training(writers: set[str]) -> set[str]:
-        splits = split_writers(writers, dataset, params.seed)
-        return {writer for writer in writers if splits[writer] == "train"}
+    def select_training(sessions: dict[str, str]) -> set[str]:
+        if dataset.split == "published":
+            splits = published_split(dataset.source)
+            return {name for name in sessions if splits.get(f"vnondb-{name}") == "train"}
+        by_writer = split_writers(set(sessions.values()), dataset, params.seed)
+        return {name for name, writer in sessions.items() if by_writer[writer] == "train"}
 
     return StrokeRenderer(read_writers(Path(dataset.input), select_training))
 

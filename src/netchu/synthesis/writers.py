@@ -79,26 +79,27 @@ class TabletWord(NamedTuple):
     bottom: float
 
 
-def read_writers(folder: Path, select: Callable[[set[str]], set[str]]) -> list[Writer]:
-    """Read the writers that `select` chooses from all names, sorted by name.
+def read_writers(folder: Path, select: Callable[[dict[str, str]], set[str]]) -> list[Writer]:
+    """Read the sessions that `select` chooses, and return their writers sorted by name.
 
     Args:
         folder: the fetched folder of VNOnDB.
-        select: gets the names of all writers, returns those to read.
+        select: gets the writer of each session, returns the sessions to read.
 
     Raises:
-        NetchuError: the archive is missing or damaged, or no selected writer wrote a word.
+        NetchuError: the archive is missing or damaged, or no selected session has a word.
     """
     lines: dict[str, Session] = {}
     words: dict[str, Session] = {}
     for session in sessions(folder, ("line", "word")):
         (lines if session.level == "line" else words)[session.name] = session
-    selected = select({session.writer for session in lines.values() if session.writer})
-    writers = {name: Writer(name) for name in sorted(selected)}
+    selected = select({s.name: s.writer for s in lines.values() if s.writer})
+    writers = {name: Writer(name) for name in sorted({lines[name].writer for name in selected})}
     gaps: dict[str, list[float]] = defaultdict(list)
     for name, session in words.items():
-        if session.writer in selected and name in lines:
-            _add_session(writers[session.writer], session, lines[name], gaps[session.writer])
+        if name in selected:
+            owner = lines[name].writer
+            _add_session(writers[owner], session, lines[name], gaps[owner])
     found = [writer for writer in writers.values() if writer.words]
     if not found:
         raise NetchuError(f"{folder}: no training writer wrote a word; check the dataset's shares")

@@ -16,8 +16,14 @@ from netchu.data.fetch.cinnamon import SOURCE
 from netchu.data.line_table import Line, Skipped
 from netchu.data.parse.photo_lines import photo_line
 
-PARTS = {"0916_Data Samples 2": "", "1015_Private Test": "test", "Train": "", "Test": "test"}
-"""Folder -> official split ('' leaves it to preprocessing)."""
+PARTS = {
+    "0916_Data Samples 2": ("0916", ""),
+    "1015_Private Test": ("1015", "test"),
+    "Train": ("0916", ""),
+    "Test": ("1015", "test"),
+}
+"""Folder -> name of the part in ids, and official split ('' leaves it to preprocessing). Lines have
+the same ids in both layouts."""
 
 
 def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
@@ -32,17 +38,14 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
         part, file = Path(path).parent.name, Path(path).name
         if part not in PARTS or Path(path).suffix not in (".jpg", ".png"):
             continue
-        name = f"cinnamon-{_short(part)}-{Path(path).stem}"
+        short, split = PARTS[part]
+        name = f"cinnamon-{short}-{Path(path).stem}"
         if (part, file) in texts:
-            yield photo_line(name, content, texts.pop((part, file)), "", PARTS[part])
+            yield photo_line(name, content, texts.pop((part, file)), "", split)
         else:
             yield Skipped(name, "image without a label")
     for part, file in texts:
-        yield Skipped(f"cinnamon-{_short(part)}-{Path(file).stem}", "label without an image")
-
-
-def _short(part: str) -> str:
-    return part.split("_", 1)[0].lower()
+        yield Skipped(f"cinnamon-{PARTS[part][0]}-{Path(file).stem}", "label without an image")
 
 
 def _labels(archive: Path) -> dict[tuple[str, str], str]:

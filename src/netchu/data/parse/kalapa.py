@@ -1,7 +1,9 @@
 """Kalapa OCR 2023: photographed address lines, 27 by each writer. Research data.
 
-The archive holds `…/images/<writer>/<n>.jpg` and `…/annotations/<writer>.txt`, whose rows are
-`<writer>/<n>.jpg<TAB>text`.
+The archive holds `training_data/images/<writer>/<n>.jpg` and
+`training_data/annotations/<writer>.txt`, whose rows are `<writer>/<n>.jpg<TAB>text`. Upstream has
+photos of the competition's tests as well, in folders without annotations; writers of different
+folders may have the same number.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from netchu.data.parse.photo_lines import photo_line
 
 
 def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | Skipped]:
-    """Yield every line in the archive's order; the writer is the folder of the photo."""
+    """Yield every line in the archive's order; the writer is the folder of the photo.
+
+    Outside `training_data` the part is in the id and in the writer's name.
+    """
     if "line" not in levels:
         return
     archive = folder / SOURCE.file
@@ -28,25 +33,34 @@ def parse(folder: Path, levels: Collection[str] = ("line",)) -> Iterator[Line | 
         parts = Path(path).parts
         if len(parts) < 3 or parts[-3] != "images":
             continue
-        photo = f"{parts[-2]}/{parts[-1]}"
-        name = f"kalapa-{parts[-2]}-{Path(path).stem}"
-        if photo in texts:
-            yield photo_line(name, content, texts.pop(photo), parts[-2], "")
+        part, photo = "/".join(parts[:-3]), f"{parts[-2]}/{parts[-1]}"
+        writer = _prefix(part) + parts[-2]
+        name = f"kalapa-{writer}-{Path(path).stem}"
+        if part not in texts:
+            yield Skipped(name, f"in a folder without annotations: {part}")
+        elif photo in texts[part]:
+            yield photo_line(name, content, texts[part].pop(photo), writer, "")
         else:
             yield Skipped(name, "image without a label")
-    for photo in texts:
-        yield Skipped(
-            f"kalapa-{photo.removesuffix('.jpg').replace('/', '-')}", "label without an image"
-        )
+    for part, photos in texts.items():
+        for photo in photos:
+            number = photo.removesuffix(".jpg").replace("/", "-")
+            yield Skipped(f"kalapa-{_prefix(part)}{number}", "label without an image")
 
 
-def _labels(archive: Path) -> dict[str, str]:
-    """Return the text of each '<writer>/<n>.jpg'."""
-    texts: dict[str, str] = {}
+def _prefix(part: str) -> str:
+    name = part.rpartition("/")[2]
+    return "" if name == "training_data" else f"{name}-"
+
+
+def _labels(archive: Path) -> dict[str, dict[str, str]]:
+    """Return the text of each '<writer>/<n>.jpg', by the folder that holds `annotations`."""
+    texts: dict[str, dict[str, str]] = {}
     for path, content in tar_members(archive, SOURCE.name, ".txt"):
-        if Path(path).parent.name == "annotations":
+        folder = Path(path).parent
+        if folder.name == "annotations":
             for row in read_text(content, path, SOURCE.name).splitlines():
                 photo, _, text = row.partition("\t")
                 if photo.strip():
-                    texts[photo.strip()] = text
+                    texts.setdefault(folder.parent.as_posix(), {})[photo.strip()] = text
     return texts
