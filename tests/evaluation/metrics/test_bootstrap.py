@@ -25,6 +25,13 @@ def test_groups_are_writers_where_known_and_lines_otherwise():
     groups = bootstrap_groups(lines)
     assert groups[0] == groups[1] != groups[2]
     assert len(set(bootstrap_groups(lines.assign(writer="An")))) == 3
+    two = lines.assign(writer=["An", "An", "Bo"])
+    assert len(set(bootstrap_groups(two))) == 2
+    # Writers and lines of the same name in two sources are different ones.
+    sources = pd.DataFrame({"id": ["1", "1", "1", "2"], "source": list("stuu"),
+                            "writer": ["An", "An", "Bo", "Bo"]})  # fmt: skip
+    assert len(set(bootstrap_groups(sources))) == 3
+    assert len(set(bootstrap_groups(sources.assign(writer="")))) == 4
 
 
 def test_a_resample_has_as_many_groups_as_the_data():
@@ -78,11 +85,29 @@ def test_the_interval_agrees_with_a_plain_bootstrap():
     for _ in range(8000):
         sample = rng.choice(40, 40)
         changes.append((after_G[sample] - before_G[sample]).sum() / units_G[sample].sum())
-    low, high = quantile_interval(np.array(changes))
+    low, high = np.quantile(changes, [0.025, 0.975])
     spread = np.std(changes)
     assert (found.low, found.high) == pytest.approx((low, high), abs=spread / 8)
     assert found.probability == pytest.approx(np.mean(np.array(changes) < 0), abs=0.03)
     assert found.change == pytest.approx((after_G - before_G).sum() / units_G.sum())
+
+
+def test_an_interval_holds_the_middle_95_percent():
+    assert quantile_interval(np.arange(1001.0)[::-1]) == (25, 975)
+
+
+def test_a_difference_of_two_groups_by_hand():
+    # Changes of the resamples: −2/20, −2/20, 2/60 and 0/40; ties count half.
+    weights_RG = np.array([[2.0, 0], [2, 0], [0, 2], [1, 1]])
+    before_G, after_G, units_G = np.array([1.0, 0]), np.array([0.0, 1]), np.array([10.0, 30])
+    found = paired_difference(before_G, after_G, units_G, weights_RG)
+    assert (found.before, found.after, found.change) == (1 / 40, 1 / 40, 0)
+    assert found.probability == 0.625
+    # Quantiles interpolate between the sorted changes, at 0.025 · 3 and 0.975 · 3 of the way.
+    assert found.low == pytest.approx(-0.1)
+    assert found.high == pytest.approx(0.925 / 30)
+    score = paired_difference(before_G, after_G, units_G, weights_RG, lower_is_better=False)
+    assert score.probability == 0.375
 
 
 def test_difficulty_common_to_both_systems_cancels_out():

@@ -82,7 +82,6 @@ def test_class_of_an_edit(expected, actual, classes):
 
 def test_an_edit_of_several_classes_counts_in_equal_parts():
     # T→t is case, ế→ê tone, a space is missing, 3→8 is digit.
-    # T→t is case, ế→ê tone, a space is missing, 3→8 is digit.
     row = score_lines(["Tiếng 3"], ["tiêng8"]).iloc[0]
     shares = {name: row[name] for name in ERROR_CLASSES if row[name]}
     assert shares == {"case": 1, "tone": 1, "space": 1, "digit": 1}
@@ -115,6 +114,14 @@ def test_tone_placement_counts_in_strict_and_not_in_folded_edits():
     row = score_lines(["hoà bình"], ["hòa bình"]).iloc[0]
     assert row[["edits", "word_edits", "wrong", "tone"]].tolist() == [2, 1, 1, 2]
     assert row[["folded_edits", "folded_word_edits", "folded_wrong"]].tolist() == [0, 0, 0]
+
+
+def test_folding_never_adds_edits():
+    # Folded, "hòa" against "hòe" differs in tone and letter, strictly in the letter alone.
+    for truth, reading in (("hoà", "hòe"), ("hòa", "hoe"), ("thuý", "thúi"), ("hoà hòa", "hòa")):
+        row = score_lines([truth], [reading]).iloc[0]
+        assert row["folded_edits"] <= row["edits"]
+        assert row["folded_word_edits"] <= row["word_edits"]
 
 
 def test_loops_are_found_and_long_numbers_are_not_loops():

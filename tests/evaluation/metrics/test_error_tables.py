@@ -65,6 +65,30 @@ def test_cer_by_length_and_known_writer():
     assert found["reject_curve"][-1]["cer"] == round(1 / 21, 6)
 
 
+def test_ranges_of_lengths_hold_every_line_once():
+    texts = ["a" * length for length in (1, 10, 11, 20, 21, 40, 41, 80, 81, 200)]
+    found = tables_of([("An", text, text, 1) for text in texts])["by_length"]
+    assert [(row["from"], row["to"], row["lines"], row["characters"]) for row in found] == [
+        (1, 10, 2, 11), (11, 20, 2, 31), (21, 40, 2, 61), (41, 80, 2, 121), (81, None, 2, 281),
+    ]  # fmt: skip
+
+
+def test_intervals_are_by_writer_and_reliability_counts_right_lines():
+    rows = [("An", "ab", "ab", 0.9), ("Bo", "ab", "ax", 0.1)] * 15
+    found = tables_of(rows)
+    (source,) = found["by_source"]
+    assert (source["cer"], source["cer_low"], source["cer_high"]) == (0.25, 0, 0.5)
+    ends = found["reliability"][0], found["reliability"][-1]
+    assert [(row["confidence"], row["right"]) for row in ends] == [(0.1, 0), (0.9, 1)]
+
+
+def test_the_most_frequent_confusions_are_kept():
+    pairs = Counter({(chr(ord("a") + n), chr(ord("a") + n + 1)): n + 1 for n in range(24)})
+    pairs |= Counter({(str(n), str((n + 1) % 10)): 100 + n for n in range(10)})
+    found = confusion_pairs(pairs)
+    assert [row["count"] for row in found] == [*range(109, 99, -1), *range(24, 4, -1)]
+
+
 def test_an_empty_reading_adds_no_confusion():
     found = tables_of([("An", "á n", "", 0), ("Bo", "á", "á", 1)])
     assert found["look_alikes"] == []

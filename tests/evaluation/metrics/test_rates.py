@@ -33,6 +33,41 @@ def test_every_metric_lies_in_its_interval_and_error_classes_add_up_to_cer():
     assert result["cer_folded"] < result["cer"]
 
 
+# With distinct sums, a metric with the numerator or denominator of another has another value.
+SUMS = {
+    "lines": 7, "characters": 1009, "words": 211, "edits": 101, "word_edits": 53, "wrong": 5,
+    "folded_edits": 83, "folded_word_edits": 43, "folded_wrong": 4, "kalapa": 3.5, "loops": 2,
+    "base": 31, "mark": 17, "tone": 13, "case": 11, "digit": 9, "space": 8, "punctuation": 6,
+    "missing": 29, "extra": 19,
+}  # fmt: skip
+RATIOS = {
+    "cer": 101 / 1009, "wer": 53 / 211, "ser": 5 / 7, "cer_folded": 83 / 1009,
+    "wer_folded": 43 / 211, "ser_folded": 4 / 7, "kalapa_score": 3.5 / 7, "loop_rate": 2 / 7,
+    "base_errors": 31 / 1009, "mark_errors": 17 / 1009, "tone_errors": 13 / 1009,
+    "case_errors": 11 / 1009, "digit_errors": 9 / 1009, "space_errors": 8 / 1009,
+    "punctuation_errors": 6 / 1009, "missing": 29 / 1009, "extra": 19 / 1009,
+}  # fmt: skip
+
+
+def test_every_metric_is_the_ratio_of_its_own_sums():
+    result = summarise(pd.DataFrame([SUMS]), ["An"], 20, 1)
+    assert {metric.name for metric in METRICS} == set(RATIOS)
+    for name, ratio in RATIOS.items():
+        assert result[name] == result[f"{name}_low"] == result[f"{name}_high"] == round(ratio, 6)
+    assert (result["lines"], result["characters"], result["words"]) == (7, 1009, 211)
+    assert [metric.name for metric in METRICS if not metric.lower_is_better] == ["kalapa_score"]
+
+
+def test_the_interval_is_that_of_resampled_groups():
+    # Two writers, without and with errors: a resample has 0, half or all of the errors, each
+    # extreme with a probability of a quarter.
+    scored = score_lines(["abcdefghij"] * 4, ["abcdefghij"] * 2 + ["Xbcdefghij"] * 2)
+    result = summarise(scored, ["An", "An", "Bo", "Bo"], 400, 1)
+    assert (result["cer"], result["cer_low"], result["cer_high"]) == (0.05, 0, 0.1)
+    assert (result["ser"], result["ser_low"], result["ser_high"]) == (0.5, 0, 1)
+    assert result["groups"] == 2
+
+
 def test_kalapa_score_is_the_mean_of_the_lines_scores():
     assert summary(["abcdefghij", "ab"], ["abcdefghiX", "ab"])["kalapa_score"] == 0.925
 
