@@ -10,9 +10,10 @@ def report(params: Params) -> None:
     """Build the report and record it in MLflow."""
     from netchu.report.build import build_report
     from netchu.tracking import store
+    from netchu.tracking.runs import report_run
 
     build_report(params, params.models, params.report_folder)
-    store.track_report(params, params.report_folder)
+    store.track_run(params, report_run(params))
 
 
 if __name__ == "__main__":

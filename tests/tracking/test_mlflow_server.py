@@ -24,7 +24,7 @@ from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
 from netchu.tracking.evaluation_run import track_evaluation
 from netchu.tracking.location import tracking_uri
-from netchu.tracking.runs import training_run
+from netchu.tracking.runs import report_run, training_run
 from tracked_project import SYSTEM, write_system
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,8 @@ def project(server):
         track_evaluation(params, SYSTEM, 1.5)
         registry.register(params, SYSTEM)
         registry.promote(params)
-    store.track_report(params, tracked_project.write_report(Path("reports/served")))
+    tracked_project.write_report(params.report_folder)
+    store.track_run(params, report_run(params))
     return params
 
 

@@ -97,7 +97,10 @@ def test_the_commit_is_logged_with_whether_the_code_has_changed(project):
 
 
 def test_the_report_run_has_the_page_and_the_leaderboard(project):
-    run = runs.report_run(project, tracked_project.write_report(Path("reports/runs")))
+    with pytest.raises(NetchuError, match="reports/runs holds no report; run 'dvc repro'"):
+        runs.report_run(project)
+    tracked_project.write_report(project.report_folder)
+    run = runs.report_run(project)
     assert run.note.startswith("| system | CER |")
     assert [file.name for file in run.files] == ["report.html", "leaderboard.md"]
     assert run.tags["stage"] == "report"

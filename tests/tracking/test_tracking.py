@@ -12,7 +12,7 @@ import tracked_project
 from netchu.core.errors import NetchuError
 from netchu.tracking import store
 from netchu.tracking.location import tracking_uri
-from netchu.tracking.runs import Run
+from netchu.tracking.runs import Run, report_run
 
 DEAD = "http://127.0.0.1:9"  # the discard port, which refuses connections
 
@@ -55,8 +55,9 @@ def test_all_parts_of_a_run_are_logged(project, project_folder, runs):
         split="test",
         readings=pd.DataFrame({"text": ["hoà"], "reading": ["hòa"]}),
         seconds=90.0,
+        experiment_tags={"about": "this"},
     )
-    run_id = store.record_run(project, run, {"about": "this"})
+    run_id = store.record_run(project, run)
     (found,) = runs()
     client = MlflowClient(tracking_uri())
     assert (found.info.run_id, found.info.run_name) == (run_id, "x evaluate")
@@ -78,7 +79,8 @@ def test_all_parts_of_a_run_are_logged(project, project_folder, runs):
 
 
 def test_the_experiment_shows_the_leaderboard(project, runs):
-    store.track_report(project, tracked_project.write_report(Path("reports/tracked")))
+    tracked_project.write_report(project.report_folder)
+    store.track_run(project, report_run(project))
     tags = MlflowClient(tracking_uri()).get_experiment_by_name("netchu-tracked").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     note = tags["mlflow.note.content"]

@@ -19,6 +19,7 @@ from netchu.cli.register import register_command
 from netchu.cli.samples import samples_command
 from netchu.cli.serve import serve_command
 from netchu.cli.ship import ship_command
+from netchu.cli.track import track_command
 from netchu.cli.train import train_command
 from netchu.cli.ui import ui_command
 from netchu.cli.verify import verify_command
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "audit": audit_command,
     "verify": verify_command,
     "plan": plan_command,
+    "track": track_command,
     "ui": ui_command,
     "register": register_command,
     "promote": promote_command,

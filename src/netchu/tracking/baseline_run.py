@@ -23,10 +23,10 @@ from netchu.tracking.views import systems_view
 
 def track_baseline(params: Params, baseline: str, seconds: float) -> None:
     """Record the measurement of a baseline, which took `seconds`, from its files."""
-    store.track_run(params, baseline_run(params, baseline, seconds), systems_view())
+    store.track_run(params, baseline_run(params, baseline, seconds))
 
 
-def baseline_run(params: Params, baseline: str, seconds: float) -> Run:
+def baseline_run(params: Params, baseline: str, seconds: float = 0.0) -> Run:
     """Return the run of a baseline: metrics as far as it has any, or why it has none.
 
     Raises:
@@ -72,4 +72,5 @@ def baseline_run(params: Params, baseline: str, seconds: float) -> Run:
         split=params.evaluate.split,
         readings=readings,
         seconds=seconds,
+        experiment_tags=systems_view(),
     )

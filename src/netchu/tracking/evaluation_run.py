@@ -31,10 +31,10 @@ MAX_READINGS = 200
 
 def track_evaluation(params: Params, system: str, seconds: float) -> None:
     """Record the evaluation of a system, which took `seconds`, from its files."""
-    store.track_run(params, evaluation_run(params, system, seconds), systems_view())
+    store.track_run(params, evaluation_run(params, system, seconds))
 
 
-def evaluation_run(params: Params, system: str, seconds: float) -> Run:
+def evaluation_run(params: Params, system: str, seconds: float = 0.0) -> Run:
     """Return the run of an evaluation: metrics, size, speed, times, and a sample of the readings.
 
     Raises:
@@ -67,6 +67,7 @@ def evaluation_run(params: Params, system: str, seconds: float) -> Run:
         split=params.evaluate.split,
         readings=sample_readings(pd.read_parquet(files[1]), metrics["main"]),
         seconds=seconds,
+        experiment_tags=systems_view(),
     )
 
 

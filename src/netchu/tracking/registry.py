@@ -54,7 +54,7 @@ def register(params: Params, system: str) -> str:
             version = store.log_reader(run_id, folder, name)
             for key, value in {"system": system, "weights": str(exported["weights"])}.items():
                 client.set_model_version_tag(name, version, key, value)
-            note = evaluation_run(params, system, 0).note
+            note = evaluation_run(params, system).note
             client.update_model_version(name, version, f"{system}, exported.\n\n{note}")
         client.set_registered_model_alias(name, CHALLENGER, version)
     return version
@@ -67,7 +67,7 @@ def _evaluation_run_id(client: store.Client, params: Params, system: str, weight
     runs = client.search_runs([experiment.experiment_id], query) if experiment else []
     if runs:
         return str(runs[0].info.run_id)
-    return store.record_run(params, evaluation_run(params, system, 0))
+    return store.record_run(params, evaluation_run(params, system))
 
 
 def _find_version(client: store.Client, name: str, run_id: str, weights: str) -> str | None:

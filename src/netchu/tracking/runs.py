@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
 from netchu.core.params import Params, PhaseParams
 from netchu.core.paths import CARD
@@ -27,6 +28,9 @@ LAST_METRICS = {"val_cer": "best_val_cer"}
 
 REPRODUCE = "run 'dvc repro'"
 """Remedy for a missing or damaged file of a stage."""
+
+NOTE = "mlflow.note.content"
+"""Tag of a run or an experiment that MLflow shows as its description."""
 
 _WEIGHTS = (".safetensors", ".onnx")
 
@@ -47,6 +51,7 @@ class Run:
         split: split of the datasets that was used.
         readings: table of readings.
         seconds: duration of the stage.
+        experiment_tags: tags that the run gives to its experiment.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Run:
     split: str = ""
     readings: pd.DataFrame | None = None
     seconds: float = 0.0
+    experiment_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> str:
@@ -122,14 +128,22 @@ def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     )
 
 
-def report_run(params: Params, folder: Path) -> Run:
-    """Return the run of the report in `folder`; its note is the leaderboard."""
-    leaderboard = folder / "leaderboard.md"
+def report_run(params: Params) -> Run:
+    """Return the run of a profile's report; its leaderboard describes the run and the experiment.
+
+    Raises:
+        NetchuError: there is no report.
+    """
+    page, leaderboard = (params.report_folder / name for name in ("report.html", "leaderboard.md"))
+    if not (page.is_file() and leaderboard.is_file()):
+        raise NetchuError(f"{params.report_folder} holds no report; {REPRODUCE}")
+    note = leaderboard.read_text(encoding="utf-8")
     return Run(
         name="report",
         tags={"stage": "report", "profile": params.profile} | source_tags("report"),
-        files=[folder / "report.html", leaderboard],
-        note=leaderboard.read_text(encoding="utf-8"),
+        files=[page, leaderboard],
+        note=note,
+        experiment_tags={NOTE: note},
     )
 
 

@@ -50,7 +50,7 @@ from netchu.tracking.location import (  # noqa: E402
     tracking_uri,
     without_credentials,
 )
-from netchu.tracking.runs import Run, report_run  # noqa: E402
+from netchu.tracking.runs import NOTE, Run  # noqa: E402
 
 Client = MlflowClient
 """The client that `connect` yields, for annotations in other modules."""
@@ -62,9 +62,8 @@ READINGS_FILE = "readings.json"
 INCOMPLETE = "incomplete"
 """Tag with the parts that a run lacks, because MLflow or the disk refused them."""
 
-_NOTE = "mlflow.note.content"
 # Limits of MLflow for one request, a note, a digest and a tag.
-_MAX_METRICS, _MAX_PARAMS, _MAX_NOTE, _MAX_DIGEST, _MAX_TAG = 1000, 100, 8000, 36, 5000
+_MAX_METRICS, _MAX_PARAMS, _MAXNOTE, _MAX_DIGEST, _MAX_TAG = 1000, 100, 8000, 36, 5000
 _LOCKED_SECONDS = 60.0
 """How long a write waits for other processes that write to the same SQLite database."""
 
@@ -72,16 +71,10 @@ _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
 
 
-def track_report(params: Params, folder: Path) -> None:
-    """Record the report in `folder`; the leaderboard becomes the experiment's description."""
-    run = report_run(params, folder)
-    track_run(params, run, {_NOTE: _truncate(run.note)})
-
-
-def track_run(params: Params, run: Run, experiment_tags: Mapping[str, str] | None = None) -> None:
+def track_run(params: Params, run: Run) -> None:
     """Record a run like `record_run`, but a failure only prints one line to stderr."""
     try:
-        record_run(params, run, experiment_tags)
+        record_run(params, run)
     except Exception as error:
         # Whatever fails here, the stage's files are already written.
         warn_untracked(run.name, error)
@@ -93,20 +86,14 @@ def warn_untracked(name: str, error: Exception) -> None:
     print(f"netchu: {name} is not tracked, {uri}: {reason(error)}", file=sys.stderr)
 
 
-def record_run(
-    params: Params,
-    run: Run,
-    experiment_tags: Mapping[str, str] | None = None,
-    run_id: str | None = None,
-) -> str:
-    """Write a finished run and set tags of its experiment; return the run's id.
+def record_run(params: Params, run: Run, run_id: str | None = None) -> str:
+    """Write a finished run and the tags of its experiment; return the run's id.
 
     What MLflow or the disk refuses is left out: one line names it, and so does a tag of the run.
 
     Args:
         params: of the profile.
         run: what is written.
-        experiment_tags: tags of the experiment.
         run_id: a run that is completed, instead of a new one.
 
     Raises:
@@ -114,10 +101,9 @@ def record_run(
     """
     with quiet():
         client = open_client()
-        if run_id is None or experiment_tags:
-            experiment = experiment_id(client, params)
-            for key, value in (experiment_tags or {}).items():
-                retry_locked(client.set_experiment_tag, experiment, key, value)
+        experiment = experiment_id(client, params)
+        for key, value in run.experiment_tags.items():
+            retry_locked(client.set_experiment_tag, experiment, key, _truncate(value))
         if run_id is None:
             run_id = create_run(client, experiment, run.name, run.seconds)
         missing = _write(client, run_id, params, run)
@@ -143,7 +129,7 @@ def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[
     present = retry_locked(client.get_run, run_id)
     missing = {}
     tags = dict(run.tags) | {"content": run.content}
-    tags |= {_NOTE: _truncate(run.note)} if run.note else {}
+    tags |= {NOTE: _truncate(run.note)} if run.note else {}
     points = [*run.curves, *((name, 0, value) for name, value in run.metrics.items())]
     parts: dict[str, Callable[[], None]] = {
         "tags": lambda: log_tags(client, run_id, tags),
@@ -167,8 +153,8 @@ def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[
 
 def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
     """Set the tags of a run that are not empty."""
-    given = [RunTag(key, value[:_MAX_TAG]) for key, value in tags.items() if key != _NOTE and value]
-    given += [RunTag(_NOTE, tags[_NOTE])] if _NOTE in tags else []
+    given = [RunTag(key, value[:_MAX_TAG]) for key, value in tags.items() if key != NOTE and value]
+    given += [RunTag(NOTE, tags[NOTE])] if NOTE in tags else []
     client.log_batch(run_id, tags=given)
 
 
@@ -464,4 +450,4 @@ def _server_version() -> str:
 
 def _truncate(text: str) -> str:
     """Return as many whole lines of a text as a note can hold."""
-    return text if len(text) <= _MAX_NOTE else text[:_MAX_NOTE].rpartition("\n")[0]
+    return text if len(text) <= _MAXNOTE else text[:_MAXNOTE].rpartition("\n")[0]

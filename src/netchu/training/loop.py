@@ -146,7 +146,8 @@ def _fit(
         max_epochs=phase.epochs, callbacks=callbacks, gradient_clip_val=phase.clip,
         num_sanity_val_steps=0,
         use_distributed_sampler=False, deterministic="warn", benchmark=False,
-        logger=logger or False, enable_model_summary=False, default_root_dir=folder,
+        logger=logger or False, log_every_n_steps=1, enable_model_summary=False,
+        default_root_dir=folder,
         **asdict(params.trainer),
     )  # fmt: skip
     recogniser.phase = phase
