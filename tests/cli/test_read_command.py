@@ -11,6 +11,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
@@ -168,6 +169,8 @@ def test_an_output_that_cannot_be_written_is_one_line(home, arguments):
     ("arguments", "complaint"),
     [
         (["read", "--json", "--csv", "1.png"], "exclude one another"),
+        (["read", "--json", "--format", "alto", "1.png"], "exclude one another"),
+        (["read", "--format", "text", "--out", "xml", "1.png"], "--out is for"),
         (["read"], "Missing argument"),
         (["read", "--batch", "0", "1.png"], "--batch"),
         (["read", "--jsn", "1.png"], "--jsn"),
@@ -261,3 +264,41 @@ def test_a_terminal_shows_a_progress_bar_and_the_text(home, both):
     assert "bạọ" in text.replace(b"\r\n", b"\n").decode()
     if not both:
         assert text.decode() == "more/2.png:\nbạọ\n\nmore/deep/3.PNG:\nọọ\n\n1.png:\nạọ\n"
+
+
+def test_alto_and_page_are_a_document_for_each_image(home):
+    done = run("read", "--format", "alto", "1.png")
+    assert ET.fromstring(done.stdout.encode()).find(".//{*}String").get("CONTENT") == "ạọ"
+    done = run("read", "--format", "page", "--out", "xml", "more", "1.png")
+    assert (done.stdout, done.stderr, done.exit_code) == ("", "", 0)
+    assert sorted(path.name for path in Path("xml").iterdir()) == ["1.xml", "2.xml", "3.xml"]
+    page = ET.parse("xml/2.xml").find("{*}Page")
+    assert page.get("imageFilename") == "../more/2.png"
+    assert page.find(".//{*}Unicode").text == "bạọ"
+    done = run("read", "--format", "alto", "1.png", "more")
+    assert done.stderr == (
+        "netchu: --format alto has a document per image; name a folder with --out DIR\n"
+    )
+    assert done.exit_code == 2
+
+
+def test_two_images_of_the_same_name_are_not_written_to_the_same_document(home):
+    write_photo("more/1.jpg.png", "bah")
+    write_photo("other/1.png", "bah")
+    done = run("read", "--format", "alto", "--out", "xml", "1.png", "other")
+    assert done.stderr == (
+        "netchu: other/1.png: xml/1.xml is that of 1.png; read it into another --out\n"
+    )
+    assert done.exit_code == 1
+    Image.fromarray(bars("ah")).save("scan.tif", save_all=True,
+                                     append_images=[Image.fromarray(bars("bah"))])  # fmt: skip
+    assert run("read", "--format", "alto", "--out", "pages", "scan.tif").exit_code == 0
+    assert sorted(path.name for path in Path("pages").iterdir()) == ["scan_1.xml", "scan_2.xml"]
+
+
+def test_hocr_is_one_document_of_what_was_read(home):
+    done = run("read", "--format", "hocr", "1.png", "gone.png", "more/2.png")
+    pages = ET.fromstring(done.stdout.encode()).findall(".//{*}div[@class='ocr_page']")
+    assert [page.find(".//{*}span[@class='ocrx_word']").text for page in pages] == ["ạọ", "bạọ"]
+    assert "gone.png" in done.stderr
+    assert done.exit_code == 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +17,28 @@ import typer
 
 from netchu.cli.pipes import exit_on_closed_pipe
 from netchu.core.errors import NetchuError
+from netchu.core.files import new_file
 from netchu.core.image_files import find_images
 
 if TYPE_CHECKING:
     from netchu.inference.reader import Reader
+    from netchu.inference.results import PhotoReading
     from netchu.inference.serializers import ReadResult
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    text = "text"
+    json = "json"
+    csv = "csv"
+    alto = "alto"
+    page = "page"
+    hocr = "hocr"
+
+
+DOCUMENT_FORMATS = (Format.alto, Format.page)
+"""Formats with a document for each image."""
 
 
 def read_command(
@@ -32,17 +52,24 @@ def read_command(
     line: Annotated[
         bool, typer.Option("--line", help="Each image is one line: skip the page segmentation.")
     ] = False,
-    as_json: Annotated[
-        bool,
+    form: Annotated[
+        Format,
         typer.Option(
-            "--json",
-            help="One JSON object per image: path, text, confidence, size, and lines with their "
-            "boxes, characters and alternatives.",
+            "--format",
+            help="json: an object per image, with boxes, characters and alternatives; csv: a row "
+            "per line of handwriting; alto, page: an XML document per image; hocr: one for all.",
         ),
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="A table with a row for each line of handwriting.")
-    ] = False,
+    ] = Format.text,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the documents of alto and page, one per image.",
+            show_default="one document on stdout",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Short for --format csv.")] = False,
     batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images read at a time.")] = 16,
     model: Annotated[
         Path | None,
@@ -63,6 +90,7 @@ def read_command(
     Examples:
       netchu read photo.jpg
       netchu read --json scans/ > readings.jsonl
+      netchu read --format alto --out xml scans/
       curl -s https://example.org/form.png | netchu read -
 
     An image that cannot be read does not stop the others: it is named on stderr
@@ -74,24 +102,31 @@ def read_command(
       1  some could not be read
       2  none could be read, or the command was wrong
     """
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude one another; choose one")
+    form = _format(form, as_json, as_csv)
+    if out and form not in DOCUMENT_FORMATS:
+        raise typer.BadParameter("--out is for --format alto and page; redirect the others")
     exit_on_closed_pipe()
     from netchu.imaging.photos import SUFFIXES
-    from netchu.inference import serializers
+    from netchu.inference import page_formats, serializers
     from netchu.inference.reader import Reader
 
     failed: list[NetchuError] = []
     done: list[str] = []
     images = [image for path in paths for image in _images(path, SUFFIXES, failed)]
     results = _read(images, done, failed, Reader(model, greedy=greedy), line=line, batch=batch)
-    first = list(islice(results, 1))
+    first = list(islice(results, 1 if form not in DOCUMENT_FORMATS or out else 2))
+    if len(first) > 1:
+        raise NetchuError(f"--format {form} has a document per image; name a folder with --out DIR")
     headings = len(images) > 1 or any(name != images[0] for name, _ in first)
     results = chain(first, results)
-    if as_json:
+    if form == Format.json:
         blocks = serializers.to_json_lines(results)
-    elif as_csv:
+    elif form == Format.csv:
         blocks = serializers.to_csv(results)
+    elif form == Format.hocr:
+        blocks = page_formats.to_hocr(_only_read(results))
+    elif form in DOCUMENT_FORMATS:
+        blocks = _documents(_only_read(results), page_formats.DOCUMENTS[form], out, failed)
     else:
         blocks = serializers.to_text(results, headings=headings)
     for block in blocks:
@@ -100,6 +135,59 @@ def read_command(
         print(f"netchu: {error}", file=sys.stderr)
     if failed:
         raise SystemExit(1 if done else 2)
+
+
+def _format(form: Format, as_json: bool, as_csv: bool) -> Format:
+    named = {Format.json} if as_json else set()
+    named |= {Format.csv} if as_csv else set()
+    named |= {form} if form != Format.text else set()
+    if len(named) > 1:
+        raise typer.BadParameter("--json, --csv and --format exclude one another; choose one")
+    return named.pop() if named else form
+
+
+def _only_read(results: Iterable[ReadResult]) -> Iterator[tuple[str, PhotoReading]]:
+    return ((path, result) for path, result in results if not isinstance(result, NetchuError))
+
+
+def _documents(
+    readings: Iterable[tuple[str, PhotoReading]],
+    write: Callable[[str, PhotoReading], str],
+    out: Path | None,
+    failed: list[NetchuError],
+) -> Iterator[str]:
+    """Yield the document of the only image, or write those of all images to `out`.
+
+    Images are named in a document relative to its folder. Two images of the same name are an error.
+    """
+    written: dict[Path, str] = {}
+    for path, reading in readings:
+        if not out:
+            yield write(path, reading)
+            continue
+        stem = re.sub(r"\.[^.#]+(?=$|#[0-9]+$)", "", Path(path).name).replace("#", "_")
+        file = out / f"{'stdin' if stem == '-' else stem}.xml"
+        if file in written:
+            failed.append(
+                NetchuError(
+                    f"{path}: {file} is that of {written[file]}; read it into another --out"
+                )
+            )
+            continue
+        written[file] = path
+        document = write(os.path.relpath(path, out), reading)
+        with _writable(out), new_file(file) as partial:
+            partial.write_text(document, encoding="utf-8")
+
+
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NetchuError(
+            f"{out} cannot be written ({error.strerror}); name another --out"
+        ) from None
 
 
 def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> list[str]:

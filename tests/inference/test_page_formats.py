@@ -1,0 +1,115 @@
+"""ALTO, PAGE and hOCR: their structure here, their schemas in the slow test."""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from netchu.inference.page_formats import ALTO, PAGE, XHTML, to_alto, to_hocr, to_page
+from netchu.inference.results import Character, LineReading, PhotoReading
+
+
+def characters(text, left, step):
+    return tuple(
+        Character(letter, 0.9, left + step * n, left + step * (n + 1), ())
+        for n, letter in enumerate(text)
+    )
+
+
+READING = PhotoReading(
+    "Số 5 <A&B>\nhuyện",
+    0.6,
+    (
+        LineReading("Số 5 <A&B>", 0.7, (10, 20, 111, 50), characters("Số 5 <A&B>", 10.2, 10)),
+        LineReading("huyện", 0.6, (12, 60, 80, 90), characters("huyện", 12, 10)),
+    ),
+    (200, 100),
+)
+EMPTY = PhotoReading("", 0.0, (), (200, 100))
+NAME = 'a "b"\udcff.jpg'
+WORDS = ["Số", "5", "<A&B>", "huyện"]
+
+
+def test_alto_has_every_word_with_its_box_and_confidence():
+    root = ET.fromstring(to_alto(NAME, READING).encode())
+    space = {"a": ALTO}
+    assert root.find(".//a:fileName", space).text == 'a "b"\ufffd.jpg'
+    page = root.find("a:Layout/a:Page", space)
+    assert (page.get("WIDTH"), page.get("HEIGHT")) == ("200", "100")
+    lines = page.findall("a:PrintSpace/a:TextBlock/a:TextLine", space)
+    assert [[child.tag.split("}")[1] for child in line] for line in lines] == [
+        ["String", "SP", "String", "SP", "String"], ["String"],
+    ]  # fmt: skip
+    words = page.findall(".//a:String", space)
+    assert [word.get("CONTENT") for word in words] == WORDS
+    assert float(words[0].get("WC")) == pytest.approx(0.81)
+    box = [int(words[1].get(name)) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")]
+    assert box == [40, 20, 11, 30]
+    names = [element.get("ID") for element in root.iter() if element.get("ID")]
+    assert len(names) == len(set(names))
+
+
+def test_page_has_lines_and_words_with_coordinates_and_confidences():
+    root = ET.fromstring(to_page(NAME, READING).encode())
+    space = {"p": PAGE}
+    page = root.find("p:Page", space)
+    assert page.attrib == {
+        "imageFilename": 'a "b"\ufffd.jpg', "imageWidth": "200", "imageHeight": "100",
+    }  # fmt: skip
+    lines = page.findall("p:TextRegion/p:TextLine", space)
+    assert [line.find("p:TextEquiv/p:Unicode", space).text for line in lines] == [
+        "Số 5 <A&B>", "huyện",
+    ]  # fmt: skip
+    assert lines[0].find("p:Coords", space).get("points") == "10,20 110,20 110,49 10,49"
+    assert lines[1].find("p:TextEquiv", space).get("conf") == "0.6000"
+    words = page.findall(".//p:Word/p:TextEquiv/p:Unicode", space)
+    assert [word.text for word in words] == WORDS
+
+
+def test_hocr_has_a_page_for_each_photo_and_a_box_for_each_word():
+    root = ET.fromstring("".join(to_hocr([(NAME, READING), ("b.jpg", EMPTY)])).encode())
+    pages = root.findall(f".//{{{XHTML}}}div[@class='ocr_page']")
+    assert [page.get("title").split("; ")[1:] for page in pages] == [
+        ["bbox 0 0 200 100", "ppageno 0"], ["bbox 0 0 200 100", "ppageno 1"],
+    ]  # fmt: skip
+    words = root.findall(f".//{{{XHTML}}}span[@class='ocrx_word']")
+    assert [word.text for word in words] == WORDS
+    assert words[1].get("title") == "bbox 40 20 51 50; x_wconf 90"
+
+
+VALIDATE = """
+import sys
+from pathlib import Path
+from lxml import etree
+schema = etree.XMLSchema(etree.parse(sys.argv[4]))
+for path in sys.argv[1:3]:
+    schema.assertValid(etree.parse(path))
+from hocr_spec import HocrValidator
+report = HocrValidator("standard").validate(sys.argv[3])
+errors = [part for part in report.format("text").splitlines() if "error" in part.lower()]
+print("\\n".join(errors))
+"""
+
+
+@pytest.mark.slow
+def test_documents_fit_the_schema_of_page_and_the_rules_of_hocr(tmp_path):
+    """OCR-D's package holds the schema of PAGE. No package holds that of ALTO."""
+    site = tmp_path / "site"
+    packages = ["--no-deps", "ocrd==3.13.3", "hocr-spec==0.2.0", "future==1.0.0", "lxml==6.0.2"]
+    subprocess.run(
+        [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--target", site, *packages],
+        check=True,
+    )
+    files = [tmp_path / name for name in ("page.xml", "empty.xml", "page.html")]
+    contents = [to_page("a.jpg", READING), to_page("a.jpg", EMPTY),
+                "".join(to_hocr([("a.jpg", READING), ("b.jpg", EMPTY)]))]  # fmt: skip
+    for file, content in zip(files, contents, strict=True):
+        file.write_text(content, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", VALIDATE, *files, site / "ocrd_validators" / "page.xsd"],
+        env={"PYTHONPATH": str(site)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
