@@ -90,7 +90,7 @@ def parameters() -> str:
                      for found in config_classes(path)]  # fmt: skip
     sections.append("## Networks {: #networks }\n\nThe keys of `systems.NAME.model`, by network.\n")
     for network in networks():
-        for found in config_classes(PACKAGE / "models" / f"{network}.py"):
+        for found in config_classes(PACKAGE / "models" / "networks" / f"{network}.py"):
             place = f"`model` of the network `{network}`"
             if not found.name.lower().startswith(network.replace("_", "")):
                 place = f"A part of {place}"
@@ -99,13 +99,8 @@ def parameters() -> str:
 
 
 def networks() -> list[str]:
-    """Return the names of the networks, in the order of `netchu.models.NETWORKS`."""
-    tree = ast.parse((PACKAGE / "models" / "__init__.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "NETWORKS":
-            assert node.value is not None
-            return list(ast.literal_eval(node.value))
-    raise RuntimeError("netchu.models has no NETWORKS")
+    """Return the names of the networks, those of the files in `models/networks/`."""
+    return sorted(path.stem for path in PACKAGE.glob("models/networks/[!_]*.py"))
 
 
 def config_classes(path: Path) -> list[ConfigClass]:

@@ -23,7 +23,7 @@ from netchu.data.batches import (
 from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import encode
 from netchu.imaging.preparation import Preprocessing
-from netchu.models.netchu_small import NetchuSmall
+from netchu.models.networks.netchu_small import NetchuSmall
 from small_project import MODEL, as_table, drawn_lines, picture
 
 GREY = Preprocessing("grey", 32)

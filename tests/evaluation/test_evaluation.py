@@ -15,7 +15,7 @@ from netchu.decoding.readings import Reading
 from netchu.evaluation import evaluate
 from netchu.evaluation.comparison import compare_systems, pair_systems
 from netchu.evaluation.eval_subset import PREDICTION_COLUMNS, load_eval_subset
-from netchu.models.netchu_small import NetchuSmall
+from netchu.models.networks.netchu_small import NetchuSmall
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from netchu.models import NETWORKS
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, save_model, weights_hash
+from netchu.models.optimisation import optimiser_and_schedule
 from netchu.training.phases import build_recogniser
 from small_project import MODEL, params, picture
 
@@ -36,6 +37,10 @@ TINY = {
 }  # fmt: skip
 TEXTS = ("Thị xã", "đường Láng", "quý hoà")
 every_network = pytest.mark.parametrize("network", NETWORKS)
+
+
+def test_every_network_has_a_tiny_config_here():
+    assert set(TINY) == set(NETWORKS)
 
 
 def made(network, seed=7, **changes):
@@ -216,10 +221,10 @@ def test_no_optimiser_takes_frozen_parameters(optimizer, schedule):
     recogniser = made("netchu_small")
     recogniser.part("backbone").requires_grad_(False)
     values = {"datasets": ["a"], "epochs": 2, "steps_per_epoch": 3}
-    recogniser.phase = parse_config(
+    phase = parse_config(
         PhaseParams, values | {"optimizer": optimizer, "schedule": schedule}, "phase"
     )
-    found = recogniser.configure_optimizers()
+    found = optimiser_and_schedule(recogniser, phase)
     held = {id(p) for group in found["optimizer"].param_groups for p in group["params"]}
     assert held == {id(p) for p in recogniser.parameters() if p.requires_grad}
     assert ("lr_scheduler" in found) == (schedule != "constant")

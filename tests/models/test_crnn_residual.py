@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from netchu.core.text import ALPHABET
-from netchu.models.crnn_residual import CrnnResidual, CrnnResidualConfig
+from netchu.models.networks.crnn_residual import CrnnResidual, CrnnResidualConfig
 
 LETTERS = "".join(chr(0x4E00 + place) for place in range(141))
 

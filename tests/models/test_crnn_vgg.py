@@ -7,8 +7,8 @@ import small_project
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
-from netchu.models import crnn_vgg
-from netchu.models.crnn_vgg import CrnnVgg, CrnnVggConfig
+from netchu.models.networks import crnn_vgg
+from netchu.models.networks.crnn_vgg import CrnnVgg, CrnnVggConfig
 from netchu.training.loop import fit_phase
 from netchu.training.phases import build_recogniser
 from small_project import as_table

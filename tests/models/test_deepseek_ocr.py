@@ -21,7 +21,6 @@ from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
 from netchu.models import network_class
-from netchu.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import char_tokenizer
 from netchu.models.hub.qlora import (
@@ -32,6 +31,7 @@ from netchu.models.hub.qlora import (
 )
 from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
+from netchu.models.networks.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 
 TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ 12/3")
 TINY = DeepSeekOCRSettings("tiny", height=48, max_new_tokens=24, gradient_checkpointing=False)

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
-from netchu.models.effnet_seq2seq import EffnetSeq2Seq, EffnetSeq2SeqConfig, MemberConfig
+from netchu.models.networks.effnet_seq2seq import EffnetSeq2Seq, EffnetSeq2SeqConfig, MemberConfig
 
 SMALL = EffnetSeq2SeqConfig(
     members=(

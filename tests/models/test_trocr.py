@@ -12,7 +12,7 @@ from netchu.models import network_class
 from netchu.models.hub import TINY_NOTE
 from netchu.models.hub.char_tokenizer import SPECIALS, char_tokenizer
 from netchu.models.hub.tiny_checkpoints import write_trocr
-from netchu.models.trocr import BOS_ID, EOS_ID, PAD_ID, TrOCR, TrOCRSettings
+from netchu.models.networks.trocr import BOS_ID, EOS_ID, PAD_ID, TrOCR, TrOCRSettings
 
 TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ ợ 12/3")
 TINY = TrOCRSettings("tiny", image_size=64, beams=2)

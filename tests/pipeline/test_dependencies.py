@@ -221,7 +221,7 @@ def test_make_stale_passes_in_a_fresh_clone_of_a_built_project(cloned):
     slow_after(2, [
         "stages/evaluate.py", "src/netchu/report/report.css",
         "src/netchu/evaluation/metrics/rates.py", "src/netchu/data/batches.py",
-        "src/netchu/models/trocr.py", "src/netchu/core/text.py",
+        "src/netchu/models/networks/trocr.py", "src/netchu/core/text.py",
     ]),
 )  # fmt: skip
 def test_make_stale_fails_after_an_edit(cloned, name):

@@ -20,7 +20,7 @@ from netchu.imaging.preparation import prepare
 from netchu.inference.reader import Reader
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, save_model
-from netchu.models.netchu_small import NetchuSmall, NetchuSmallConfig
+from netchu.models.networks.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.release import fine_tuning
 from netchu.release.fine_tuning import extend_alphabet, fine_tune, load_table
 from netchu.release.ngrams import mixture_components, write_language_model

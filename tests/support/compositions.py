@@ -10,7 +10,7 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 ROOT = Path(__file__).resolve().parents[2]
-PROFILES = ("laptop", "real", "gpu", "ablation")
+PROFILES = ("laptop", "real", "release", "gpu", "ablation")
 
 
 @cache

@@ -23,7 +23,7 @@ from netchu.data.line_table import read_table, write_table
 from netchu.imaging.images import decode, encode
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weights_hash
-from netchu.models.netchu_small import NetchuSmall
+from netchu.models.networks.netchu_small import NetchuSmall
 from netchu.training import bundle, checkpoint_archive
 from netchu.training.bundle import extract, pack
 from netchu.training.checkpoint_archive import unpack
@@ -304,7 +304,7 @@ def test_training_a_bundle_needs_no_tracking_and_no_model_hub():
     start = [
         PACKAGE / "training/timed_run.py",
         PACKAGE / "training/phases.py",
-        PACKAGE / "models/netchu_small.py",
+        PACKAGE / "models/networks/netchu_small.py",
     ]
     needed = set()
     for path in import_closure(start):

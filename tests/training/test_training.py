@@ -21,7 +21,7 @@ from netchu.core.paths import CHECKPOINTS
 from netchu.data.line_table import read_skipped, write_table
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weights_hash
-from netchu.models.netchu_small import NetchuSmall
+from netchu.models.networks.netchu_small import NetchuSmall
 from netchu.training import loop
 from netchu.training.callbacks import TimerCallback
 from netchu.training.phases import build_recogniser, train_stage
@@ -206,7 +206,7 @@ KILLED = """
 import os, signal, sys
 sys.path[:0] = {tests!r}
 import conftest  # one thread, as in the tests
-from netchu.models.netchu_small import NetchuSmall
+from netchu.models.networks.netchu_small import NetchuSmall
 from netchu.training.phases import train_stage
 from test_training import settings
 
@@ -384,6 +384,6 @@ def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, 
 
 
 def test_code_that_training_does_not_run_leaves_checkpoints_valid():
-    entries = [PACKAGE / "training/phases.py", PACKAGE / "models/netchu_small.py"]
+    entries = [PACKAGE / "training/phases.py", PACKAGE / "models/networks/netchu_small.py"]
     packages = {path.relative_to(PACKAGE).parts[0] for path in import_closure(entries)}
     assert packages == {"__init__.py", "core", "imaging", "data", "decoding", "models", "training"}

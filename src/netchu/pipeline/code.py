@@ -28,7 +28,7 @@ def stage_entries(stages: Path) -> dict[str, list[Path]]:
     Returns:
         Names as in dvc.yaml, `stage` or `stage@key`; the key is a source of lines, or a network.
     """
-    networks = {name: PACKAGE / "models" / f"{name}.py" for name in NETWORKS}
+    networks = {name: PACKAGE / "models" / "networks" / f"{name}.py" for name in NETWORKS}
     fetched = {name: PACKAGE / "data" / "fetch" / f"{name}.py" for name in SOURCES}
     parsed = {name: PACKAGE / "data" / "parse" / f"{name}.py" for name in HANDWRITING}
     keyed = {

@@ -25,7 +25,8 @@ def training_phases(params: Params, system: str) -> list[PhaseParams]:
 def code_fingerprint(network: str) -> str:
     """Return a hash of all code that runs when `network` is trained, of its own file too."""
     package = fingerprints.PACKAGE
-    entries = [package / "training" / "phases.py", package / "models" / f"{network}.py"]
+    own = package / "models" / "networks" / f"{network}.py"
+    entries = [package / "training" / "phases.py", own]
     return fingerprints.fingerprint(entries)
 
 
