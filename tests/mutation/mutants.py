@@ -176,7 +176,7 @@ def _prepare(folder: Path, group: Group) -> None:
         "process_isolation": "forkserver",
         "use_git_change_detection": False,
         "timeout_multiplier": 5.0,
-        "timeout_constant": 5.0,
+        "timeout_constant": 12.0,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     table = "\n".join(["", "[tool.mutmut]", *lines, ""])

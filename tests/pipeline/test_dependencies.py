@@ -219,9 +219,17 @@ def test_make_stale_passes_in_a_fresh_clone_of_a_built_project(cloned):
 @pytest.mark.parametrize(
     "name",
     slow_after(2, [
-        "stages/evaluate.py", "src/netchu/report/report.css",
-        "src/netchu/evaluation/metrics/rates.py", "src/netchu/data/batches.py",
-        "src/netchu/models/networks/trocr.py", "src/netchu/core/text.py",
+        "src/netchu/evaluation/metrics/rates.py",  # evaluate
+        "src/netchu/report/report.css",  # report
+        "stages/evaluate.py", "src/netchu/core/text.py",
+        "src/netchu/pipeline/code.py",  # code
+        "src/netchu/pipeline/selection.py",  # selection
+        "src/netchu/data/fetch/fonts.py",  # download
+        "src/netchu/synthesis/paper.py",  # synthesize
+        "src/netchu/data/preprocessing.py",  # preprocess
+        "src/netchu/models/networks/trocr.py",  # pretrain
+        "src/netchu/data/batches.py",  # finetune
+        "src/netchu/release/calibration.py",  # export
     ]),
 )  # fmt: skip
 def test_make_stale_fails_after_an_edit(cloned, name):

@@ -12,6 +12,7 @@ import netchu
 from netchu.cli import bundle
 from netchu.cli.audit import audit_command
 from netchu.cli.compare import compare_command
+from netchu.cli.gate import gate_command
 from netchu.cli.plan import plan_command
 from netchu.cli.promote import promote_command
 from netchu.cli.read import read_command
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare_command,
     "audit": audit_command,
     "verify": verify_command,
+    "gate": gate_command,
     "plan": plan_command,
     "track": track_command,
     "ui": ui_command,

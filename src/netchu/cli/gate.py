@@ -1,0 +1,54 @@
+"""The command `netchu gate`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netchu.cli.pipes import exit_on_closed_pipe
+from netchu.core.errors import needs_extra
+
+
+@needs_extra("train", "the gate")
+def gate_command(
+    before: Annotated[
+        Path, typer.Argument(metavar="BEFORE", help="The folder of the report before the change.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="That of the report after it.")],
+    new_lines: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="A YAML file with the reason for each hash of new test lines."
+        ),
+    ] = Path("reports/new_test_lines.yaml"),
+) -> None:
+    """Fail where a change makes a system of a report worse.
+
+    A system is worse if it reads a dataset significantly worse on the same test
+    lines, or is more than 1.1 times as large or as much arithmetic. A system,
+    dataset or level that is gone, and test lines that changed without a reason
+    in FILE, fail, too. Latency is not judged: times of two builds on different
+    machines say nothing about the change.
+
+    \b
+    Example:
+      netchu gate before/reports/laptop rebuilt/reports/laptop
+
+    \b
+    Exit codes:
+      0  nothing is worse
+      1  something is
+      2  the reports cannot be compared
+    """
+    exit_on_closed_pipe()
+    from netchu.evaluation.gate import find_regressions
+
+    faults = find_regressions(before, after, new_lines)
+    for fault in faults:
+        print(f"netchu: {fault}", file=sys.stderr)
+    if not faults:
+        print("no system is worse")
+    raise SystemExit(1 if faults else 0)
