@@ -10,7 +10,8 @@ REPORT = {
     "seed": 7,
     "systems": {
         "netchu_small": {
-            "overall": {"cer": 0.05, "wer": 0.2, "ser": 0.6, "lines": 100, "cer_low": 0.04},
+            "overall": {"cer": 0.05, "wer": 0.2, "ser": 0.6, "lines": 100, "characters": 2300,
+                        "words": 512, "cer_low": 0.04},
             "datasets": {
                 "drawn": {
                     "line": {
@@ -24,10 +25,12 @@ REPORT = {
                 }
             },
             "size_mb": 6.7,
+            "memory_mb": 13.2,
             "parameters": 1_675_000,
+            "main": "guarded",
         }
     },
-}
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -64,7 +67,11 @@ def test_the_same_report_and_one_within_the_tolerance_are_reproduced(failures):
         (lambda s: s["netchu_small"]["overall"].pop("ser"), "overall/ser"),
         (lambda s: s["netchu_small"].update(size_mb=6.8), "size_mb"),
         (lambda s: s["netchu_small"].update(parameters=1_675_001), "parameters"),
+        (lambda s: s["netchu_small"].update(memory_mb=13.3), "memory_mb"),
+        (lambda s: s["netchu_small"].update(main="free"), "main"),
         (lambda s: s["netchu_small"]["overall"].update(lines=99), "overall/lines"),
+        (lambda s: s["netchu_small"]["overall"].update(characters=2301), "overall/characters"),
+        (lambda s: s["netchu_small"]["overall"].update(words=511), "overall/words"),
         (
             lambda s: s["netchu_small"]["datasets"]["drawn"]["line"].update(lines_hash="cd"),
             "datasets/drawn/line/lines_hash",
@@ -77,7 +84,7 @@ def test_a_value_that_is_not_reproduced_is_named(failures, change, place):
 
 def test_a_missing_system_fails_with_every_value(failures):
     missing = failures(lambda systems: systems.clear())
-    assert len(missing) == 11
+    assert len(missing) == 15
     assert {value.rebuilt for value in missing.values()} == {None}
 
 

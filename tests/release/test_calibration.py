@@ -115,6 +115,33 @@ def test_scalings_lower_errors_that_come_word_by_word():
     assert scales.lines.apply(float(np.median(products))) > np.median(products)
 
 
+def test_the_error_of_the_scalings_is_judged_on_lines_that_they_were_not_fitted_to():
+    # Lines with an even number are right and the others wrong, all with 0.6: what one half says is
+    # false of the other. Fitted to both halves or to the judged one, the errors would be small.
+    decoded = [DecodedLine((0.6,) * 3, (n % 2 == 0,) * 3, n % 2 == 0) for n in range(60)]
+    errors = evaluate_scales(decoded)
+    assert errors["character_ece"] > 0.8
+    assert errors["line_ece"] > 0.8
+
+
+def test_the_error_of_the_temperature_is_judged_on_lines_that_it_was_not_fitted_to():
+    # 15 right lines of one character, 15 wrong ones of two, in turn; logits 1 against three 0. The
+    # right ones ask for the lowest temperature, with which the wrong ones are then scaled.
+    lines_N = np.concatenate([[n] * (1 + n % 2) for n in range(30)])
+    correct_N = lines_N % 2 == 0
+    logits_NV = np.tile(np.array([0, 1, 0, 0], np.float32), (45, 1))
+    line_correct_L = np.arange(30) % 2 == 0
+    evidence = Evidence(logits_NV, np.ones(45, int), correct_N, lines_N, line_correct_L)
+    found = fit_and_evaluate_temperature(evidence)
+    low, high = np.exp(4) / (np.exp(4) + 3), np.exp(0.25) / (np.exp(0.25) + 3)
+    assert found["character_ece"] == pytest.approx((15 * (1 - high) + 30 * low) / 45, abs=1e-3)
+    before = np.e / (np.e + 3)
+    assert found["character_ece_before"] == pytest.approx(
+        np.abs(before - correct_N.reshape(15, 3).mean(1)).mean(), abs=0.2
+    )
+    assert found["line_ece"] > 0.6
+
+
 def test_decoded_lines_are_compared_with_the_truth():
     lines = [(softmax(logits_of(text)), truth)
              for text, truth in (("abc", "abc"), ("abb", "acb"), ("", "a"))]  # fmt: skip

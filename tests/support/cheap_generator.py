@@ -61,12 +61,17 @@ class CheapGenerator:
         os.kill(os.getpid() if self.failure == "kill_worker" else os.getppid(), signal.SIGKILL)
 
 
-def project(count=150, seed=7, workers=1, **changes):
-    """Return Params whose one synthetic dataset is `cheap`; `small_project` would load torch."""
+def project(count=150, seed=7, workers=1, hands=None, **changes):
+    """Return Params whose one synthetic dataset is `cheap`; `small_project` would load torch.
+
+    `hands` are changes of a dataset that generators may take letters from, `changes` those of
+    `cheap`.
+    """
     content = {
         "profile": "tiny", "seed": seed, "compute": {}, "trainer": {}, "sources": {},
         "synthetic": {"cheap": {"count": count, "text": "syllable"} | changes},
-        "synthesis": {"workers": workers}, "datasets": {}, "systems": {},
+        "synthesis": {"workers": workers}, "systems": {},
+        "datasets": {"hands": {"source": "kalapa", "input": "nowhere"} | (hands or {})},
         "evaluate": {"datasets": []},
     }  # fmt: skip
     return parse_config(Params, content, "test params")
