@@ -118,11 +118,11 @@ def _params(mirror: str) -> Params:
     }
     datasets: dict[str, Any] = {}
     if mirror:
-        address = {"text": "address", "corpus": f"{mirror}/vietnam_dataset"}
+        address = {"text": "address", "corpora": (f"{mirror}/vietnam_dataset",)}
         names = ("kalapa", "cinnamon", "vnondb")
         datasets = {name: {"source": name, "input": f"{mirror}/{name}"} for name in names}
         synthetic["font address"] |= address
-        synthetic["font verse"] = font | {"text": "verse", "corpus": f"{mirror}/truyen_kieu"}
+        synthetic["font verse"] = font | {"text": "verse", "corpora": (f"{mirror}/truyen_kieu",)}
         synthetic["font address, papers"] = font | address | {"papers": ["kalapa", "cinnamon"]}
         synthetic["ink address"] = COMMON | address | {"renderer": "ink", "datasets": ["vnondb"]}
         synthetic["copy"] = COMMON | {"renderer": "copy", "datasets": ["kalapa", "cinnamon"]}

@@ -52,7 +52,9 @@ def test_every_name_in_a_profile_is_defined(profile, tmp_path):
             assert dataset.source in params.sources
     for kind in params.synthetic.values():
         assert {*kind.datasets, *kind.papers} <= set(params.datasets)
-        assert not kind.corpus or kind.corpus.removeprefix(f"{home}/raw/") in params.sources
+        assert {corpus.removeprefix(f"{home}/raw/") for corpus in kind.corpora} <= set(
+            params.sources
+        )
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -34,6 +34,10 @@ class CheapGenerator:
     fail_at: int = -1
     failure: str = "error"
 
+    @property
+    def text_counts(self):
+        return {}
+
     def generate(self, index):
         if self.log_folder:
             (Path(self.log_folder) / f"worker-{os.getpid()}").touch()

@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -27,8 +28,9 @@ FONT = {
     "shares": {"train": 0.5, "val": 0.25, "test": 0.25},
 }
 INK = {"renderer": "ink", "text": "verse", "count": 16, "datasets": ["vnondb"], "height": 48,
-       "corpus": "data/tiny/raw/truyen_kieu"}  # fmt: skip
+       "corpora": ("data/tiny/raw/truyen_kieu",)}  # fmt: skip
 VERSES = "Bà vẫn hoà, cao ngon\nba Quế sao em & mua con\nhết bao hoa sau 12 mùa\n"
+INK_PROSE = INK | {"text": "prose", "words": (3, 6), "corpora": ("data/tiny/raw/vi_news",)}
 COPY = {"renderer": "copy", "count": 8, "datasets": ["kalapa"], "height": 40}
 
 
@@ -43,6 +45,8 @@ def home(tmp_path_factory):
         for family, file in files.items():
             (raw / "fonts" / family).mkdir(parents=True)
             shutil.copyfile(BUNDLED / f"{file}.ttf", raw / "fonts" / family / f"{file}.ttf")
+        prose = "Bà vẫn hoà, cao ngon. Bà mua con sau 12 mùa hoa ngon. Ba vẫn mua bao hoa ngon hết."
+        archives.vi_news(raw / "vi_news", {"vn_news/1.txt": prose})
         archives.kalapa(raw / "kalapa", writers=[str(n) for n in range(1, 9)])
         strokes = {}
         for number in range(8):
@@ -82,7 +86,9 @@ def test_same_seed_same_bytes_and_another_seed_others(params):
         assert all(a.image != b.image for a, b in pairs)
 
 
-@pytest.mark.parametrize("params", [FONT, INK, COPY], ids=["font", "ink", "copy"])
+@pytest.mark.parametrize(
+    "params", [FONT, INK, INK_PROSE, COPY], ids=["font", "ink", "prose", "copy"]
+)
 def test_a_pickled_generator_gives_the_same_line(params):
     generator = make_line_generator(project(k=params), "k")
     restored = pickle.loads(pickle.dumps(generator))
@@ -138,6 +144,21 @@ def test_a_text_that_no_writer_can_write_is_skipped_with_a_reason():
     skipped = [line for line in generated(INK) if isinstance(line, Skipped)]
     assert skipped
     assert "no writer wrote what" in skipped[0].reason
+
+
+def test_prose_in_pen_strokes_avoids_the_labels_of_held_out_writers(monkeypatch):
+    generator = make_line_generator(project(k=INK_PROSE), "k")
+    lines = [generator.generate(index).line for index in range(INK["count"])]
+    texts = [line.text for line in lines if not isinstance(line, Skipped)]
+    assert any("vẫn mua" in text or "vẫn hoà" in text for text in texts)
+    assert generator.text_counts == {"vi_news, used": 3, "vi_news, held out": 0}
+    held_out = [replace(line, text="Ba vẫn mua bao", split="val", writer="x") for line in lines
+                if not isinstance(line, Skipped)]  # fmt: skip
+    monkeypatch.setattr(
+        "netchu.data.held_out.split_lines", lambda params, name, seed, skipped: held_out[:1]
+    )
+    generator = make_line_generator(project(k=INK_PROSE), "k")
+    assert generator.text_counts == {"vi_news, used": 2, "vi_news, held out": 1}
 
 
 def test_word_sources_are_counted():

@@ -77,9 +77,10 @@ class SyntheticParams(Strict):
     """What the lines are made of: `font` files, `ink` (pen strokes of VNOnDB's training writers) or
     `copy` (distorted copies of training lines)."""
 
-    text: Literal["", "syllable", "address", "verse"] = ""
-    """What is written: random syllables, addresses, or verses of Truyện Kiều. Empty for `copy`,
-    required otherwise."""
+    text: Literal["", "syllable", "address", "verse", "prose", "form", "foreign"] = ""
+    """What is written: random syllables, addresses, verses of Truyện Kiều, lines of prose, fields
+    of forms (names, schools, dates, numbers), or lines with words that are no Vietnamese. Empty for
+    `copy`, required otherwise."""
 
     words: tuple[int, int] = (1, 3)
     """Fewest and most words of a line, 1 or more."""
@@ -94,9 +95,12 @@ class SyntheticParams(Strict):
     papers: tuple[str, ...] = ()
     """Datasets whose training photos lend their paper as background; without them it is drawn."""
 
-    corpus: str = ""
-    """Fetched folder that the text comes from: of `vietnam_dataset` for addresses (without it names
-    are made up), of `truyen_kieu` for verses. Empty for none."""
+    corpora: tuple[str, ...] = ()
+    """Fetched folders that the text comes from: `vietnam_dataset` for addresses, with `vi_forms` if
+    half of them shall have the wards and provinces since July 2025 (without a corpus names are made
+    up); `truyen_kieu` for verses; `vi_news`, `vi_wikipedia` or both for prose and foreign words;
+    `vi_forms` for forms. Sentences that share four words in a row with a validation or test label
+    of the profile are left out."""
 
     height: int = 64
     """Height of the images in pixels, 16 or more."""
@@ -391,6 +395,15 @@ class Params(Strict):
     def handwriting(self) -> list[str]:
         """Names of the datasets that are not generated."""
         return [name for name, wanted in self.datasets.items() if wanted.source != "synthetic"]
+
+    def must_avoid_held_out(self, wanted: SyntheticParams) -> bool:
+        """Return whether the texts of a synthetic dataset are prose, which writers copy too."""
+        return wanted.text in ("prose", "foreign") and bool(wanted.corpora)
+
+    def read_by(self, wanted: SyntheticParams) -> list[str]:
+        """Return the datasets whose source a synthetic dataset reads, for lines or labels."""
+        avoided = self.handwriting if self.must_avoid_held_out(wanted) else ()
+        return sorted({*wanted.datasets, *wanted.papers, *avoided})
 
     def is_fully_synthetic(self, dataset: str) -> bool:
         """Return whether a dataset is generated without strokes, lines or papers of real data."""

@@ -23,16 +23,15 @@ def select_raw(params: Params) -> dict[str, dict[str, Any]]:
     """
     selected: dict[str, dict[str, Any]] = {}
     for name, wanted in params.synthetic.items():
-        borrowed = sorted({*wanted.datasets, *wanted.papers})
         selected[f"synthesize@{name}"] = {
             "fonts": hash_folder(params.raw / "fonts") if wanted.renderer == "font" else "",
-            "corpus": hash_folder(Path(wanted.corpus)) if wanted.corpus else "",
+            "corpora": {Path(folder).name: hash_folder(Path(folder)) for folder in wanted.corpora},
             "datasets": {
                 dataset: {
                     "input": hash_folder(Path(params.dataset(dataset).input)),
                     "params": asdict(params.dataset(dataset)),
                 }
-                for dataset in borrowed
+                for dataset in params.read_by(wanted)
             },
         }
     texts = [source for source in SOURCES if source in params.sources]

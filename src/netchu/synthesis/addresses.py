@@ -12,18 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
+from netchu.data.parse.vi_forms import FormTexts
 from netchu.synthesis.syllables import random_syllable, to_new_style
 
 Rng = np.random.Generator
 
 PROVINCES = Path(__file__).with_name("provinces.txt")
 
-UNIT_TYPES = ("Đường", "Phường", "Xã", "Thị trấn", "Quận", "Huyện", "Thị xã", "Thành phố")
+UNIT_TYPES = ("Đường", "Phường", "Xã", "Thị trấn", "Quận", "Huyện", "Thị xã", "Thành phố",
+              "Đặc khu")  # fmt: skip
 """Types of street and administrative unit that a part of an address may start with."""
 TO_SPACES = str.maketrans(",.-–", "    ")
 JOINED_PREFIXES = ("P", "Q", "F", "P.", "Q.")
 """Abbreviations that are written without a space before a number: P2, Q.1."""
-CITIES = ("Hồ Chí Minh", "Hà Nội", "Đà Nẵng", "Hải Phòng", "Cần Thơ")
+CITIES = ("Hồ Chí Minh", "Hà Nội", "Đà Nẵng", "Hải Phòng", "Cần Thơ", "Huế")
 
 
 def _weighted(weights: Mapping[str, int]) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ FULL = AddressStyle(
         "Huyện": _weighted({"Huyện": 20, "": 1}),
         "Thị xã": _weighted({"Thị Xã": 4, "Thị xã": 3, "TX": 1}),
         "Thành phố": _weighted({"Thành Phố": 5, "Thành phố": 4, "TP": 1, "TP.": 1}),
+        "Đặc khu": ("Đặc khu",),
         "Hồ Chí Minh": ("TP Hồ Chí Minh",),
         "Bà Rịa Vũng Tàu": ("Bà Rịa - Vũng Tàu",),
         "Thừa Thiên Huế": ("Thừa Thiên - Huế", "Thừa Thiên Huế"),
@@ -108,6 +111,7 @@ BARE = AddressStyle(
         "Huyện": _weighted({"": 40, "Huyện": 1}),
         "Thị xã": _weighted({"": 4, "Thị xã": 4, "Tx": 1}),
         "Thành phố": _weighted({"Thành phố": 3, "Tp": 2}),
+        "Đặc khu": ("Đặc khu", ""),
         "Hồ Chí Minh": _weighted({"Hồ Chí Minh": 1, "Tp Hồ Chí Minh": 3}),
     },
 )  # fmt: skip
@@ -127,6 +131,7 @@ FREE = AddressStyle(
         "Huyện": ("Huyện", "huyện", "H.", ""),
         "Thị xã": ("Thị xã", "thị xã", "TX", "Tx", "TX.", ""),
         "Thành phố": ("Thành phố", "thành phố", "TP", "TP.", "Tp", "Tp.", ""),
+        "Đặc khu": ("Đặc khu", "đặc khu", "ĐK"),
         "Tỉnh": _weighted({"": 8, "tỉnh": 1, "Tỉnh": 1, "T.": 1}),
         "TP": _weighted({"": 3, "TP": 1, "TP.": 1, "Tp.": 1, "Thành phố": 1, "thành phố": 1}),
         "Hồ Chí Minh": ("TPHCM", "TP.HCM", "TP HCM", "Tp. HCM", "HCM", "TP. Hồ Chí Minh",
@@ -138,6 +143,12 @@ FREE = AddressStyle(
 STYLES = (FULL, FULL, BARE, BARE, FREE)
 ALL_CAPITALS = 0.05
 """Share of free lines in capitals alone."""
+
+SINCE_2025 = 0.5
+"""Share of the addresses with the wards and provinces since July 2025 and without a district."""
+
+POST_OFFICES = 0.05
+"""Share of the addresses that are those of post offices, as they stand."""
 
 IN_TOWN = 0.85
 """Share of the houses that lie in towns, where more people live per street."""
@@ -165,16 +176,23 @@ class Gazetteer:
         towns: streets of towns.
         streets: all streets.
         wards: each ward and commune once.
+        wards_2025: each ward and commune since July 2025 with its province: 'Phường X, Tỉnh'.
+        post_offices: addresses that are written as they stand.
     """
 
     provinces: Sequence[str]
     towns: Sequence[str] = ()
     streets: Sequence[str] = ()
     wards: Sequence[str] = ()
+    wards_2025: Sequence[str] = ()
+    post_offices: Sequence[str] = ()
 
     @classmethod
-    def from_addresses(cls, addresses: Sequence[str]) -> Gazetteer:
-        """Return the gazetteer of addresses as `vietnam_dataset.texts` returns them."""
+    def from_addresses(cls, addresses: Sequence[str], forms: FormTexts | None = None) -> Gazetteer:
+        """Return the gazetteer of addresses as `vietnam_dataset.texts` returns them.
+
+        With `forms` it also has the units since July 2025 and post offices.
+        """
         streets = [address for address in addresses if address.startswith("Đường ")]
         towns = [street for street in streets if ", Phường " in street] or streets
         wards = dict.fromkeys(
@@ -182,13 +200,19 @@ class Gazetteer:
             for address in addresses
         )
         provinces = PROVINCES.read_text(encoding="utf-8").splitlines()
-        return cls(provinces, towns, streets, tuple(wards))
+        if forms is None:
+            return cls(provinces, towns, streets, tuple(wards))
+        today = tuple(_without_province_type(ward) for ward in forms.wards)
+        return cls(provinces, towns, streets, tuple(wards), today, forms.addresses)
 
     def draw(self, rng: Rng, street: bool) -> str:
         """Return a random address with a street, mostly in a town, or without a street."""
         if not self.streets:
             made_up = self._make_up(rng)
             return made_up if street else made_up.partition(", ")[2]
+        if self.wards_2025 and rng.random() < SINCE_2025:
+            ward = choose(rng, self.wards_2025)
+            return f"{choose(rng, self.towns).split(', ')[0]}, {ward}" if street else ward
         if not street:
             return choose(rng, self.wards)
         return choose(rng, self.towns if rng.random() < IN_TOWN else self.streets)
@@ -205,8 +229,16 @@ class Gazetteer:
         return f"Đường {names[0]}, {ward} {names[1]}, {district} {names[2]}, {province}"
 
 
+def _without_province_type(ward: str) -> str:
+    """Return 'Xã X, Tỉnh Y' or 'Phường X, Thành phố Y' without the type of the province."""
+    name, _, province = ward.partition(", ")
+    return f"{name}, {province.removeprefix('Tỉnh ').removeprefix('Thành phố ')}"
+
+
 def random_address(rng: Rng, gazetteer: Gazetteer) -> str:
     """Return an address as people write it on a form, in a random style."""
+    if gazetteer.post_offices and rng.random() < POST_OFFICES:
+        return choose(rng, gazetteer.post_offices)
     style = STYLES[int(rng.integers(len(STYLES)))]
     has_house = rng.random() < style.house
     *parts, province = gazetteer.draw(rng, street=has_house).split(", ")

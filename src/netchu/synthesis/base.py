@@ -29,6 +29,10 @@ class GeneratedLine:
 class LineGenerator(Protocol):
     """Generates the lines of one synthetic dataset; it can be pickled."""
 
+    @property
+    def text_counts(self) -> Mapping[str, int]:
+        """Number of texts that it may draw from, and of those left out, by reason."""
+
     def generate(self, index: int) -> GeneratedLine:
         """Return line number `index`; it depends on nothing but the number."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -53,6 +53,11 @@ class CopyGenerator:
                 f"{self.dataset}: line {held_out[0].id} is of split {held_out[0].split!r}; copy "
                 "training lines only"
             )
+
+    @property
+    def text_counts(self) -> Mapping[str, int]:
+        """Return nothing: copies have the texts of their lines."""
+        return {}
 
     def generate(self, index: int) -> GeneratedLine:
         """Return copy number `index`."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, SyntheticParams
+from netchu.data.held_out import held_out_of_inputs
 from netchu.data.line_table import SPLITS, Line, Skipped
 from netchu.data.parse.fonts import font_families
 from netchu.data.preprocessing import split_lines
@@ -55,6 +56,11 @@ class RenderedLineGenerator:
     renderer: Renderer
     textures: PaperTextures | None
     shares: tuple[float, ...]
+
+    @property
+    def text_counts(self) -> Mapping[str, int]:
+        """Counts of the texts of its corpora."""
+        return self.text.counts
 
     def generate(self, index: int) -> GeneratedLine:
         """Return line number `index`; skipped if the renderer cannot write its text."""
@@ -108,7 +114,8 @@ def make_line_generator(params: Params, name: str) -> LineGenerator:
         files = font_families(params.raw / "fonts")
         shares = _check_fonts(wanted, files, name)
         renderer = FontRenderer(wanted.fonts, files)
-    text = make_text_generator(wanted, Path(wanted.corpus) if wanted.corpus else None)
+    held_out = held_out_of_inputs(params) if params.must_avoid_held_out(wanted) else None
+    text = make_text_generator(wanted, [Path(corpus) for corpus in wanted.corpora], held_out)
     textures = _paper_textures(params, wanted) if wanted.papers else None
     return RenderedLineGenerator(name, params.seed, wanted, text, renderer, textures, shares)
 
@@ -121,7 +128,7 @@ def _check_ranges(wanted: SyntheticParams, name: str) -> None:
     if wanted.count < 1 or wanted.height < 16:
         raise NetchuError(f"{name}: count must be 1 or more, and height 16 or more")
     if not wanted.text and wanted.renderer != "copy":
-        raise NetchuError(f"{name}: text is missing; set it to syllable, address or verse")
+        raise NetchuError(f"{name}: text is missing; set it to one of its values")
 
 
 def _check_fonts(

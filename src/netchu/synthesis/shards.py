@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,7 +31,8 @@ def synthesize_table(params: Params, name: str) -> Path:
     """Write synthetic dataset `name` to data/<profile>/synthetic/<name>; return that folder.
 
     Beside the shards and `skipped.csv`, `summary.json` counts the lines, the skipped lines by
-    reason (`skipped`), and the words by how they were made (`ways`).
+    reason (`skipped`), the words by how they were made (`ways`), and the texts of the corpora that
+    were used and left out (`texts`).
 
     Raises:
         NetchuError: parameters or data that do not fit (see `make_line_generator`), another
@@ -51,7 +52,7 @@ def synthesize_table(params: Params, name: str) -> Path:
         remove_partial_files(folder)
         _generate_missing(generator, shards, folder, params.synthesis)
         remove_partial_files(folder)
-        _write_summary(folder, shards)
+        _write_summary(folder, shards, generator.text_counts)
         _publish(folder, out)
         shutil.rmtree(checkpoints)
     return out
@@ -61,7 +62,7 @@ def _checkpoint_key(params: Params, name: str) -> str:
     """Return a short hash of what the shards depend on: code, parameters and fetched data."""
     wanted = params.synthetic_dataset(name)
     here = Path(__file__)
-    sources = {params.dataset(dataset).source for dataset in (*wanted.datasets, *wanted.papers)}
+    sources = {params.dataset(dataset).source for dataset in params.read_by(wanted)}
     parsers = [fingerprints.PACKAGE / "data" / "parse" / f"{source}.py" for source in sources]
     parts = [
         fingerprints.fingerprint([here, *parsers]), params.seed, wanted, params.datasets,
@@ -91,7 +92,7 @@ def _is_valid(path: Path) -> bool:
         return False
 
 
-def _write_summary(folder: Path, shards: Sequence[Shard]) -> None:
+def _write_summary(folder: Path, shards: Sequence[Shard], text_counts: Mapping[str, int]) -> None:
     """Write `skipped.csv` and `summary.json` from the metadata of one shard after the other."""
     reasons: Counter[str] = Counter()
     word_sources: Counter[str] = Counter()
@@ -106,7 +107,8 @@ def _write_summary(folder: Path, shards: Sequence[Shard]) -> None:
     write_skipped(skipped(), folder)
     lines = sum(map(len, shards)) - reasons.total()
     summary = json.dumps(
-        {"lines": lines, "skipped": reasons, "ways": word_sources},
+        {"lines": lines, "skipped": reasons, "ways": word_sources}
+        | ({"texts": text_counts} if text_counts else {}),
         indent=1, sort_keys=True, ensure_ascii=False,
     )  # fmt: skip
     (folder / "summary.json").write_text(summary + "\n", encoding="utf-8")
