@@ -42,6 +42,36 @@ def test_fit_to_few_correct_samples_stays_moderate():
     assert 0.5 < fitted.apply(0.9) < 0.999
 
 
+def loss(scaling, confidences_N, correct_N):
+    """Negative log-likelihood of samples and of the two pseudo-samples, by the definition."""
+    total = 0.0
+    pseudo = [(1 / (1 + np.exp(-1)), 0.75), (1 / (1 + np.exp(1)), 0.25)]
+    for confidence, target in [*zip(confidences_N, correct_N, strict=True), *pseudo]:
+        p = scaling.apply(confidence)
+        total -= target * np.log(p) + (1 - target) * np.log1p(-p)
+    return total
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 0.99), st.booleans()), max_size=12),
+    st.sampled_from([(0.01, 0), (-0.01, 0), (0, 0.01), (0, -0.01)]),
+)
+def test_no_scaling_beside_the_fitted_one_is_more_likely(pairs, step):
+    samples = [np.array(column) for column in zip(*pairs, strict=True)] or [np.array([])] * 2
+    fitted = fit_platt_scaling(*samples)
+    other = PlattScaling(fitted.slope + step[0], fitted.intercept + step[1])
+    if other.slope > 0.01:
+        assert loss(fitted, *samples) <= loss(other, *samples) + 1e-6
+
+
+def test_a_fit_to_certain_confidences_is_finite_and_has_four_digits():
+    confidences_N = np.array([1.0, 1.0, 0.0, 0.4, 0.8])
+    fitted = fit_platt_scaling(confidences_N, np.array([True, False, False, True, True]))
+    assert np.isfinite(fitted).all()
+    assert fitted == (round(fitted.slope, 4), round(fitted.intercept, 4))
+    assert fitted.slope > 0.01
+
+
 def test_softmax_is_along_the_last_axis():
     logits_BV = np.array([[0, 1, 2], [-1000, 1000, 0]], np.float32)
     found_BV = softmax(logits_BV)
