@@ -1,12 +1,14 @@
 """Calibration: fitting the temperature and the scalings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.decoding.greedy import greedy_decode
-from netchu.decoding.scaling import softmax
+from netchu.decoding.scaling import fit_platt_scaling, softmax
 from netchu.evaluation.metrics.confidence import expected_calibration_error
 from netchu.release.calibration import (
     DecodedLine,
@@ -58,6 +60,65 @@ def test_the_temperature_lowers_the_errors_of_an_overconfident_network():
     assert found["character_ece_before"] > 0.2
     assert found["character_ece"] < 0.04
     assert found["line_ece"] < found["line_ece_before"] / 3
+
+
+def interleaved(even, odd):
+    """Evidence whose lines 0, 2, … are those of `even`, and 1, 3, … those of `odd`."""
+    lines_N = np.concatenate([2 * even.lines_N, 2 * odd.lines_N + 1])
+    order_N = np.argsort(lines_N, kind="stable")
+    columns = [
+        np.concatenate([getattr(half, name) for half in (even, odd)])[order_N]
+        for name in ("logits_NV", "ids_N", "correct_N")
+    ]
+    right_L = np.stack([even.line_correct_L, odd.line_correct_L], 1).ravel()
+    return Evidence(*columns, lines_N[order_N], right_L)
+
+
+def test_each_half_of_the_lines_is_judged_at_the_temperature_of_the_other():
+    even, odd = random_evidence(0.5, 200, 4, seed=1), random_evidence(2.0, 200, 4, seed=2)
+    both = interleaved(even, odd)
+    for_even, for_odd = fit_temperature(odd), fit_temperature(even)
+    assert for_odd < 0.7 < 1.5 < for_even
+
+    def ece(confidences, even_right, odd_right):
+        scaled = np.concatenate([confidences(even, for_even), confidences(odd, for_odd)])
+        return expected_calibration_error(scaled, np.concatenate([even_right, odd_right]))
+
+    assert fit_and_evaluate_temperature(both) == {
+        "temperature": fit_temperature(both),
+        "character_ece": round(ece(character_confidences, even.correct_N, odd.correct_N), 6),
+        "line_ece": round(ece(line_confidences, even.line_correct_L, odd.line_correct_L), 6),
+        "character_ece_before": round(
+            expected_calibration_error(character_confidences(both, 1.0), both.correct_N), 6
+        ),
+        "line_ece_before": round(
+            expected_calibration_error(line_confidences(both, 1.0), both.line_correct_L), 6
+        ),
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_temperature_is_more_likely(seed):
+    evidence = random_evidence([0.4, 0.9, 1.7, 3.0][seed], lines=60, seed=seed)
+
+    def likelihood(temperature):
+        """Mean log-probability of what was right and of what was wrong, from the logits."""
+        logits_NV = evidence.logits_NV.astype(np.float64) / temperature
+        chosen_N = logits_NV[np.arange(len(logits_NV)), evidence.ids_N]
+        p_N = np.exp(chosen_N) / np.exp(logits_NV).sum(1)
+        return np.where(evidence.correct_N, np.log(p_N), np.log(1 - p_N)).mean()
+
+    found = fit_temperature(evidence)
+    assert found == round(found, 3)
+    best = max(np.geomspace(0.25, 4, 2000), key=likelihood)
+    assert found == pytest.approx(best, rel=0.01)
+
+
+@pytest.mark.parametrize(("right", "temperature"), [(True, 0.25), (False, 4.0)])
+def test_the_temperature_stays_between_a_quarter_and_four(right, temperature):
+    evidence = random_evidence(1.0, lines=20)
+    evidence = replace(evidence, correct_N=np.full(len(evidence.ids_N), right))
+    assert fit_temperature(evidence) == temperature
 
 
 def test_evidence_compares_each_character_with_the_truth():
@@ -140,6 +201,37 @@ def test_the_error_of_the_temperature_is_judged_on_lines_that_it_was_not_fitted_
         np.abs(before - correct_N.reshape(15, 3).mean(1)).mean(), abs=0.2
     )
     assert found["line_ece"] > 0.6
+
+
+def test_each_half_of_the_lines_is_judged_by_the_scalings_of_the_other():
+    even, odd = random_decoded_lines(3, lines=60, seed=1), random_decoded_lines(5, lines=60, seed=2)
+    even[0] = DecodedLine((), (), False)
+    scaled, right, wholes, wholes_right = [], [], [], []
+    for half, other in ((even, odd), (odd, even)):
+        scales = fit_scales(other)
+        for line in half:
+            confidences = [scales.characters.apply(p) for p in line.confidences]
+            scaled += confidences
+            right += line.correct
+            wholes.append(scales.lines.apply(np.prod(confidences) if confidences else 0))
+            wholes_right.append(line.all_correct)
+    decoded = [line for pair in zip(even, odd, strict=True) for line in pair]
+    assert evaluate_scales(decoded) == {
+        "character_ece": round(expected_calibration_error(np.array(scaled), np.array(right)), 6),
+        "line_ece": round(expected_calibration_error(np.array(wholes), np.array(wholes_right)), 6),
+    }
+
+
+def test_lines_are_scaled_by_the_product_of_their_scaled_characters():
+    decoded = random_decoded_lines(3, lines=80)
+    scales = fit_scales(decoded)
+    confidences = np.concatenate([line.confidences for line in decoded])
+    right = np.concatenate([line.correct for line in decoded])
+    assert scales.characters == fit_platt_scaling(confidences, right)
+    products = [np.prod([scales.characters.apply(p) for p in line.confidences]) for line in decoded]
+    wholes = np.array([line.all_correct for line in decoded])
+    assert scales.lines == fit_platt_scaling(np.array(products), wholes)
+    assert scales.lines != scales.characters
 
 
 def test_decoded_lines_are_compared_with_the_truth():
