@@ -53,7 +53,7 @@ def fake_segmentation(monkeypatch):
     """Replace the segmentation by given boxes for given photos."""
 
     def replace_segmentation(boxes_by_photo):
-        def find(photo_HW):
+        def find(photo_HW, line=False):
             for known_HW, boxes in boxes_by_photo:
                 if np.array_equal(photo_HW, known_HW):
                     return [LineBox(a, b, c, d, 0.0, b, d - b) for a, b, c, d in boxes]

@@ -33,8 +33,12 @@ TEXTS = ["".join(letters) for letters in product(LETTERS, repeat=3)]
 
 
 def drawn(text):
-    """Return an image with one stroke per letter: a tall one, a high one, or a low one."""
+    """Return an image with one stroke per letter: a tall one, a high one, or a low one.
+
+    Tall thin strokes in between show where the line is.
+    """
     image = np.full((32, 16 * len(text) + 16), 235, np.uint8)
+    image[4:28, 8::16] = 20
     for place, letter in enumerate(text):
         top, bottom = [(4, 28), (4, 12), (20, 28)][LETTERS.index(letter)]
         cv2.line(image, (16 * place + 16, top), (16 * place + 16, bottom), 20, 3)
@@ -198,6 +202,15 @@ def test_a_label_too_long_for_its_line_is_skipped(home, start):
     assert len(lines) == 26
     assert skipped.id == "csv-000027"
     assert skipped.reason.startswith("too short for CTC")
+
+
+def test_wide_margins_are_cropped_as_in_reading(home, start):
+    wide_HW = np.pad(drawn("xxo"), 64, constant_values=235)
+    Path("images/xxo.png").write_bytes(encode(wide_HW))
+    lines, _ = lines_of(start)
+    heights = lines.set_index("text")["height"]
+    assert heights["xxo"] < 64
+    assert (heights.drop("xxo") == 32).all()
 
 
 def test_an_unprintable_label_is_skipped(home, start):

@@ -23,7 +23,7 @@ from netchu.inference.postprocessing import (
     scale_reading,
 )
 from netchu.inference.results import Box, LineReading, PhotoReading
-from netchu.inference.segmentation.line_boxes import crop_line, find_lines
+from netchu.inference.segmentation.line_boxes import crop_line, fills_photo, find_lines
 
 MAX_LINE_WIDTH = 32_768
 """Prepared pixels; a longer line is squeezed to this width."""
@@ -121,7 +121,7 @@ class Reader:
             try:
                 photo = load_photo(source)
                 photo_HW = photo.pixels_HW
-                waiting.append(_as_one_line(photo_HW) if line else _segment(photo_HW))
+                waiting.append(_segment(photo_HW, line))
                 waiting_pixels += photo_HW.size
                 sizes.append(photo.size)
             except NetchuError as error:
@@ -164,7 +164,7 @@ class Reader:
         if not photo.lines or mean_confidence(reading) >= ROTATION_THRESHOLD:
             return reading
         rotated_HW = np.ascontiguousarray(photo.photo_HW[::-1, ::-1])
-        (other,) = self._transcribe([_segment(rotated_HW)], batch)
+        (other,) = self._transcribe([_segment(rotated_HW, line=False)], batch)
         if mean_confidence(other) <= mean_confidence(reading):
             return reading
         return rotate_reading_180(other)
@@ -218,11 +218,13 @@ def _load_reader(model: Path | None, threads: int, greedy: bool) -> Reader:
     return Reader(model, threads=threads, greedy=greedy)
 
 
-def _as_one_line(photo_HW: Grey) -> _SegmentedPhoto:
+def _segment(photo_HW: Grey, line: bool) -> _SegmentedPhoto:
+    """Cut out the lines; with `line`, a photo in which none is found is read whole."""
     height, width = photo_HW.shape
-    return _SegmentedPhoto(photo_HW, (_LineCrop(photo_HW, (0, 0, width, height)),))
-
-
-def _segment(photo_HW: Grey) -> _SegmentedPhoto:
-    lines = [_LineCrop(crop_line(photo_HW, line), line.bounds) for line in find_lines(photo_HW)]
+    if line and fills_photo(photo_HW):
+        return _SegmentedPhoto(photo_HW, (_LineCrop(photo_HW, (0, 0, width, height)),))
+    boxes = find_lines(photo_HW, line)
+    lines = [_LineCrop(crop_line(photo_HW, box), box.bounds) for box in boxes]
+    if line and not lines:
+        lines = [_LineCrop(photo_HW, (0, 0, width, height))]
     return _SegmentedPhoto(photo_HW, tuple(lines))

@@ -35,8 +35,10 @@ from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.evaluation.metrics.rates import summarise
+from netchu.imaging.images import decode, encode
 from netchu.imaging.preparation import prepared_width
 from netchu.inference.exported_model import SCALES, SHIPPED_MODEL
+from netchu.inference.segmentation.line_boxes import crop_line, fills_photo, find_lines
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_card import read_card
@@ -208,6 +210,7 @@ def _usable(
         if isinstance(line, Skipped):
             skipped.append(line)
             continue
+        line = _cropped(line)
         width = prepared_width(line.width, line.height, recogniser.preprocessing)
         if not line.text.isprintable():
             skipped.append(Skipped(line.id, f"not printable: {line.text!r}"))
@@ -217,6 +220,19 @@ def _usable(
             skipped.append(Skipped(line.id, f"repeated image: {first}"))
         else:
             yield line
+
+
+def _cropped(line: Line) -> Line:
+    """Crop a line out of a photo with wide margins, as `Reader` does."""
+    photo_HW = decode(line.image, line.id)
+    if fills_photo(photo_HW):
+        return line
+    for box in find_lines(photo_HW, line=True):
+        if box.bounds != (0, 0, line.width, line.height):
+            crop_HW = crop_line(photo_HW, box)
+            height, width = crop_HW.shape
+            return replace(line, image=encode(crop_HW), width=width, height=height)
+    return line
 
 
 def extend_alphabet(recogniser: CTCRecogniser, letters: str) -> CTCRecogniser:

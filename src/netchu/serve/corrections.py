@@ -131,7 +131,7 @@ def _crop(photo_HW: Grey, box: Box | None) -> Grey:
     rotated_box = (width - right, height - bottom, width - left, height - top)
     for page_HW, bounds in ((photo_HW, box), (photo_HW[::-1, ::-1], rotated_box)):
         page_HW = np.ascontiguousarray(page_HW)
-        for line in find_lines(page_HW):
+        for line in (*find_lines(page_HW), *find_lines(page_HW, line=True)):
             if line.bounds == bounds:
                 return crop_line(page_HW, line)
     raise NetchuError(

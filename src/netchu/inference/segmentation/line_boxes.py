@@ -20,17 +20,30 @@ from netchu.inference.segmentation.ink import (
 )
 from netchu.inference.segmentation.text_lines import Labels
 
-MARGIN = 0.12
-"""Paper around the ink of a line, in letter heights."""
+MARGIN = 0.2
+"""Paper around the ink of a line, in letter heights: about as much as in the training data."""
+MIN_CROP_HEIGHT = 1.7
+"""Lowest crop, in letter heights. A word of low letters only is not enlarged further."""
+MAX_WHOLE_HEIGHT = 1.3
+"""A photo of one line is read whole if it is lower than this many heights of the line's crop.
+
+The network reads frames up to here as well as tight ones (`benchmarks/photos.py`), and what is
+left out may be cell borders and remainders of neighbours that it has learned to ignore.
+"""
 ONE_LINE_HEIGHT = 2.6
 """A photo lower than this, in heights of its main line, is a photo of one line."""
 MIN_SECOND_LINE_INK = 0.4
-"""In a photo of one line, ink of another line below this fraction of the main line's is ignored."""
+"""In a photo of one line, another line with less ink than this fraction of the main line's is part
+of it, such as its marks, if it is low or the main line fills the photo."""
+MAX_PART_HEIGHT = 0.55
+"""Such a line is low below this fraction of the main line's height."""
 MAX_VERTICAL_OVERLAP = 0.55
 """In a photo of one line, another line that shares more of its height is part of the main line."""
 MIN_CUT_LINE_HEIGHT = 0.7
 """A line that the photo's edge cuts and that is lower than this fraction of the main line's height
 is the remainder of a neighbour."""
+MIN_FILLED = 0.65
+"""A level line whose ink spans this fraction of the photo's height fills it, without doubt."""
 EDGE_DISTANCE = 3
 """Ink within this many pixels of the photo's edge is cut by it."""
 MIN_SLOPE = 0.005
@@ -92,10 +105,19 @@ class _LineInk:
         drop = self.slope * (self.ends[0] + self.ends[1]) / 2
         return self.band[0] + drop, self.band[1] + drop
 
-    def is_cut(self, photo_height: int) -> bool:
-        """Return whether the line touches the upper or lower edge of the photo."""
+    def is_remainder(self, main: _LineInk, photo_height: int) -> bool:
+        """Return whether it is a low line that the upper or lower edge of the photo cuts."""
         top, bottom = self.rows
-        return top < EDGE_DISTANCE or bottom > photo_height - 1 - EDGE_DISTANCE
+        is_cut = top < EDGE_DISTANCE or bottom > photo_height - 1 - EDGE_DISTANCE
+        return is_cut and self.height < MIN_CUT_LINE_HEIGHT * main.height
+
+    def is_part(self, main: _LineInk, photo_height: int, fills_photo: bool) -> bool:
+        """Return whether it belongs to the main line of a photo that is as low as one line."""
+        if photo_height >= ONE_LINE_HEIGHT * main.height:
+            return self is main
+        has_little_ink = self.pixels < MIN_SECOND_LINE_INK * main.pixels
+        is_low = fills_photo or self.height < MAX_PART_HEIGHT * main.height
+        return self.vertical_overlap(main) > MAX_VERTICAL_OVERLAP or (has_little_ink and is_low)
 
     def vertical_overlap(self, other: _LineInk) -> float:
         """Return the common height of two lines, as a fraction of the lower one."""
@@ -103,29 +125,60 @@ class _LineInk:
         return (min(bottom, lower) - max(top, upper)) / max(1.0, min(self.height, other.height))
 
 
-def find_lines(photo_HW: Grey) -> list[LineBox]:
+def find_lines(photo_HW: Grey, line: bool = False) -> list[LineBox]:
     """Return the lines of handwriting in a photo, in reading order; none on empty paper.
 
     A photo that one line fills gives one box, which is the whole photo.
+
+    Args:
+        photo_HW: the photo.
+        line: the photo shows one line, so there is at most one box.
     """
     binarised = binarise(photo_HW)
     labels, letter_height = assign_components(binarised.ink_HW)
-    lines = _drop_remainders(_line_inks(labels, letter_height, binarised), photo_HW.shape[0])
+    lines = _line_inks(labels, letter_height, binarised)
     if not lines:
         return []
-    if len(lines) == 1 and photo_HW.shape[0] < ONE_LINE_HEIGHT * lines[0].height:
-        return [LineBox(0, 0, photo_HW.shape[1], photo_HW.shape[0], 0.0, 0, photo_HW.shape[0])]
-    median_height = float(np.median([line.height for line in lines]))
-    margin = MARGIN * letter_height / binarised.scale
+    height, width = photo_HW.shape
+    unit = letter_height / binarised.scale
+    main = max(lines, key=lambda found: found.pixels)
+    lines = [found for found in lines if not found.is_remainder(main, height)]
+    crop_height = max(main.height, MIN_CROP_HEIGHT * unit) + 2 * MARGIN * unit
+    fills_photo = height < MAX_WHOLE_HEIGHT * crop_height
+    parts = [found.number for found in lines if line or found.is_part(main, height, fills_photo)]
+    if fills_photo and len(parts) == len(lines):
+        return [LineBox(0, 0, width, height, 0.0, 0, height)]
+    if len(parts) > 1:
+        labels[np.isin(labels, parts)] = main.number
+        lines = [found for found in lines if found.number not in parts]
+        merged = _line_inks(np.where(labels == main.number, labels, 0), letter_height, binarised)
+        lines = sorted([*lines, *merged], key=lambda found: found.number)
+    min_height = max(MIN_CROP_HEIGHT * unit, float(np.median([found.height for found in lines])))
     small_labels = labels.astype(np.int16)
-    boxes = [(line, _box(line, median_height, margin, photo_HW)) for line in lines]
+    boxes = [(found, _box(found, min_height, MARGIN * unit, photo_HW)) for found in lines]
     return [
         replace(
             box,
-            other_lines=_other_lines(small_labels, line.number, binarised, box, letter_height),
+            other_lines=_other_lines(small_labels, found.number, binarised, box, letter_height),
         )
-        for line, box in boxes
+        for found, box in boxes
     ]
+
+
+def fills_photo(photo_HW: Grey) -> bool:
+    """Return whether a level line fills the photo of one line, so that it need not be cropped.
+
+    A hundredth of the time of `find_lines`, which decides where this function says no. Thirds of
+    the photo are looked at one by one, because a line written uphill spans more rows than letters.
+    """
+    width = max(3, min(2048, round(32 * photo_HW.shape[1] / photo_HW.shape[0])))
+    small = np.asarray(cv2.resize(photo_HW, (width, 32), interpolation=cv2.INTER_AREA), np.uint8)
+    paper = float(np.median(small))
+    dark = small < (paper + min(float(np.percentile(small, 1)), paper - 32)) / 2
+    dark[dark.mean(axis=1) > 0.5] = False  # borders of a table cell
+    rows = [np.flatnonzero(third.any(axis=1)) for third in np.array_split(dark, 3, axis=1)]
+    spans = [(found[-1] - found[0] + 1) / 32 for found in rows if found.size]
+    return not spans or float(np.mean(spans)) > MIN_FILLED
 
 
 def crop_line(photo_HW: Grey, box: LineBox) -> Grey:
@@ -168,29 +221,6 @@ def _line_inks(
         ends, band = (across.min(), across.max()), (level.min(), level.max())
         lines.append(_LineInk(number, int(own.sum()), slope, ends, band))
     return lines
-
-
-def _drop_remainders(lines: list[_LineInk], photo_height: int) -> list[_LineInk]:
-    """Leave out the remainders of neighbouring lines at the photo's edges.
-
-    A photo that is as low as one line has one line, unless a second one is written below it.
-    """
-    if not lines:
-        return []
-    main = max(lines, key=lambda line: line.pixels)
-    one_line = photo_height < ONE_LINE_HEIGHT * main.height
-
-    def is_remainder(line: _LineInk) -> bool:
-        cut = line.height < MIN_CUT_LINE_HEIGHT * main.height and line.is_cut(photo_height)
-        return cut or (
-            one_line
-            and (
-                line.pixels < MIN_SECOND_LINE_INK * main.pixels
-                or line.vertical_overlap(main) > MAX_VERTICAL_OVERLAP
-            )
-        )
-
-    return [line for line in lines if line is main or not is_remainder(line)]
 
 
 def _box(line: _LineInk, median_height: float, margin: float, photo_HW: Grey) -> LineBox:

@@ -1,0 +1,84 @@
+"""The shipped model reads a text however it was photographed (see `benchmarks/photos.py`)."""
+
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+
+from netchu import Reader
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """The benchmark, as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend("benchmarks")
+        import photos
+
+        yield photos
+
+
+@pytest.fixture(scope="module")
+def lines(photos):
+    return photos.sample_lines()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Reader()
+
+
+@pytest.fixture(scope="module")
+def tight_cer(photos, lines, shipped):
+    """CER in per cent of the lines as they are, which is that of the network alone."""
+    rate = photos.cer(shipped, lines, line=True)
+    assert rate < 2
+    return rate
+
+
+@pytest.fixture(scope="module")
+def rate(photos, lines, shipped):
+    """CER of the changed lines in per cent."""
+
+    def changed_rate(change, line=False):
+        return photos.cer(shipped, [(change(image), text) for image, text in lines], line)
+
+    return changed_rate
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_tight_lines_are_read_as_they_are(lines, shipped, line):
+    for image_HW, _ in lines:
+        height, width = image_HW.shape
+        assert [found.box for found in shipped.read(image_HW, line=line).lines] == [
+            (0, 0, width, height)
+        ]
+
+
+@pytest.mark.parametrize("line", [False, True])
+@pytest.mark.parametrize("frame", [1.3, 1.9, 2.2, 4.0])
+def test_cer_does_not_depend_on_the_margins(photos, rate, tight_cer, frame, line):
+    wide = rate(partial(photos.add_margins, frame=frame), line)
+    assert wide <= tight_cer + 0.5
+
+
+@pytest.mark.parametrize("line", [False, True])
+@pytest.mark.parametrize("degrees", [-4, 4])
+def test_lines_written_uphill_are_levelled(photos, rate, tight_cer, degrees, line):
+    assert rate(partial(photos.rotate, degrees=degrees), line) <= tight_cer + 0.5
+
+
+def test_a_line_has_one_box_though_marks_and_letters_are_apart(photos, lines, shipped):
+    image_HW = photos.add_margins(lines[0][0], 3)
+    cv2.circle(image_HW, (200, 60), 6, 30, cv2.FILLED)
+    assert len(shipped.read(image_HW, line=True).lines) == 1
+
+
+def test_the_box_of_a_line_is_that_of_its_crop(photos, lines, shipped):
+    image_HW = lines[0][0]
+    height, width = image_HW.shape
+    (line,) = shipped.read(photos.add_margins(image_HW, 4), line=True).lines
+    margin = round(1.5 * height)
+    wanted = margin, margin, margin + width, margin + height
+    assert np.abs(np.subtract(line.box, wanted)).max() < 0.5 * height
