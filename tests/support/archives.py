@@ -114,6 +114,39 @@ def csv(folder, rows=None, header="image,label,writer"):
     unpack(folder, files | {"english.csv": "\n".join([header, *rows]) + "\n"})
 
 
+ALTO = """<alto xmlns="http://www.loc.gov/standards/alto/ns-v4#"><Description>
+<sourceImageInformation><fileName>{image}</fileName></sourceImageInformation></Description>
+<Layout><Page WIDTH="{width}" HEIGHT="{height}"><PrintSpace><TextBlock>{lines}</TextBlock>
+</PrintSpace></Page></Layout></alto>"""
+ALTO_LINE = """<TextLine ID="l" HPOS="{0}" VPOS="{1}" WIDTH="{2}" HEIGHT="{3}">
+<String CONTENT="Lê"/><SP/><String CONTENT="xu"/></TextLine>"""
+
+
+def alto(folder, lines=None, image="1.jpg", width=60, height=20):
+    """Two documents with three lines, and their images."""
+    lines = [ALTO_LINE.format(0, 7 * n, 60, 6) for n in range(3)] if lines is None else lines
+    names = {"image": image, "width": width, "height": height}
+    document = ALTO.format(lines="".join(lines), **names)
+    unpack(folder, {"1.xml": document, "deep/2.xml": document, "1.jpg": photo(1),
+                    "deep/1.jpg": photo(2), "mets.xml": "<mets/>"})  # fmt: skip
+
+
+PAGE = """<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">
+<Page imageFilename="{image}" imageWidth="60" imageHeight="20"><TextRegion>{lines}</TextRegion>
+</Page></PcGts>"""
+PAGE_LINE = """<TextLine id="l"><Coords points="{0}"/>
+<TextEquiv index="1"><Unicode>other</Unicode></TextEquiv>
+<TextEquiv index="0"><Unicode>Lê xu</Unicode></TextEquiv></TextLine>"""
+
+
+def page(folder, lines=None, image="1.jpg"):
+    """A document with three lines, and its image."""
+    boxes = [f"0,{y} 59,{y} 59,{y + 6} 0,{y + 6}" for y in (0, 7, 13)]
+    lines = [PAGE_LINE.format(box) for box in boxes] if lines is None else lines
+    document = PAGE.format(image=image, lines="".join(lines))
+    unpack(folder, {"page/1.xml": document, "page/1.jpg": photo(1)})
+
+
 def synthetic(folder):
     lines = [Line(f"made-{n}", photo(n), "lê xu", f"font {n}", "made", "line", "train", 60, 20)
              for n in range(3)]  # fmt: skip
@@ -175,6 +208,8 @@ BUILDERS = {
     "vnondb": vnondb,
     "uit_hwdb": uit_hwdb,
     "csv": csv,
+    "alto": alto,
+    "page": page,
     "synthetic": synthetic,
     "vietnam_dataset": vietnam_dataset,
     "truyen_kieu": truyen_kieu,

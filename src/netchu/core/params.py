@@ -134,7 +134,7 @@ class SynthesisParams(Strict):
 class DatasetParams(Strict):
     """One line table: its source and its split into train, val and test."""
 
-    source: Literal["synthetic", "kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv"]
+    source: Literal["synthetic", "kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv", "alto", "page"]
     """Parser that reads the input."""
 
     input: str

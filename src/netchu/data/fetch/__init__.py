@@ -31,6 +31,10 @@ SOURCES = (
 NOT_DOWNLOADED = {
     "csv": "source csv has nothing to download; remove it from `sources` and set the dataset's "
     "input to the table or its folder",
+    "alto": "source alto has nothing to download; remove it from `sources` and set the dataset's "
+    "input to the folder of the documents",
+    "page": "source page has nothing to download; remove it from `sources` and set the dataset's "
+    "input to the folder of the documents",
     "synthetic": "synthetic lines are not downloaded; run 'dvc repro synthesize'",
 }
 """Sources of lines that are already on disk -> what the user does instead."""

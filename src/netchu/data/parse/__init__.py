@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
 
-HANDWRITING = ("kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv", "synthetic")
+HANDWRITING = ("kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv", "alto", "page", "synthetic")
 """Sources of handwriting: modules of this package with a function `parse`."""
 
 
