@@ -1,4 +1,5 @@
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,23 @@ def test_different_lines_and_no_common_slice_are_errors():
         compare_systems(system([0], "a/line"), system([0], "b/line"))
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """Evaluations of two systems and a report of both, made once."""
+    home = tmp_path_factory.mktemp("written")
+    both = {
+        name: write_evaluation(home / name, name, readings(wrong))
+        for name, wrong in (("good", 0), ("bad", 9))
+    }
+    (home / "report").mkdir()
+    write_metrics({"systems": both}, home / "report" / "metrics.json")
+    return home
+
+
 @pytest.fixture
-def folders(tmp_path) -> Path:
-    for name, wrong in (("good", 0), ("bad", 9)):
-        write_evaluation(tmp_path / name, name, readings(wrong))
-    both = {name: read_metrics(tmp_path / name) for name in ("good", "bad")}
-    (tmp_path / "report").mkdir()
-    write_metrics({"systems": both}, tmp_path / "report" / "metrics.json")
+def folders(written, tmp_path) -> Path:
+    """A copy of `written` that a test may change."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -1,7 +1,11 @@
 """Keys, hosts, origins and headers."""
 
+import base64
+
 import pytest
 
+from bar_model import bars
+from netchu.imaging.images import encode
 from netchu.serve import web_page
 from netchu.serve.access import SECURITY_HEADERS
 
@@ -25,9 +29,27 @@ def test_requests_need_the_key_if_there_is_one(client):
             assert api.get(path, headers={"Authorization": wrong}).status_code == 401
         right = {"Authorization": "Bearer hết-sức-bí-mật".encode()}
         assert api.get(path, headers=right).status_code == 200
-    assert api.post("/api/read", content=b"x").status_code == 401
     for path in ("/", "/docs", "/healthz", "/static/main.js"):
         assert api.get(path).status_code == 200
+
+
+def test_every_route_of_the_api_needs_the_key(client, tmp_path):
+    api = client(key="k", collect=tmp_path / "kept")
+    routes = {
+        (method.upper(), path)
+        for path, methods in api.app.openapi()["paths"].items()
+        for method in methods
+    } - {("GET", "/healthz")}
+    assert {("POST", "/api/read"), ("POST", "/api/corrections"), ("GET", "/metrics")} <= routes
+    content = {"image": base64.b64encode(encode(bars("ah"))).decode(), "label": "hai"}
+    for method, path in sorted(routes):
+        for headers in ({}, {"Authorization": "Bearer x"}):
+            answer = api.request(method, path.replace("{number}", "0"), json=content,
+                                 headers=headers)  # fmt: skip
+            assert answer.status_code == 401, (method, path)
+    assert not (tmp_path / "kept" / "corrections.csv").exists()
+    right = {"Authorization": "Bearer k"}
+    assert api.post("/api/corrections", json=content, headers=right).status_code == 201
 
 
 def test_a_local_server_refuses_other_host_names(client):

@@ -45,8 +45,64 @@ def test_metrics_are_logged_overall_and_by_slice_with_intervals(run):
     assert not any("lines_hash" in name or "sums" in name for name in run.metrics)
 
 
+RATES = ("cer", "wer", "ser", "cer_folded", "kalapa_score", "ece")
+
+
+def distinct(start):
+    """Metrics of a slice of which no two have the same value."""
+    block = tracked_project.block(10)
+    names = [name for name, value in block.items() if isinstance(value, float)]
+    return block | {name: round(start + 0.001 * n, 3) for n, name in enumerate(names)}
+
+
+def test_every_metric_is_logged_under_its_own_name(project_folder):
+    params = tracked_project.params(profile="distinct")
+    overall, line, word, free = (distinct(start) for start in (0.1, 0.2, 0.3, 0.4))
+    tracked_project.write_system(
+        params, "aa", 10, overall=overall, datasets={"drawn": {"line": line, "word": word}},
+        variants={"free": {"overall": free}},
+    )  # fmt: skip
+    run = evaluation_run(params, tracked_project.SYSTEM, 1.5)
+    values = [value for block in (overall, line, word, free) for value in block.values()
+              if isinstance(value, float)]  # fmt: skip
+    assert len(set(values)) == len(values)
+    expected = {name: overall[name] for name in RATES}
+    for name in ("cer", "wer", "ser"):
+        expected |= {
+            f"{name}/drawn line": line[name], f"{name}/drawn word": word[name],
+            f"variant/free {name}": free[name],
+            f"interval/{name} low": overall[f"{name}_low"],
+            f"interval/{name} high": overall[f"{name}_high"],
+        }  # fmt: skip
+    expected |= {
+        f"interval/cer drawn {level} {end}": block[f"cer_{end}"]
+        for level, block in (("line", line), ("word", word))
+        for end in ("low", "high")
+    }
+    expected |= {f"errors/{kind}": overall[f"{kind}_errors"] for kind in tracked_project.KINDS}
+    expected |= {f"errors/{name}": overall[name] for name in ("missing", "extra")}
+    logged = {name: run.metrics[name] for name in expected}
+    assert logged == expected
+    cells = {cells[1]: cells[3:-1] for row in run.note.splitlines()
+             if len(cells := [cell.strip() for cell in row.split("|")]) > 2}  # fmt: skip
+    titles = ["CER", "95 % interval", "WER", "SER"]
+    assert cells["lines of"] == titles
+    assert cells["drawn word"] == [
+        f"{100 * word['cer']:.1f} %", f"{100 * word['cer_low']:.1f}–{100 * word['cer_high']:.1f}",
+        f"{100 * word['wer']:.1f} %", f"{100 * word['ser']:.1f} %",
+    ]  # fmt: skip
+
+
+def test_the_split_of_the_run_is_the_one_that_was_evaluated(project):
+    evaluate = {"datasets": ["drawn"], "split": "val"}
+    validating = tracked_project.params(profile="evaluated", evaluate=evaluate)
+    run = evaluation_run(validating, tracked_project.SYSTEM, 1.5)
+    assert (run.split, run.tags["split"]) == ("val", "val")
+
+
 def test_size_speed_and_times_are_logged(run):
     expected = {"size_mb": 2.0, "memory_mb": 4.0, "parameters": 500_000, "latency_p50_ms": 3.0,
+                "latency_p95_ms": 4.0,
               "throughput_lines_per_s": 300.5, "latency_p50_ms/64x800": 5.0,
               "multiply_adds/64x800": 12, "train_seconds": 123.0}  # fmt: skip
     assert expected.items() <= run.metrics.items()

@@ -25,13 +25,25 @@ ADDED = Metric(
 SYSTEM = "netchu_small"
 
 
-@pytest.fixture
-def project(project_folder, monkeypatch):
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
     """Two evaluated systems and a report, with one more metric than METRICS."""
+    home = tmp_path_factory.mktemp("reported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setattr(registry, "METRICS", (*METRICS, ADDED))
+        params = small_report.params()
+        small_report.write_profile(params, netchu_small=0.1, crnn_vgg=0.5)
+        build_report(params, params.models, Path("report"))
+    return home, params
+
+
+@pytest.fixture
+def project(reported, monkeypatch):
+    """The params of `reported`, in its folder."""
+    home, params = reported
+    monkeypatch.chdir(home)
     monkeypatch.setattr(registry, "METRICS", (*METRICS, ADDED))
-    params = small_report.params()
-    small_report.write_profile(params, netchu_small=0.1, crnn_vgg=0.5)
-    build_report(params, params.models, Path("report"))
     return params
 
 
@@ -70,9 +82,9 @@ def test_an_added_metric_is_compared(project):
 def test_an_evaluation_without_an_added_metric_is_compared_in_the_others(project, monkeypatch):
     (new,) = load_systems(str(evaluation(SYSTEM))).values()
     monkeypatch.setattr(registry, "METRICS", METRICS)
-    small_report.write_system(project, SYSTEM, small_report.predictions(0.1))
+    small_report.write_system(project, "trocr", small_report.predictions(0.1))
     monkeypatch.setattr(registry, "METRICS", (*METRICS, ADDED))
-    (old,) = load_systems(str(evaluation(SYSTEM))).values()
+    (old,) = load_systems(str(evaluation("trocr"))).values()
     rates = {row.rate for row in compare_systems(old, new)}
     assert rates == {"cer", "wer", "ser"}
 
