@@ -1,6 +1,7 @@
 """dvc.yaml in each profile, the stage scripts, and what the repository may hold."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from compositions import PROFILES, ROOT, composed, instances
+from netchu.core.params import Params, parse_config
 
 STAGES = sorted((ROOT / "stages").glob("*.py"))
 MODELLING = ("pretrain", "finetune", "evaluate")
@@ -155,9 +157,36 @@ def test_no_research_data_is_kept():
         assert path.stat().st_size < 5e6, name
 
 
-def test_no_label_of_research_data_stands_in_a_report():
-    """Reports show lines of the gallery's datasets only; metrics hold figures and no texts."""
-    for path in ROOT.glob("reports/*/metrics.json"):
-        output = path.read_text(encoding="utf-8")
-        assert '"text"' not in output
-        assert '"reading"' not in output
+KEYS_OF_TEXTS = {"profile", "main", "note", "hub_note", "version", "why", "lines_hash", "not_run"}
+"""Keys of a report's metrics.json that hold texts; all others hold numbers."""
+
+
+def keys_of_texts(value, key=""):
+    """The keys under which a JSON value holds texts."""
+    if isinstance(value, dict):
+        return set().union(*(keys_of_texts(inner, name) for name, inner in value.items()))
+    if isinstance(value, list):
+        return set().union(*(keys_of_texts(inner, key) for inner in value))
+    return {key} if isinstance(value, str) else set()
+
+
+@pytest.mark.parametrize("folder", sorted(p.parent for p in ROOT.glob("reports/*/metrics.json")),
+                         ids=lambda folder: folder.name)  # fmt: skip
+def test_no_label_of_research_data_stands_in_a_report(folder):
+    """Metrics hold figures; pages show and list lines of synthetic datasets only."""
+    params = parse_config(Params, yaml.safe_load(composed(folder.name)), folder.name)
+    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert keys_of_texts(content) <= KEYS_OF_TEXTS
+    for reasons in (r for group in content["skipped"].values() for r in group.values()):
+        assert not [reason for reason in reasons if re.search(r"['\"“«]\w", reason)]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<div class="truth" lang="vi"><small>(.*?)</small>', page)
+    assert bool(shown) == bool(params.report.gallery)
+    groups = re.findall(r"<summary>(data: |training of )(\S+): \d+</summary>(.*?)</details>", page,
+                        re.DOTALL)  # fmt: skip
+    listed = {(kind, name) for kind, name, body in groups if body.count("<ul>") > 1}
+    data = {name for kind, name in listed if kind == "data: "} | set(shown)
+    for system in {name for kind, name in listed if kind != "data: "}:
+        phases = params.system(system).pretrain + params.system(system).finetune
+        data |= {dataset for phase in phases for dataset in phase.datasets}
+    assert all(params.is_fully_synthetic(dataset) for dataset in data)

@@ -176,15 +176,6 @@ def test_scalings_lower_errors_that_come_word_by_word():
     assert scales.lines.apply(float(np.median(products))) > np.median(products)
 
 
-def test_the_error_of_the_scalings_is_judged_on_lines_that_they_were_not_fitted_to():
-    # Lines with an even number are right and the others wrong, all with 0.6: what one half says is
-    # false of the other. Fitted to both halves or to the judged one, the errors would be small.
-    decoded = [DecodedLine((0.6,) * 3, (n % 2 == 0,) * 3, n % 2 == 0) for n in range(60)]
-    errors = evaluate_scales(decoded)
-    assert errors["character_ece"] > 0.8
-    assert errors["line_ece"] > 0.8
-
-
 def test_the_error_of_the_temperature_is_judged_on_lines_that_it_was_not_fitted_to():
     # 15 right lines of one character, 15 wrong ones of two, in turn; logits 1 against three 0. The
     # right ones ask for the lowest temperature, with which the wrong ones are then scaled.
