@@ -27,6 +27,34 @@ def test_equivalent_and_untested_mutants_do_not_count():
     assert killed_share([mutant(1), mutant(0), mutant(0, "other"), mutant(None)], KNOWN) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "killed", "message"),
+    [
+        (["metrics"], 90, None),
+        (["metrics"], 89, "metrics has to kill 90%"),
+        (["serve"], 80, None),
+        (["serve"], 79, "serve has to kill 80%"),
+        (["--sample", "100"], 70, None),
+        (["--sample", "100"], 69, "a sample has to kill 70%"),
+    ],
+)
+def test_too_many_survivors_fail(monkeypatch, capsys, arguments, killed, message):
+    tested = [mutant(1)] * killed + [mutant(0)] * (100 - killed)
+    monkeypatch.setattr(mutants, "run_group", lambda *_: tested)
+    monkeypatch.setattr(sys, "argv", ["mutants.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        mutants.main()
+    assert ended.value.code == (message or 0)
+    assert f"{killed} of 100 mutants killed" in capsys.readouterr().out
+
+
+def test_a_run_without_time_fails(monkeypatch):
+    monkeypatch.setattr(mutants, "run_group", lambda *_: [mutant(None)])
+    monkeypatch.setattr(sys, "argv", ["mutants.py", "--sample", "100", "--minutes", "1"])
+    with pytest.raises(SystemExit, match="no mutant was tested"):
+        mutants.main()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("assertion", "survivors"), [("== 0.5", []), ("> 0", ["return edits * units"])]
