@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from bar_model import write_bar_model
 from netchu.cli import app
+from netchu.serve.settings import Settings
 from server_process import serving
 
 
@@ -100,3 +101,19 @@ def test_the_command_line_imports_nothing_of_the_server():
         "'prometheus_client', 'pydantic'} & set(sys.modules); assert not heavy, heavy"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hosts"),
+    [
+        ([], Settings.hosts),
+        (["--allowed-host", "a.example"], (*Settings.hosts, "a.example")),
+        (["--host", "0.0.0.0"], None),
+        (["--host", "0.0.0.0", "--allowed-host", "a.example"], (*Settings.hosts, "a.example")),
+    ],
+)
+def test_hosts_are_those_of_this_machine_and_the_allowed_ones(arguments, hosts, monkeypatch):
+    seen = []
+    monkeypatch.setattr("netchu.cli.serve._serve", lambda settings, *rest: seen.append(settings))
+    assert run(*arguments)[0] == 0
+    assert seen[0].hosts == hosts

@@ -61,6 +61,14 @@ def test_a_local_server_refuses_other_host_names(client):
     assert named.get("/healthz", headers={"Host": "reader.example"}).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/main.js", "/healthz"])
+def test_pages_answer_head(client, path):
+    api = client()
+    answer = api.head(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == api.get(path).headers["content-type"]
+
+
 def test_other_origins_are_refused_unless_allowed(client):
     there = {"Origin": "https://school.example"}
     assert "access-control-allow-origin" not in client().get("/api/models", headers=there).headers

@@ -90,3 +90,11 @@ def test_samples_of_a_user_folder(client, tmp_path):
     (mine / "1.png").unlink()
     assert api.get("/api/samples/0").status_code == 404
     assert json.loads(api.get("/api/samples/0").text)["detail"]
+
+
+def test_no_link_begins_at_the_root_so_that_the_page_works_below_a_path():
+    for path in STATIC.iterdir():
+        if path.suffix in (".html", ".js", ".css"):
+            text = path.read_text("utf-8")
+            rooted = re.findall(r"""(?:href|src)="/[^"]*|(?:fetch|request)\(["`]/[^"`]*""", text)
+            assert rooted == [], path.name

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bar_model import bars
 from netchu import Reader
@@ -18,6 +20,7 @@ from netchu.serve import uploads
 from netchu.serve.settings import Limits
 
 AH, BAH = encode(bars("ah")), encode(bars("bah"))
+CODED = base64.b64encode(AH).decode()
 
 
 def post(client, *images, query="model=bars&line=true", **more):
@@ -68,6 +71,38 @@ def test_images_may_be_base64_in_json(client):
         assert texts(answer) == wanted
 
 
+def test_base64_may_have_line_breaks_and_the_beginning_of_a_data_url(client):
+    coded = base64.encodebytes(AH).decode()
+    assert "\n" in coded
+    for image in (coded, f"data:image/png;base64,{coded}", f" DATA:;base64,{coded.strip()}"):
+        answer = client().post("/api/read?model=bars&line=1", json={"images": [image]})
+        assert texts(answer) == ["ah"]
+
+
+@pytest.mark.parametrize("line", ["true", "1", True])
+def test_model_and_line_may_be_fields_of_the_body(client, line):
+    api, coded = client(), base64.b64encode(AH).decode()
+    fields = {"model": "bars", "line": line}
+    answer = api.post("/api/read", files={"images": AH}, data={**fields, "line": str(line)})
+    assert (texts(answer), answer.json()["model"]) == (["ah"], "bars")
+    answer = api.post("/api/read", json={"images": coded, **fields})
+    assert (texts(answer), answer.json()["model"]) == (["ah"], "bars")
+    width = texts(api.post("/api/read?line=1", json={"images": coded, "model": "bars"}))
+    assert width == ["ah"]
+
+
+def test_every_page_of_a_file_has_a_reading(client):
+    pages = [Image.fromarray(bars(text)) for text in ("ah", "bah", "hh")]
+    scan = io.BytesIO()
+    pages[0].save(scan, "TIFF", save_all=True, append_images=pages[1:])
+    readings = post(client(), scan.getvalue(), AH).json()["readings"]
+    assert [reading["text"] for reading in readings] == ["ah", "bah", "hh", "ah"]
+    names = [reading["path"] for reading in readings]
+    assert [name.partition("#")[2] for name in names] == ["1", "2", "3", ""]
+    few = client(limits=Limits(images=2))
+    assert post(few, scan.getvalue()).status_code == 413
+
+
 def test_the_shipped_model_is_the_default(client):
     api = client()
     assert post(api, AH, query="").json()["model"] == "netchu"
@@ -100,6 +135,11 @@ def test_a_bad_image_does_not_stop_others_and_only_bad_ones_are_422(client):
         ("", {"content": b"{", "headers": {"content-type": "application/json"}}, 400, "not JSON"),
         ("", {"content": b"[" * 99999, "headers": {"content-type": "application/json"}}, 400,
          "not JSON"),
+        ("model=bars", {"json": {"images": CODED, "model": "bars"}}, 422, "send it once"),
+        ("line=1", {"files": {"images": AH}, "data": {"line": "1"}}, 422, "send it once"),
+        ("", {"json": {"images": CODED, "model": "other"}}, 404, "choose one of netchu, bars"),
+        ("", {"json": {"images": CODED, "model": 3}}, 422, "'model' is not a name"),
+        ("", {"files": {"images": AH}, "data": {"line": "maybe"}}, 422, "neither true nor false"),
         ("", {"json": [1]}, 422, "not a JSON object"),
         ("", {"json": {"images": 3}}, 422, "'images' must be"),
         ("", {"json": {"images": [3]}}, 422, "images[0]"),

@@ -56,6 +56,15 @@ def serve_command(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="N", help="0 takes a free port.")
     ] = 8000,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A host name under which the server may be reached, such as that of a proxy. May "
+            "be repeated.",
+            show_default="this machine's with the default --host, otherwise any",
+        ),
+    ] = None,
     cors: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,7 +92,9 @@ def serve_command(
     """
     from netchu.serve.settings import Settings
 
-    hosts = Settings.hosts if host in LOOPBACK else None
+    hosts = Settings.hosts if host in LOOPBACK or allowed_host else None
+    if hosts and allowed_host:
+        hosts = (*hosts, *allowed_host)
     settings = Settings(
         tuple(model or ()), samples, collect, tuple(cors or ()), os.environ.get(KEY) or None, hosts
     )

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from netchu.core.errors import NetchuError
+from netchu.imaging.photos import PhotoSource
 from netchu.inference.reader import Reader
 from netchu.inference.results import PhotoReading
 
@@ -30,7 +31,7 @@ class FullError(Exception):
 class _Job:
     reader: Reader
     line: bool
-    image: bytes
+    image: PhotoSource
     future: Future[Outcome] = field(default_factory=Future)
 
     def batches_with(self, other: _Job) -> bool:
@@ -62,7 +63,9 @@ class ReadingQueue:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, reader: Reader, images: Sequence[bytes], line: bool) -> list[Future[Outcome]]:
+    def submit(
+        self, reader: Reader, images: Sequence[PhotoSource], line: bool
+    ) -> list[Future[Outcome]]:
         """Queue all images, or none; an image whose future is cancelled in time is not read.
 
         Raises:

@@ -81,7 +81,11 @@ def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
 
 def _images(encoding: dict[str, Any]) -> dict[str, Any]:
     images = {"type": "array", "items": {"type": "string"} | encoding, "minItems": 1}
-    return _object({"images": images}, ["images"])
+    options = {
+        "model": {"type": "string", "description": "as the query parameter"},
+        "line": {"type": "boolean", "description": "as the query parameter"},
+    }
+    return _object({"images": images} | options, ["images"])
 
 
 _BASE64 = {"contentEncoding": "base64"}

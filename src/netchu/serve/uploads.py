@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -23,6 +23,12 @@ RETRY_AFTER = {"Retry-After": "1"}
 """Header of responses to requests that may be repeated after a second."""
 
 _CHARSET = re.compile(r";\s*charset=[^;]*", re.IGNORECASE)
+
+
+_DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
+
+OPTIONS = ("model", "line")
+"""Fields of a body that say how its images are read; query parameters do the same."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,10 @@ async def receive_body(request: Request, reservation: Reservation, limits: Limit
     return b"".join(reservation.chunks)
 
 
-async def parse_images(request: Request, body: bytes, limits: Limits) -> list[UploadedImage]:
-    """Return the images of a multipart or JSON body.
+async def parse_images(
+    request: Request, body: bytes, limits: Limits
+) -> tuple[list[UploadedImage], dict[str, Any]]:
+    """Return the images of a multipart or JSON body, and those of its fields that are `OPTIONS`.
 
     Raises:
         HTTPException: 400 the body is malformed, 413 it has too many images, 415 it is neither a
@@ -133,23 +141,26 @@ async def parse_images(request: Request, body: bytes, limits: Limits) -> list[Up
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        images = await _from_form(request, body, limits)
+        images, fields = await _from_form(request, body, limits)
     elif media_type == "application/json":
-        images = _from_json(body)
+        images, fields = _from_json(body)
     else:
         refuse(415, "send multipart/form-data with a field 'images', or application/json")
     if len(images) > limits.images:
-        _refuse_too_many(limits)
+        refuse_too_many(limits)
     if not images:
         refuse(422, "there is no image in the request; put at least one into 'images'")
-    return images
+    return images, {name: fields[name] for name in OPTIONS if name in fields}
 
 
-def _refuse_too_many(limits: Limits) -> NoReturn:
+def refuse_too_many(limits: Limits) -> NoReturn:
+    """End the request with status 413."""
     refuse(413, f"the request has more than {limits.images} images; send fewer at a time")
 
 
-async def _from_form(request: Request, body: bytes, limits: Limits) -> list[UploadedImage]:
+async def _from_form(
+    request: Request, body: bytes, limits: Limits
+) -> tuple[list[UploadedImage], Mapping[str, Any]]:
     async def stream() -> AsyncIterator[bytes]:
         yield body
 
@@ -166,7 +177,7 @@ async def _from_form(request: Request, body: bytes, limits: Limits) -> list[Uplo
         form = await parser.parse()
     except MultiPartException as error:
         if "Too many files" in error.message:
-            _refuse_too_many(limits)
+            refuse_too_many(limits)
         refuse(
             400,
             f"the body is not a multipart form ({error.message}); send files in a field 'images'",
@@ -176,19 +187,21 @@ async def _from_form(request: Request, body: bytes, limits: Limits) -> list[Uplo
         if not isinstance(file, UploadFile):
             refuse(422, "'images' has text; send files in it")
         images.append(UploadedImage(file.filename or f"image {number}", await file.read()))
-    return images
+    return images, form
 
 
-def _from_json(body: bytes) -> list[UploadedImage]:
-    images = parse_json_object(body).get("images")
+def _from_json(body: bytes) -> tuple[list[UploadedImage], Mapping[str, Any]]:
+    content = parse_json_object(body)
+    images = content.get("images")
     if isinstance(images, str):
         images = [images]
     if not isinstance(images, list):
         refuse(422, "'images' must be a base64 string or a list of them")
-    return [
+    uploaded = [
         UploadedImage(f"image {number}", decode_base64(image, f"images[{number - 1}]"))
         for number, image in enumerate(images, start=1)
     ]
+    return uploaded, content
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
@@ -209,12 +222,16 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
 def decode_base64(text: Any, name: str) -> bytes:
     """Decode a value of a JSON body; `name` names it in the error.
 
+    Line breaks and the beginning of a `data:` URL are left out.
+
     Raises:
         HTTPException: 422 the value is not base64.
     """
     if not isinstance(text, str):
         refuse(422, f"'{name}' is not a string; send the image's bytes in base64")
+    data_url = _DATA_URL.match(text)
+    encoded = "".join(text[data_url.end() if data_url else 0 :].split())
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error):
         refuse(422, f"'{name}' is not base64; encode the image's bytes")

@@ -51,6 +51,9 @@ def _load_assets() -> dict[str, Asset]:
     return assets
 
 
+_PAGE = ["GET", "HEAD"]
+"""Methods of pages; monitors and proxies send HEAD."""
+
 _ASSETS = _load_assets()
 
 
@@ -64,19 +67,19 @@ def _asset_response(name: str, request: Request) -> Response:
     return Response(asset.content, media_type=asset.content_type, headers=headers)
 
 
-@public_router.get("/", include_in_schema=False)
+@public_router.api_route("/", methods=_PAGE, include_in_schema=False)
 async def index(request: Request) -> Response:
     """Return the page."""
     return _asset_response("index.html", request)
 
 
-@public_router.get("/docs", include_in_schema=False)
+@public_router.api_route("/docs", methods=_PAGE, include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Return the documentation of the API."""
     return _asset_response("docs.html", request)
 
 
-@public_router.get("/static/{name}", include_in_schema=False)
+@public_router.api_route("/static/{name}", methods=_PAGE, include_in_schema=False)
 async def static(request: Request, name: str) -> Response:
     """Return a file of the page."""
     return _asset_response(name, request)
@@ -139,6 +142,7 @@ def sample(request: Request, number: Annotated[int, PathParameter(ge=0)]) -> Res
     return Response(content, media_type=found.media_type, headers={"Cache-Control": "no-cache"})
 
 
+@public_router.head("/healthz", include_in_schema=False)
 @public_router.get("/healthz", summary="Check that the server responds")
 async def healthz() -> dict[str, str]:
     """Return status ok."""

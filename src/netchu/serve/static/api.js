@@ -12,7 +12,7 @@ const FAILURES = {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Send a request, with the API key if there is one; retry while the server is busy. */
+/** Send a request to a path below that of the page, with the API key if there is one; retry while the server is busy. */
 async function request(path, options = {}) {
   const headers = new Headers(options.headers);
   const key = sessionStorage.getItem("key");
@@ -30,13 +30,13 @@ async function request(path, options = {}) {
   }
 }
 
-export const models = async () => (await request("/api/models")).json();
+export const models = async () => (await request("api/models")).json();
 
 /** Get three sample images: [{name, blob}]. */
 export async function samples() {
-  const drawn = (await (await request("/api/samples")).json()).samples;
+  const drawn = (await (await request("api/samples")).json()).samples;
   return Promise.all(
-    drawn.map(async ({ name, url }) => ({ name, blob: await (await request(url)).blob() })),
+    drawn.map(async ({ name, url }) => ({ name, blob: await (await request(url.replace(/^\//, ""))).blob() })),
   );
 }
 
@@ -45,9 +45,21 @@ export async function read(blob, name, model) {
   const form = new FormData();
   form.append("images", blob, name);
   const response = await (
-    await request(`/api/read?model=${encodeURIComponent(model)}`, { method: "POST", body: form })
+    await request(`api/read?model=${encodeURIComponent(model)}`, { method: "POST", body: form })
   ).json();
-  return { ...response.readings[0], milliseconds: response.milliseconds };
+  return { ...joinPages(response.readings), milliseconds: response.milliseconds };
+}
+
+/** Return the readings of the pages of a file as one, without boxes on the picture. */
+function joinPages(readings) {
+  if (readings.length === 1) return readings[0];
+  return {
+    pages: readings.length,
+    text: readings.map((page) => page.text ?? "").join("\n"),
+    confidence: Math.min(...readings.map((page) => page.confidence ?? 0)),
+    lines: readings.flatMap((page) => page.lines ?? []),
+    ...(readings.some((page) => page.error) && { failure: "badImage" }),
+  };
 }
 
 /** Store a corrected line; return the number of stored lines. */
@@ -58,6 +70,6 @@ export async function addCorrection(blob, box, label) {
     text += String.fromCharCode(...bytes.subarray(at, at + 32768));
   const body = JSON.stringify({ image: btoa(text), box, label });
   const headers = { "Content-Type": "application/json" };
-  return (await (await request("/api/corrections", { method: "POST", headers, body })).json())
+  return (await (await request("api/corrections", { method: "POST", headers, body })).json())
     .corrections;
 }

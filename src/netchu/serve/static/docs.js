@@ -2,11 +2,12 @@
 
 import { make } from "./reading.js";
 
-const openapi = await (await fetch("/openapi.json")).json();
+const openapi = await (await fetch("openapi.json")).json();
 
+const read = new URL("api/read", location.href);
 document.getElementById("example").textContent =
-  `curl -s -F images=@photo.jpg ${location.origin}/api/read\n` +
-  `curl -s -H 'Content-Type: application/json' -d '{"images": ["'$(base64 -w0 photo.jpg)'"]}' ${location.origin}/api/read`;
+  `curl -s -F images=@photo.jpg ${read}\n` +
+  `curl -s -H 'Content-Type: application/json' -d '{"images": ["'$(base64 -w0 photo.jpg)'"]}' ${read}`;
 
 /** Replace references to `components` by what they refer to. */
 function resolve(value) {

@@ -173,7 +173,10 @@ function showItem(item, number) {
     make(
       "div",
       { className: "readings" },
-      ...read.map((model) => showReading(item, model, item.readings[model], options)),
+      ...read.map((model) => {
+        const collecting = options.collecting && !item.readings[model].pages;
+        return showReading(item, model, item.readings[model], { ...options, collecting });
+      }),
     ),
   );
   return entry;
@@ -182,7 +185,7 @@ function showItem(item, number) {
 function picture(item, number, reading, light) {
   const image = make("img", { src: item.url, alt: `${word("image", number + 1)}: ${item.name}` });
   const frame = make("div", { className: "frame" }, image);
-  if (reading?.lines?.length > 1) frame.append(boxes(reading, light));
+  if (reading?.lines?.length > 1 && !reading.pages) frame.append(boxes(reading, light));
   image.addEventListener("error", () => frame.remove()); // such as a TIFF, which few browsers show
   return make("figure", {}, frame, make("figcaption", {}, item.name));
 }
