@@ -309,13 +309,6 @@ def test_a_missing_table_and_a_missing_pretrained_model_are_named(tmp_path, monk
         train_stage(params, "netchu_small", "finetune")
 
 
-def test_early_stopping_ends_the_phase(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop.EarlyStopping, "_evaluate_stopping_criteria",
-                        lambda self, current: (self.patience == 1, "enough"))  # fmt: skip
-    folder = trained(tmp_path, monkeypatch, patience=1, epochs=4)
-    assert len(pd.read_csv(folder / "history.csv")) == 1
-
-
 def test_history_and_card_name_each_of_several_phases(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     phases = [LONG | {"freeze": "backbone", "epochs": 1}, LONG | {"folds": 2, "epochs": 1}]
