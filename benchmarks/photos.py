@@ -182,8 +182,8 @@ def invert(image_HW: Grey) -> Grey:
 
 
 def invert_lower_half(image_HW: Grey) -> Grey:
-    """Return a page whose lower half is light on dark."""
-    half = image_HW.shape[0] // 2
+    """Return a page that is light on dark below its second line."""
+    half = round(3.75 * LINE_HEIGHT)  # between two lines of `page`
     return np.vstack([image_HW[:half], invert(image_HW[half:])])
 
 

@@ -423,14 +423,23 @@ def _grey(image: Image.Image, where: str) -> Grey:
             return _to_uint8(np.asarray(image), where)
         if image.has_transparency_data:
             image = image.convert("RGBA")
+            ink, alpha = image.convert("L"), image.getchannel("A")
+            if _is_light_ink(np.asarray(ink), np.asarray(alpha)):
+                ink = ImageOps.invert(ink)
             paper = Image.new("L", image.size, 255)
-            paper.paste(image.convert("L"), mask=image.getchannel("A"))
+            paper.paste(ink, mask=alpha)
             image = paper
         return _spread_mask(np.array(image.convert("L"), np.uint8))
     except NetchuError:
         raise
     except Exception:  # damaged pixels make decoders raise anything
         raise _not_an_image(where) from None
+
+
+def _is_light_ink(ink_HW: Grey, alpha_HW: Grey) -> bool:
+    """Return whether most of an image is transparent and the rest could not be seen on white."""
+    opaque = alpha_HW >= 128
+    return 0 < opaque.mean() < 0.5 and float(np.median(ink_HW[opaque])) >= 192
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:

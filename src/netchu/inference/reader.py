@@ -13,6 +13,7 @@ from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import Grey
 from netchu.imaging.photos import PhotoSource, list_pages, load_photo
+from netchu.imaging.polarity import with_dark_ink
 from netchu.imaging.preparation import prepare, prepared_width
 from netchu.inference.exported_model import SHIPPED_MODEL, ExportedModel, make_decoder
 from netchu.inference.postprocessing import (
@@ -120,7 +121,7 @@ class Reader:
         for source in sources:
             try:
                 photo = load_photo(source)
-                photo_HW = photo.pixels_HW
+                photo_HW = with_dark_ink(photo.pixels_HW)
                 waiting.append(_segment(photo_HW, line))
                 waiting_pixels += photo_HW.size
                 sizes.append(photo.size)

@@ -23,6 +23,7 @@ from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import normalise
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.photos import read_photo
+from netchu.imaging.polarity import with_dark_ink
 from netchu.inference.results import Box
 from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 
@@ -80,7 +81,7 @@ class CorrectionStore:
             raise NetchuError(
                 f"the label must be a line of 1 to {self.max_label_length} characters"
             )
-        content = encode(_crop(read_photo(photo), box))
+        content = encode(_crop(with_dark_ink(read_photo(photo)), box))
         name = f"{IMAGES}/{hashlib.sha256(content).hexdigest()[:32]}.png"
         with self._lock:
             columns, rows = self._read_table()

@@ -82,3 +82,17 @@ def test_the_box_of_a_line_is_that_of_its_crop(photos, lines, shipped):
     margin = round(1.5 * height)
     wanted = margin, margin, margin + width, margin + height
     assert np.abs(np.subtract(line.box, wanted)).max() < 0.5 * height
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_light_ink_on_dark_paper_is_read(photos, rate, tight_cer, line):
+    assert rate(lambda image: photos.invert(photos.add_margins(image, 2)), line) <= tight_cer + 0.5
+
+
+def test_white_ink_on_a_transparent_page_is_read(photos, rate, tight_cer):
+    assert rate(photos.on_transparent) <= tight_cer + 0.5
+
+
+def test_a_page_that_is_partly_light_on_dark_is_read(photos, lines, shipped):
+    sheet_HW, text = photos.page(lines[:4])
+    assert photos.cer(shipped, [(photos.invert_lower_half(sheet_HW), text)], line=False) < 2
