@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 import mutants
@@ -25,6 +26,15 @@ def test_equivalent_and_untested_mutants_do_not_count():
     assert is_equivalent(mutant(0), KNOWN)
     assert not is_equivalent(mutant(0, "other"), KNOWN)
     assert killed_share([mutant(1), mutant(0), mutant(0, "other"), mutant(None)], KNOWN) == (1, 2)
+
+
+def test_each_equivalent_mutant_changes_code_that_is_there():
+    for entry in yaml.safe_load(mutants.EQUIVALENT.read_text(encoding="utf-8")):
+        module, _, _ = entry["function"].partition(".x")
+        source = mutants.ROOT / "src" / f"{module.replace('.', '/')}.py"
+        assert entry["before"] in source.read_text(encoding="utf-8"), entry
+        assert entry["after"] != entry["before"]
+        assert entry["why"]
 
 
 @pytest.mark.parametrize(
