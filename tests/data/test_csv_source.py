@@ -10,7 +10,7 @@ from PIL import Image
 import archives
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
-from netchu.data.parse import csv
+from netchu.data.parse.handwriting import csv
 from netchu.imaging.images import decode
 
 

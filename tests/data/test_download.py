@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from netchu.core.errors import NetchuError
 from netchu.data import fetch, parse
 from netchu.data.archives import tar_members
-from netchu.data.fetch.download import Source, download_folder, fetch_file
+from netchu.data.downloads import Source, download_folder, fetch_file
 
 NOWHERE = "http://127.0.0.1:9/nothing"
 

@@ -13,7 +13,7 @@ import archives
 from netchu.core.errors import NetchuError
 from netchu.core.params import DatasetParams
 from netchu.data.line_table import Line, Skipped, read_skipped, read_table
-from netchu.data.parse import cinnamon, kalapa, vnondb
+from netchu.data.parse.handwriting import cinnamon, kalapa, vnondb
 from netchu.data.preprocessing import preprocess
 from netchu.imaging.images import decode
 from netchu.imaging.strokes import Pen

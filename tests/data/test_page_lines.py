@@ -7,7 +7,7 @@ import pytest
 import archives
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
-from netchu.data.parse import alto, page
+from netchu.data.parse.handwriting import alto, page
 from netchu.imaging.images import decode, encode
 from netchu.inference.page_formats import to_alto, to_page
 from netchu.inference.results import Character, LineReading, PhotoReading

@@ -9,7 +9,7 @@ import archives
 from netchu.core.errors import NetchuError
 from netchu.data import fetch
 from netchu.data.line_table import LEVELS, Skipped
-from netchu.data.parse import uit_hwdb
+from netchu.data.parse.handwriting import uit_hwdb
 
 
 def test_levels_writers_and_the_official_test_split(tmp_path):

@@ -81,8 +81,9 @@ def stale(folder):
 
 
 def edit(folder, name, text="\n# A comment.\n"):
-    with (folder / name).open("a", encoding="utf-8") as file:
-        file.write(text)
+    path = folder / name
+    assert path.is_file(), f"{name} is not here, so nothing would be edited"
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
 def change_params(folder, change):
@@ -105,8 +106,21 @@ def slow_after(number, values):
 
 @pytest.mark.parametrize("system", slow_after(2, list(NETWORKS)))
 def test_a_comment_in_a_network_runs_its_systems_stages_only(project, system):
-    edit(project, f"src/netchu/models/{system}.py")
+    edit(project, f"src/netchu/models/networks/{system}.py")
     assert stale(project) == of_system(system)
+
+
+@pytest.mark.parametrize(
+    ("of", "new"),
+    [
+        ("models/networks/trocr.py", "models/networks/mine.py"),
+        ("data/fetch/truyen_kieu.py", "data/fetch/mine.py"),
+    ],
+)
+def test_a_new_network_or_source_makes_nothing_stale(project, of, new):
+    package = project / "src/netchu"
+    (package / new).write_bytes((package / of).read_bytes())
+    assert stale(project) == set()
 
 
 def test_an_edit_of_text_normalisation_downloads_nothing(project):
@@ -117,7 +131,7 @@ def test_an_edit_of_text_normalisation_downloads_nothing(project):
 
 
 def test_an_edit_of_one_sources_fetching_downloads_that_source_only(project):
-    edit(project, "src/netchu/data/fetch/fonts.py")
+    edit(project, "src/netchu/data/fetch/fonts/__init__.py")
     assert stale(project) == {"download@fonts"}
 
 
@@ -224,7 +238,7 @@ def test_make_stale_passes_in_a_fresh_clone_of_a_built_project(cloned):
         "stages/evaluate.py", "src/netchu/core/text.py",
         "src/netchu/pipeline/code.py",  # code
         "src/netchu/pipeline/selection.py",  # selection
-        "src/netchu/data/fetch/fonts.py",  # download
+        "src/netchu/data/fetch/fonts/__init__.py",  # download
         "src/netchu/synthesis/paper.py",  # synthesize
         "src/netchu/data/preprocessing.py",  # preprocess
         "src/netchu/models/networks/trocr.py",  # pretrain

@@ -16,7 +16,7 @@ from netchu import Reader
 from netchu.core.errors import NetchuError
 from netchu.core.locks import exclusive_lock
 from netchu.data.line_table import Skipped
-from netchu.data.parse.csv import parse
+from netchu.data.parse.handwriting.csv import parse
 from netchu.imaging.images import encode
 from netchu.imaging.photos import read_photo
 from netchu.inference.segmentation.line_boxes import crop_line, find_lines

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from netchu.data.line_table import Skipped
-from netchu.data.parse.csv import parse
+from netchu.data.parse.handwriting.csv import parse
 from netchu.imaging.images import encode
 from netchu.serve.samples import SHIPPED_SAMPLES
 from server_process import serving

@@ -30,7 +30,9 @@ def stage_entries(stages: Path) -> dict[str, list[Path]]:
     """
     networks = {name: PACKAGE / "models" / "networks" / f"{name}.py" for name in NETWORKS}
     fetched = {name: PACKAGE / "data" / "fetch" / f"{name}.py" for name in SOURCES}
-    parsed = {name: PACKAGE / "data" / "parse" / f"{name}.py" for name in HANDWRITING}
+    parsed = {
+        name: PACKAGE / "data" / "parse" / "handwriting" / f"{name}.py" for name in HANDWRITING
+    }
     keyed = {
         "download": fetched,
         "preprocess": parsed,

@@ -29,7 +29,7 @@ from netchu.core.params import (
 )
 from netchu.data.batches import frame_batches, plan_items
 from netchu.data.line_table import Line, Skipped, write_skipped
-from netchu.data.parse import csv
+from netchu.data.parse.handwriting import csv
 from netchu.data.splits import split_writers
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups

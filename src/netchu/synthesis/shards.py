@@ -63,7 +63,8 @@ def _checkpoint_key(params: Params, name: str) -> str:
     wanted = params.synthetic_dataset(name)
     here = Path(__file__)
     sources = {params.dataset(dataset).source for dataset in params.read_by(wanted)}
-    parsers = [fingerprints.PACKAGE / "data" / "parse" / f"{source}.py" for source in sources]
+    folder = fingerprints.PACKAGE / "data" / "parse" / "handwriting"
+    parsers = [folder / f"{source}.py" for source in sources]
     parts = [
         fingerprints.fingerprint([here, *parsers]), params.seed, wanted, params.datasets,
         hash_folder(params.raw),

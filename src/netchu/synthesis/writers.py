@@ -20,7 +20,7 @@ import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.core.text import split_tone
-from netchu.data.parse.vnondb import Session, sessions
+from netchu.data.parse.handwriting.vnondb import Session, sessions
 from netchu.imaging.strokes import Stroke
 from netchu.synthesis.letters import find_outliers, split_letters
 from netchu.synthesis.stroke_groups import StrokeGroup, from_tablet, vertical_extent

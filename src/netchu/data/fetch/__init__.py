@@ -1,5 +1,7 @@
 """Fetching data sources, one module per source; nothing here reads what was fetched.
 
+A new module is a new source, and makes no other one stale.
+
 Each module has `fetch(folder, **options)`. Modules are imported by name, so the code on which the
 stage `download@SOURCE` depends is that of its own source: an edit of a parser downloads nothing.
 """
@@ -14,19 +16,8 @@ from typing import Any
 
 from netchu.core.errors import NetchuError
 
-SOURCES = (
-    "fonts",
-    "kalapa",
-    "cinnamon",
-    "vnondb",
-    "uit_hwdb",
-    "vietnam_dataset",
-    "truyen_kieu",
-    "vi_news",
-    "vi_wikipedia",
-    "vi_forms",
-)
-"""The sources that can be fetched: modules of this package."""
+SOURCES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("[!_]*")))
+"""The sources that can be fetched: modules and packages of this package, by name."""
 
 NOT_DOWNLOADED = {
     "csv": "source csv has nothing to download; remove it from `sources` and set the dataset's "

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.progress import track
 
 from netchu.core.errors import NetchuError
-from netchu.data.fetch.download import Source, download_folder, fetch_file, write_manifest
+from netchu.data.downloads import Source, download_folder, fetch_file, write_manifest
 
 PAGE = "https://github.com/nghiangh/UIT-HWDB-dataset"
 SOURCE = Source(

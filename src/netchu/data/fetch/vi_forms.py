@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netchu.data.fetch.download import Source, fetch_file, github_file
+from netchu.data.downloads import Source, fetch_file, github_file
 
 _NAMES = ("duyet/vietnamese-namedb", "2129070dde2471a2a2c0ef24a32c6c02ebd71805")
 _UNITS = (

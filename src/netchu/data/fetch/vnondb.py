@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netchu.data.fetch.download import Source, fetch_file, github_archive
+from netchu.data.downloads import Source, fetch_file, github_archive
 
 SOURCE = Source(
     name="vnondb",

@@ -1,7 +1,7 @@
 """Reading fetched sources, one module per source of handwriting, texts or fonts.
 
 Sources of handwriting are imported by name, so the code on which the stage `preprocess@DATASET`
-depends is that of its own source.
+depends is that of its own source, and a new module makes no other one stale.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Protocol, cast
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line, Skipped
 
-HANDWRITING = ("kalapa", "cinnamon", "vnondb", "uit_hwdb", "csv", "alto", "page", "synthetic")
-"""Sources of handwriting: modules of this package with a function `parse`."""
+HANDWRITING = tuple(
+    sorted(path.stem for path in Path(__file__).parent.glob("handwriting/[!_]*.py"))
+)
+"""Sources of handwriting: modules in `handwriting/` with a function `parse`."""
 
 
 class Handwriting(Protocol):
@@ -39,4 +41,4 @@ def load_handwriting(name: str) -> Handwriting:
         raise NetchuError(
             f"unknown source of handwriting {name!r}; known: {', '.join(HANDWRITING)}"
         )
-    return cast(Handwriting, import_module(f"{__name__}.{name}"))
+    return cast(Handwriting, import_module(f"{__name__}.handwriting.{name}"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netchu.core.text import ALPHABET, normalise
 from netchu.data.archives import read_text, tar_members
-from netchu.data.fetch.download import Source
+from netchu.data.downloads import Source
 
 MIN_WORDS = 4
 """Fewest words of a sentence; shorter ones are mostly headings, bylines and captions."""

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
-from netchu.data.fetch.download import download_folder, write_manifest
+from netchu.data.downloads import download_folder, write_manifest
 
 NAME = "fonts"
 LICENCE = "SIL Open Font License 1.1"
