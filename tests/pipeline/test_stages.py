@@ -83,6 +83,7 @@ def only_line(told):
         ("pretrain", "system", "netchu_small"),
         ("finetune", "system", "netchu_small"),
         ("evaluate", "system", "netchu_small"),
+        ("export", "system", "netchu_small"),
         ("preprocess", "dataset", "drawn"),
         ("synthesize", "synthetic dataset", "words"),
     ],

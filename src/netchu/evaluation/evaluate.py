@@ -32,6 +32,7 @@ def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
 
     Both files are reproducible: they hold no time and nothing of the machine. Returns the metrics.
     """
+    params.system(system)  # an unknown system is an error that lists the known ones
     folder = params.model_folder(system, "finetune")
     recogniser = load_finetuned(params, system)
     lines = load_eval_subset(params)

@@ -56,6 +56,7 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
         NetchuError: the network is no CTC network, or torch and the exported model read a line
             differently.
     """
+    params.system(system)  # an unknown system is an error that lists the known ones
     folder, out = params.model_folder(system, "finetune"), home / "export"
     recogniser = load_model(folder)
     if not isinstance(recogniser, CTCRecogniser):
