@@ -63,7 +63,7 @@ def _fill(stage, key, spec, profile, item):
     known = {"key": key, "item": key, "profile": profile} | {
         f"item.{name}": value for name, value in (item or {}).items() if isinstance(value, str)
     }
-    script = ROOT / fill(spec["cmd"]).split()[1]
+    script = ROOT / fill(spec["cmd"]).split()[2]
     outs = [next(iter(o)) if isinstance(o, dict) else o
             for o in (*spec.get("outs", ()), *spec.get("metrics", ()))]  # fmt: skip
     return Instance(

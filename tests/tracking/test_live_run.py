@@ -78,7 +78,7 @@ def test_a_run_is_there_while_it_trains_and_complete_afterwards(project, monkeyp
     train(project)
     seen = Watching.seen
     assert seen.info.status == "RUNNING"
-    assert seen.data.params["phase.0.steps_per_epoch"] == "10"
+    assert seen.data.params["pretrain.0.steps_per_epoch"] == "10"
     assert {"step/loss", "step/learning_rate", "step/gradient_norm", "step/lines_per_second",
             "val_cer", "val_loss", "train_loss"} <= set(seen.data.metrics)  # fmt: skip
     assert not {"step/loss", "val_cer"} & {n for n in seen.data.metrics if "cpu" in n}

@@ -63,6 +63,23 @@ def test_other_outputs_are_another_run(project):
     assert (weights.count("aa"), weights.count("bb")) == (3, 3)
 
 
+def test_an_evaluation_has_the_parameters_and_the_runs_of_its_training(project):
+    home = tracked_project.home(project)
+    for stage, changes in (("pretrain", {"weights": "pp"}),
+                           ("finetune", {"provenance": {"pretrained": "pp"}})):  # fmt: skip
+        card = home / stage / "model.json"
+        card.write_text(json.dumps(json.loads(card.read_text()) | changes))
+    record_profile(project)
+    by_name = {run.info.run_name: run for run in runs()}
+    evaluation = by_name[SYSTEM]
+    for stage in ("pretrain", "finetune"):
+        training = by_name[f"{SYSTEM} {stage}"]
+        assert training.data.tags["mlflow.parentRunId"] == evaluation.info.run_id
+        name = f"{stage}.0.learning_rate"
+        assert evaluation.data.params[name] == training.data.params[name] == "0.001"
+    assert evaluation.data.params["model.height"] == "32"
+
+
 def test_an_incomplete_run_is_completed(project, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")

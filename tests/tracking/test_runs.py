@@ -31,7 +31,7 @@ def test_a_training_run_has_the_origin_of_its_weights(project):
     assert expected.items() <= run.tags.items()
     assert run.datasets == {"drawn": "cd" * 32}
     assert run.split == "train"
-    assert run.params["phase"]["0"]["batch_size"] == 2
+    assert run.params["finetune"]["0"]["batch_size"] == 2
     assert {f.name for f in run.files} == {"history.csv", "model.json", "finetune.cost.json"}
 
 

@@ -19,7 +19,14 @@ from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.evaluation.metrics import registry
 from netchu.tracking import store
-from netchu.tracking.runs import REPRODUCE, Run, finite_numbers, stage_seconds, system_tags
+from netchu.tracking.runs import (
+    REPRODUCE,
+    Run,
+    finite_numbers,
+    stage_seconds,
+    system_params,
+    system_tags,
+)
 from netchu.tracking.views import systems_view
 
 SPEED_METRICS = ("latency_p50_ms", "latency_p95_ms", "throughput_lines_per_s")
@@ -57,7 +64,8 @@ def evaluation_run(params: Params, system: str, seconds: float = 0.0) -> Run:
             "split": params.evaluate.split,
             "machine": speed["machine"],
         },
-        params={"model": params.system(system).model, "evaluate": asdict(params.evaluate)},
+        params=system_params(params, system, "pretrain", "finetune")
+        | {"evaluate": asdict(params.evaluate)},
         metrics=finite_numbers(
             metric_values(metrics, by_slice) | cost_metrics(metrics, speed) | times
         ),
@@ -68,6 +76,7 @@ def evaluation_run(params: Params, system: str, seconds: float = 0.0) -> Run:
         readings=sample_readings(pd.read_parquet(files[1]), metrics["main"]),
         seconds=seconds,
         experiment_tags=systems_view(),
+        training=[card["weights"], card.get("provenance", {}).get("pretrained", "")],
     )
 
 

@@ -25,7 +25,7 @@ from netchu.core.files import read_json, write_json
 from netchu.core.params import Params
 from netchu.core.runtime import is_main_process
 from netchu.tracking import store
-from netchu.tracking.runs import stage_tags, training_params, training_run
+from netchu.tracking.runs import stage_tags, system_params, training_run
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -172,7 +172,7 @@ class LiveRun:
             store.reopen_run(client, run_id, ERROR)
         else:
             run_id = store.create_run(client, experiment, self.name)
-            own = training_params(self.params, self.system, self.stage)
+            own = system_params(self.params, self.system, self.stage)
             store.retry_locked(store.log_params, client, run_id, self.params, own)
         tags = stage_tags(self.params, self.system, self.stage) | {PROCESS: _this_process()}
         store.retry_locked(store.log_tags, client, run_id, tags)

@@ -52,6 +52,7 @@ class Run:
         readings: table of readings.
         seconds: duration of the stage.
         experiment_tags: tags that the run gives to its experiment.
+        training: hashes of weights whose training runs become children of this run.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Run:
     readings: pd.DataFrame | None = None
     seconds: float = 0.0
     experiment_tags: Mapping[str, str] = field(default_factory=dict)
+    training: Sequence[str] = ()
 
     @property
     def content(self) -> str:
@@ -77,21 +79,27 @@ class Run:
         return digest.hexdigest()
 
 
-def training_params(params: Params, system: str, stage: str) -> dict[str, Any]:
-    """Return the parameters of a training stage: the network's config and each phase."""
-    return {
-        "model": params.system(system).model,
-        "phase": {
+def system_params(params: Params, system: str, *stages: str) -> dict[str, Any]:
+    """Return the config of a system's network and the parameters of each phase of some stages.
+
+    A parameter has the same name in the runs of training and evaluation, such as
+    `finetune.0.learning_rate`, so MLflow compares runs by it.
+    """
+    return {"model": params.system(system).model} | {
+        stage: {
             str(number): asdict(phase)
             for number, phase in enumerate(stage_phases(params, system, stage))
-        },
+        }
+        for stage in stages
     }
 
 
 def stage_phases(params: Params, system: str, stage: str) -> Sequence[PhaseParams]:
-    """Return the phases of a training stage."""
+    """Return the phases of a training stage; the pretraining may be that of another system."""
     settings = params.system(system)
-    return settings.pretrain if stage == "pretrain" else settings.finetune
+    if stage == "finetune":
+        return settings.finetune
+    return params.system(settings.start or system).pretrain
 
 
 def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
@@ -117,7 +125,7 @@ def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:
     return Run(
         name=f"{system} {stage}",
         tags=system_tags(params, system, stage, card) | {"data": ", ".join(sorted(datasets))},
-        params=training_params(params, system, stage),
+        params=system_params(params, system, stage),
         metrics=finite_numbers(final | costs),
         curves=_curves(pd.read_csv(folder / "history.csv")),
         files=[*files, *(path for path in [cost_file(folder)] if path.is_file())],

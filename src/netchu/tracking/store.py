@@ -59,6 +59,9 @@ Point = tuple[str, int, float]
 """Name, step and value of a metric."""
 
 READINGS_FILE = "readings.json"
+PARENT = "mlflow.parentRunId"
+"""Tag of a run that MLflow shows below another."""
+
 INCOMPLETE = "incomplete"
 """Tag with the parts that a run lacks, because MLflow or the disk refused them."""
 
@@ -138,6 +141,7 @@ def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[
         "datasets": lambda: _log_datasets(client, run_id, params, run),
         "files": lambda: _log_files(client, run_id, run.files),
         "readings": lambda: _log_readings(client, run_id, run.readings),
+        "links": lambda: _adopt_training_runs(client, present.info.experiment_id, run_id, run),
     }
     for part, write in parts.items():
         try:
@@ -149,6 +153,20 @@ def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[
     elif INCOMPLETE in present.data.tags:
         client.delete_tag(run_id, INCOMPLETE)
     return missing
+
+
+def _adopt_training_runs(client: MlflowClient, experiment: str, run_id: str, run: Run) -> None:
+    """Make the newest training runs that led to the weights children of their evaluation.
+
+    MLflow shows them folded below it. A pretraining that several systems start from goes
+    to the one that it is named after.
+    """
+    for weights in filter(None, run.training):
+        query = f"tags.weights = '{weights}' and tags.stage != 'evaluate'"
+        for trained in client.search_runs([experiment], query, max_results=1):
+            own = trained.data.tags.get("system") == run.tags.get("system")
+            if own or PARENT not in trained.data.tags:
+                retry_locked(client.set_tag, trained.info.run_id, PARENT, run_id)
 
 
 def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
