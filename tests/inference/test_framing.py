@@ -96,3 +96,26 @@ def test_white_ink_on_a_transparent_page_is_read(photos, rate, tight_cer):
 def test_a_page_that_is_partly_light_on_dark_is_read(photos, lines, shipped):
     sheet_HW, text = photos.page(lines[:4])
     assert photos.cer(shipped, [(photos.invert_lower_half(sheet_HW), text)], line=False) < 2
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_page_is_read_and_has_its_boxes_in_the_photo(photos, lines, shipped, turns):
+    sheet_HW, _ = photos.page(lines[:4])
+    turned_HW = np.ascontiguousarray(np.rot90(sheet_HW, turns))
+    upright, reading = shipped.read(sheet_HW), shipped.read(turned_HW)
+    assert reading.text == upright.text
+    assert reading.size == turned_HW.shape[::-1]
+    for line, same in zip(reading.lines, upright.lines, strict=True):
+        left, top, right, bottom = same.box
+        shown = np.zeros(sheet_HW.shape, np.uint8)
+        shown[top:bottom, left:right] = 1
+        rows, columns = np.nonzero(np.rot90(shown, turns))
+        assert line.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        for character in line.characters:
+            assert line.box[0] <= character.left <= character.right <= line.box[2]
+
+
+def test_an_upright_page_is_read_once(photos, lines, shipped, monkeypatch):
+    sheet_HW, _ = photos.page(lines[:4])
+    monkeypatch.setattr("netchu.inference.reader.runs_down", None)  # fails if it is called
+    assert len(shipped.read(sheet_HW).lines) == 4

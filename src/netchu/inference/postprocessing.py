@@ -80,19 +80,37 @@ def mean_confidence(reading: PhotoReading) -> float:
     return exp(sum(logs) / len(logs)) if logs else 0.0
 
 
-def rotate_reading_180(reading: PhotoReading) -> PhotoReading:
-    """Map the positions of a reading to the photo rotated by 180 degrees."""
+def rotate_reading(reading: PhotoReading, turns: int) -> PhotoReading:
+    """Map the positions of a reading of `np.rot90(photo, turns)` to the photo.
+
+    A line that runs up or down the photo has characters as wide as its box.
+    """
+    width = reading.size[0]
+    for _ in range(turns % 4):
+        reading = _rotate_clockwise(reading)
+
+    def map_character(character: Character, box: Box) -> Character:
+        if turns % 2:
+            return replace(character, left=float(box[0]), right=float(box[2]))
+        if turns % 4:
+            return replace(character, left=width - character.right, right=width - character.left)
+        return character
+
+    lines = tuple(
+        replace(line, characters=tuple(map_character(c, line.box) for c in line.characters))
+        for line in reading.lines
+    )
+    return replace(reading, lines=lines)
+
+
+def _rotate_clockwise(reading: PhotoReading) -> PhotoReading:
+    """Map boxes, not characters, to the photo that is rotated by 90 degrees clockwise."""
     width, height = reading.size
-
-    def rotate_line(line: LineReading) -> LineReading:
+    lines = []
+    for line in reading.lines:
         left, top, right, bottom = line.box
-        characters = tuple(
-            replace(c, left=width - c.right, right=width - c.left) for c in line.characters
-        )
-        box = (width - right, height - bottom, width - left, height - top)
-        return replace(line, box=box, characters=characters)
-
-    return replace(reading, lines=tuple(rotate_line(line) for line in reading.lines))
+        lines.append(replace(line, box=(height - bottom, left, height - top, right)))
+    return replace(reading, lines=tuple(lines), size=(height, width))
 
 
 def scale_reading(reading: PhotoReading, size: tuple[int, int]) -> PhotoReading:

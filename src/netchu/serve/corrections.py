@@ -124,17 +124,18 @@ class CorrectionStore:
 
 
 def _crop(photo_HW: Grey, box: Box | None) -> Grey:
-    """Return the crop of a line as the reader saw it, also if it read the photo upside down."""
+    """Return the crop of a line as the reader saw it, whichever way it turned the photo."""
     height, width = photo_HW.shape
     if box is None or box == (0, 0, width, height):
         return photo_HW
-    left, top, right, bottom = box
-    rotated_box = (width - right, height - bottom, width - left, height - top)
-    for page_HW, bounds in ((photo_HW, box), (photo_HW[::-1, ::-1], rotated_box)):
-        page_HW = np.ascontiguousarray(page_HW)
+    bounds, page_HW = box, photo_HW
+    for _ in range(4):
         for line in (*find_lines(page_HW), *find_lines(page_HW, line=True)):
             if line.bounds == bounds:
                 return crop_line(page_HW, line)
+        left, top, right, bottom = bounds
+        bounds = top, page_HW.shape[1] - right, bottom, page_HW.shape[1] - left
+        page_HW = np.ascontiguousarray(np.rot90(page_HW))
     raise NetchuError(
         f"the photo has no line in the box {list(box)}; send the box of a line that was read"
     )

@@ -72,6 +72,17 @@ def binarise(photo_HW: Grey) -> BinarisedPhoto:
     return BinarisedPhoto(_remove_rules(ink), size[0] / width, to_photo)
 
 
+def runs_down(photo_HW: Grey) -> bool:
+    """Return whether lines seem to run up or down: columns of ink differ more than rows do."""
+    ink_HW = binarise(photo_HW).ink_HW
+
+    def unevenness(axis: int) -> float:
+        profile = np.count_nonzero(ink_HW, axis=axis).astype(np.float64)
+        return float(np.square(profile).mean() / max(profile.mean(), 1e-9) ** 2)
+
+    return bool(ink_HW.any()) and unevenness(0) > unevenness(1)
+
+
 def estimate_background(grey_HW: Grey, max_stroke: int) -> Grey:
     """Return the paper below the ink: fill what is dark and narrower than `max_stroke` pixels."""
     shrink = max(1, min(max_stroke // 8, min(grey_HW.shape)))
