@@ -8,12 +8,15 @@ import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import jiwer
+import pandas as pd
 import pytest
 import yaml
 
 import small_project
 from compositions import ROOT
 from netchu.data.line_table import write_table
+from netchu.models.model_card import read_card
 from small_project import MODEL, PHASE, drawn_lines
 
 DARK = "http://127.0.0.1:9"  # the discard port: refused at once
@@ -212,4 +215,18 @@ def test_all_stages_of_a_tiny_project_end_well(run, project_folder):
     for stage in ("pretrain", "finetune", "evaluate"):
         run(stage, "netchu_small", code=0)
     run("report", code=0)
-    assert (project_folder / "reports" / "tiny" / "leaderboard.md").is_file()
+    # The leaderboard shows the rates of the readings, of all lines of the test split.
+    home = project_folder / "models" / "tiny" / "netchu_small"
+    read = pd.read_parquet(home / "evaluation" / "predictions.parquet").query("level == 'line'")
+    report = project_folder / "reports" / "tiny"
+    (row,) = json.loads((report / "leaderboard.json").read_text(encoding="utf-8"))["systems"]
+    assert sorted(read["id"]) == [
+        line.id for line in drawn_lines("test") if line.level == "line"
+    ]  # fmt: skip
+    cer = jiwer.cer(read["text"].tolist(), read["reading"].tolist())
+    assert row["cer"] == pytest.approx(cer, abs=1e-6)
+    assert row["ser"] == pytest.approx((read["text"] != read["reading"]).mean(), abs=1e-6)
+    assert row["training_seconds"] > 0
+    trained = read_card(home / "finetune")["training"]
+    assert [phase["stage"] for phase in trained] == ["pretrain", "finetune"]
+    assert f"| {100 * cer:.1f} % |" in (report / "leaderboard.md").read_text(encoding="utf-8")
