@@ -9,13 +9,20 @@ from netchu.decoding.language_model import (
     INSERTION_BONUS,
     LM_WEIGHT,
     MIN_WEIGHT,
+    STEPS_PER_NAT,
     LanguageModel,
     NgramModel,
 )
-from netchu.release.ngrams import SYMBOLS, MixtureComponent, estimate, write_language_model
+from netchu.release.ngrams import (
+    COST_STEP,
+    SYMBOLS,
+    MixtureComponent,
+    estimate,
+    write_language_model,
+)
 
-ROUNDING = np.exp(1 / 40)
-"""Costs are rounded to 1/20 nat, so a factor is wrong by at most this ratio."""
+ROUNDING = np.exp(COST_STEP / STEPS_PER_NAT / 2)
+"""Costs are rounded, so a factor is wrong by at most this ratio."""
 
 
 def test_probabilities_are_those_of_witten_and_bell():
@@ -55,9 +62,9 @@ def test_texts_are_counted_with_their_weights():
     )
     a, b, space = (model.step(0, 1 + SYMBOLS.index(letter))[0] for letter in "ab ")
     any_symbol = 3 / len(SYMBOLS)
-    assert a == pytest.approx((6 + any_symbol) / 27, rel=0.026)
-    assert b == pytest.approx((2 + any_symbol) / 27, rel=0.026)
-    assert space == pytest.approx((16 + any_symbol) / 27, rel=0.026)
+    assert a == pytest.approx((6 + any_symbol) / 27, rel=ROUNDING - 1)
+    assert b == pytest.approx((2 + any_symbol) / 27, rel=ROUNDING - 1)
+    assert space == pytest.approx((16 + any_symbol) / 27, rel=ROUNDING - 1)
 
 
 def test_the_weight_of_a_component_follows_bayes_rule_as_the_text_grows(file):

@@ -22,7 +22,7 @@ from netchu.decoding.scaling import PlattScaling
 from netchu.imaging.images import encode
 from netchu.inference import reader
 from netchu.inference.segmentation.line_boxes import LineBox
-from netchu.release.ngrams import mixture_components, write_language_model
+from netchu.release.ngrams import Corpora, mixture_components, write_language_model
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,8 @@ def folder_with_language_model(tmp_path_factory):
     )  # fmt: skip
     texts = ["dada baba"] * 300
     write_language_model(
-        mixture_components(texts, texts, ["da", "ba"], texts), folder / "language_model.npz"
+        mixture_components(Corpora(texts, texts, ["da", "ba"], texts)),
+        folder / "language_model.npz",
     )
     return folder
 

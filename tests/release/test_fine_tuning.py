@@ -23,7 +23,7 @@ from netchu.models.model_folder import load_model, save_model
 from netchu.models.networks.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.release import fine_tuning
 from netchu.release.fine_tuning import extend_alphabet, fine_tune, load_table
-from netchu.release.ngrams import mixture_components, write_language_model
+from netchu.release.ngrams import Corpora, mixture_components, write_language_model
 from small_project import MODEL, as_table
 
 LETTERS = "xoß"
@@ -131,7 +131,7 @@ def test_confidences_are_fitted_only_to_enough_validation_lines(start, tmp_path)
     val = as_table(lines)
     language = tmp_path / LANGUAGE_MODEL
     texts = [line.text for line in lines]
-    write_language_model(mixture_components(texts, texts, texts, texts), language)
+    write_language_model(mixture_components(Corpora(texts, texts, texts, texts)), language)
     few = fine_tuning._fit_confidences(recogniser, val[:49], language, card)
     assert few == card
     assert fine_tuning._fit_confidences(recogniser, val[:49], None, {}) == {"temperature": 1.0}

@@ -17,7 +17,7 @@ from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model
 from netchu.models.transcription import read_lines
 from netchu.release import system_export
-from netchu.release.ngrams import mixture_components, write_language_model
+from netchu.release.ngrams import Corpora, mixture_components, write_language_model
 from netchu.release.onnx_export import read_with_both
 from netchu.release.shipped_weights import FILES, ship
 from netchu.release.system_export import export_system, load_lines, time_export
@@ -148,8 +148,10 @@ def with_lm(home):
     folder = home.parent.parent / "helped"
     (folder / "language").mkdir(parents=True)
     write_language_model(
-        mixture_components(WORDS * 60, WORDS * 9, ["nghĩa"], WORDS * 9), folder / "language" / NAME
+        mixture_components(Corpora(WORDS * 60, WORDS * 9, ["nghĩa"], WORDS * 9)),
+        folder / "language" / NAME,
     )
+    (folder / "language" / "texts.json").write_text('{"labels, used": 9, "vi_news, used": 9}')
     export_system(PROJECT, "netchu_small", folder / "netchu_small")
     return folder / "netchu_small"
 
@@ -221,6 +223,7 @@ def test_a_shipped_model_is_complete_and_its_card_has_the_metrics(evaluated, tmp
     assert "| kept | 100 % | 95 % | 90 % | 80 % | 70 % | 50 % |" in text
     assert ("\n| CER with the language model | " in text) == helped
     assert ("`--greedy`" in text) == ("With its language model (" in text) == helped
+    assert ("sentences of newspapers (research data)" in text) == helped
     assert ("It knows letters rather than words" in text) != helped
     assert "\n\n\n" not in text
     assert "research-only" in text

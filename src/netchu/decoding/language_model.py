@@ -21,6 +21,9 @@ from netchu.core.errors import NetchuError
 LANGUAGE_MODEL = "language_model.npz"
 """Name of the file in a model's folder or in a folder of its own."""
 
+TEXTS = "texts.json"
+"""Name of the file beside an estimated model that counts the sentences used and left out."""
+
 STEPS_PER_NAT = 20
 """Costs (negative log-probabilities) are stored in steps of 1/20 nat, at most 255."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from netchu.core.files import hash_folder, new_folder, write_json
 from netchu.core.params import Params, PhaseParams
-from netchu.release.corpora import SOURCES
+from netchu.release.corpora import MORE_SOURCES, SOURCES
 
 
 def select_raw(params: Params) -> dict[str, dict[str, Any]]:
@@ -34,7 +34,7 @@ def select_raw(params: Params) -> dict[str, dict[str, Any]]:
                 for dataset in params.read_by(wanted)
             },
         }
-    texts = [source for source in SOURCES if source in params.sources]
+    texts = [source for source in (*SOURCES, *MORE_SOURCES) if source in params.sources]
     selected["language"] = {source: hash_folder(params.raw / source) for source in texts}
     return selected
 

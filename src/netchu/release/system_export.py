@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from netchu.core.errors import NetchuError
-from netchu.core.files import write_json
+from netchu.core.files import read_json, write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
-from netchu.decoding.language_model import LANGUAGE_MODEL
+from netchu.decoding.language_model import LANGUAGE_MODEL, TEXTS
 from netchu.evaluation.eval_subset import load_eval_subset
 from netchu.evaluation.latency import WARM_UP_LINES, describe_machine, latency_quantiles
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
@@ -74,6 +74,8 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
     summary |= _validation(recogniser, out, lines)
     if language_model:
         summary["decoder"] |= calibration.decoder
+        texts = language_model.with_name(TEXTS)
+        summary["texts"] = read_json(texts, "run 'dvc repro language'") if texts.is_file() else {}
         summary["language_model_mb"] = round(language_model.stat().st_size / 1e6, 3)
     summary["test"] = _test(params, out)
     figures = {key: summary[key] for key in FIGURES if key in summary}
