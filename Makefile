@@ -57,7 +57,7 @@ mutants: env  ## change the code a little, again and again, and see whether a te
 	@$(RUN) python tests/mutation/mutants.py
 
 mutants-sample: env  ## the same for a hundred changes, drawn by the commit
-	@$(RUN) python tests/mutation/mutants.py --sample 100 --minutes 8
+	@$(RUN) python tests/mutation/mutants.py --sample 100 --minutes 10
 
 bench-synthesis: env  ## measure generated and loaded lines per second and core, beside trdg
 	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/synthesis.py
