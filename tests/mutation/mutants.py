@@ -69,7 +69,11 @@ GROUPS = {
         ("evaluation", "cli/test_compare_command.py", "cli/test_verify_command.py"),
         0.9,
     ),
-    "calibration": Group(("release/calibration.py",), ("release/test_calibration.py", "release/test_system_export.py"), 0.9),
+    "calibration": Group(
+        ("release/calibration.py",),
+        ("release/test_calibration.py", "release/test_system_export.py"),
+        0.9,
+    ),
     "decoding": Group(("decoding",), ("decoding",), 0.9),
     "training": Group(
         tuple(
@@ -79,7 +83,9 @@ GROUPS = {
         ("training",),
         0.8,
     ),
-    "data": Group(("data/splits.py", "data/batches.py"), ("data", "training/test_data_module.py"), 0.8),
+    "data": Group(
+        ("data/splits.py", "data/batches.py"), ("data", "training/test_data_module.py"), 0.8
+    ),
     "tracking": Group(("tracking",), ("tracking",), 0.8),
     "report": Group(
         ("report/leaderboard.py", "report/sections.py", "report/page_tables.py"), ("report",), 0.8
