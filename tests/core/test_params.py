@@ -7,7 +7,7 @@ import yaml
 from compositions import PROFILES, ROOT, composed
 from netchu.core import params as params_module
 from netchu.core.errors import NetchuError
-from netchu.core.params import Params, PhaseParams, load_params, parse_config
+from netchu.core.params import Params, PhaseParams, SystemParams, load_params, parse_config
 from netchu.data.fetch import SOURCES
 from netchu.models import NETWORKS, network_class
 
@@ -39,7 +39,8 @@ def test_every_network_is_a_system_of_some_profile():
 def test_every_name_in_a_profile_is_defined(profile, tmp_path):
     (tmp_path / "params.yaml").write_text(composed(profile), encoding="utf-8")
     params = load_params(tmp_path / "params.yaml")
-    phases = [p for s in params.systems.values() for p in (*s.pretrain, *s.finetune)]
+    phases = [p for s in params.systems.values()
+              for p in (*s.pretrain.values(), *s.finetune.values())]  # fmt: skip
     named = {name for phase in phases for name in phase.datasets}
     named |= {*params.evaluate.datasets, *params.report.gallery}
     assert named <= set(params.datasets)
@@ -82,11 +83,15 @@ def changed(path, value):
         (("compute", "thread"), 1, r"unknown key compute.thread; did you mean 'threads'\?"),
         (("trainer", "stratgy"), "ddp", r"did you mean 'strategy'\?"),
         (("synthetic", "address", "hight"), 3, r"synthetic.address.hight; did you mean 'height'\?"),
-        (("systems", "trocr", "finetune", 0, "epoch"), 3, r"did you mean 'epochs'\?"),
+        (("systems", "trocr", "finetune", "phase1", "epoch"), 3, r"did you mean 'epochs'\?"),
         (("systems", "trocr", "colour"), 3, r"systems.trocr.colour \(known: model, pretrain"),
         (("seed",), "many", r"seed: .*integer.* got 'many'"),
         (("compute", "isa"), "SSE", r"compute.isa: .*'AVX2' or 'native'.* got 'SSE'"),
-        (("systems", "trocr", "finetune", 0, "optimizer"), "sgd", r"finetune.0.optimizer: .*'sgd'"),
+        (
+            ("systems", "trocr", "finetune", "phase1", "optimizer"),
+            "sgd",
+            r"finetune.phase1.optimizer: .*'sgd'",
+        ),
     ],
 )
 def test_the_error_names_a_wrong_key_or_value_and_the_closest_key(path, value, said):
@@ -184,3 +189,13 @@ def test_an_export_that_does_not_fit_its_system_is_refused(exports, message):
     params = yaml.safe_load(composed("laptop")) | {"exports": exports}
     with pytest.raises(NetchuError, match=message):
         parse_config(Params, params, "params.yaml")
+
+
+def test_phases_whose_names_do_not_sort_in_their_order_are_an_error():
+    # DVC takes mappings that differ in their order only for equal, so the order is in the names.
+    phase = {"datasets": ["a"], "epochs": 1, "steps_per_epoch": 1}
+    system = {"model": {}, "pretrain": {}, "finetune": {"phase2": phase, "phase1": phase}}
+    with pytest.raises(NetchuError, match="phase phase1 sorts before phase2; phases run in"):
+        parse_config(SystemParams, system, "system")
+    system["finetune"] = {"phase1": phase, "phase2": phase}
+    assert list(parse_config(SystemParams, system, "system").finetune) == ["phase1", "phase2"]

@@ -45,7 +45,7 @@ def test_every_network_has_a_tiny_config_here():
 
 def made(network, seed=7, **changes):
     model = TINY[network] | changes
-    project = params(seed=seed, systems={network: {"model": model, "pretrain": [], "finetune": []}})
+    project = params(seed=seed, systems={network: {"model": model, "pretrain": {}, "finetune": {}}})
     recogniser = build_recogniser(project, network)
     recogniser.configure_for(TEXTS)
     return recogniser

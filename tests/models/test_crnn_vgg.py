@@ -90,7 +90,7 @@ def test_impossible_configs_are_refused(config, said):
 
 def trained(folder, **changes):
     """First weights and those after a phase, by name."""
-    system = {"model": TINY, "pretrain": [], "finetune": []}
+    system = {"model": TINY, "pretrain": {}, "finetune": {}}
     project = small_project.params(systems={"crnn_vgg": system})
     recogniser = build_recogniser(project, "crnn_vgg")
     before = {name: value.clone() for name, value in recogniser.state_dict().items()}

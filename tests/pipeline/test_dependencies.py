@@ -178,7 +178,7 @@ def test_other_lines_of_a_dataset_run_the_systems_that_read_it(project):
         f"{stage}@{system}"
         for system, values in read.items()
         for stage in ("pretrain", "finetune")
-        if any("syllable" in phase["datasets"] for phase in values[stage])
+        if any("syllable" in phase["datasets"] for phase in values[stage].values())
     }
     (project / "data" / "laptop" / "lines" / "syllable" / "file").write_text("other")
     assert users
@@ -219,7 +219,8 @@ def test_a_plan_needs_no_data(cloned, profile):
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
         run([*git, *command], cloned)
     command = [sys.executable, "-m", "netchu", "plan"]
-    output = run([*command, *(["--profile", profile] if profile == "gpu" else [])], cloned)
+    run([sys.executable, "-m", "netchu", "profile", profile], cloned)
+    output = run(command, cloned)
     planned = set(re.findall(r"Running stage '([^']+)'", output))
     assert {"pretrain@trocr", "report"} <= planned
     assert ("download@kalapa" in planned) == (profile == "gpu")

@@ -187,6 +187,7 @@ def test_no_label_of_research_data_stands_in_a_report(folder):
     listed = {(kind, name) for kind, name, body in groups if body.count("<ul>") > 1}
     data = {name for kind, name in listed if kind == "data: "} | set(shown)
     for system in {name for kind, name in listed if kind != "data: "}:
-        phases = params.system(system).pretrain + params.system(system).finetune
+        settings = params.system(system)
+        phases = [*settings.pretrain.values(), *settings.finetune.values()]
         data |= {dataset for phase in phases for dataset in phase.datasets}
     assert all(params.is_fully_synthetic(dataset) for dataset in data)

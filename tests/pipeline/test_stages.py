@@ -111,7 +111,11 @@ def test_an_unknown_key_names_the_near_one(run, stage):
 
 
 def test_an_unknown_key_of_a_model(run_here):
-    system = {"model": MODEL | {"mixer": 2}, "pretrain": [PHASE], "finetune": [PHASE]}
+    system = {
+        "model": MODEL | {"mixer": 2},
+        "pretrain": small_project.numbered(PHASE),
+        "finetune": small_project.numbered(PHASE),
+    }
     params = content(systems={"netchu_small": system})
     write_lines()
     told = run_here("pretrain", "netchu_small", params=params)

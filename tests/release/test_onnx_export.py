@@ -24,7 +24,7 @@ from small_project import MODEL, as_table, drawn_lines, params
 
 def made(system="netchu_small", model=MODEL, seed=7):
     """Return a recogniser whose normalisation layers are not the identity, as after training."""
-    rows = {system: {"model": model, "pretrain": [], "finetune": []}}
+    rows = {system: {"model": model, "pretrain": {}, "finetune": {}}}
     recogniser = build_recogniser(params(seed=seed, systems=rows), system).eval()
     torch.manual_seed(seed)
     for name, weights in recogniser.state_dict().items():

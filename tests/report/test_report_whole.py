@@ -36,7 +36,8 @@ def files(folder):
 def test_the_report_is_complete_and_reproducible(project):
     build_report(project, small_report.MODELS, Path("second"))
     first = files("first")
-    assert sorted(first) == sorted(NAMES + [f"plots/{name}.csv" for name in PLOTS])
+    summaries = [f"summary/{system}.json" for system in ("netchu_small", "crnn_vgg")]
+    assert sorted(first) == sorted(NAMES + summaries + [f"plots/{name}.csv" for name in PLOTS])
     assert first == files("second")
     assert cv2.imread("first/overview.png").shape[1] > 1000
     assert len(first["report.html"]) < 300_000
@@ -63,6 +64,24 @@ def test_speed_holds_the_times(project):
     speed = json.loads(Path("first/speed.json").read_text())
     assert speed["crnn_vgg"]["speed"]["latency_p50_ms"] == 5.3
     assert speed["crnn_vgg"]["training_seconds"] == {"pretrain": 61.5, "finetune": 61.5}
+
+
+def test_a_summary_holds_a_few_values_of_each_system(project):
+    metrics = json.loads(Path("first/metrics.json").read_text())["systems"]["crnn_vgg"]
+    levels = metrics["datasets"]["drawn"]
+    assert json.loads(Path("first/summary/crnn_vgg.json").read_text()) == {
+        "cer": {f"drawn_{level}": round(100 * levels[level]["cer"], 2) for level in levels},
+        "mb": 1.5, "p50_ms": 5.3, "train_s": 123,
+    }  # fmt: skip
+    assert set(levels) == {"line", "word"}
+
+
+def test_a_system_that_is_gone_has_no_summary(project, tmp_path):
+    (tmp_path / "summary").mkdir()
+    (tmp_path / "summary" / "old.json").write_text("{}")
+    build_report(project, small_report.MODELS, tmp_path)
+    found = {path.stem for path in (tmp_path / "summary").iterdir()}
+    assert found == {"netchu_small", "crnn_vgg"}
 
 
 def test_the_page_loads_nothing_from_other_places(project):

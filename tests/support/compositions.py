@@ -1,13 +1,14 @@
 """params.yaml as each profile of conf/ composes it, and dvc.yaml as it unfolds from that."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import yaml
-from dvc.utils.hydra import compose_and_dump
+
+from netchu.pipeline.profiles import compose
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ("laptop", "real", "release", "gpu", "ablation")
@@ -15,11 +16,9 @@ PROFILES = ("laptop", "real", "release", "gpu", "ablation")
 
 @cache
 def composed(profile):
-    """The text of params.yaml under `dvc exp run -S profile=<profile>`."""
-    with TemporaryDirectory() as place:
-        file = Path(place) / "params.yaml"
-        compose_and_dump(str(file), str(ROOT / "conf"), None, "config", "", [f"profile={profile}"])
-        return file.read_text(encoding="utf-8")
+    """The text of params.yaml after `netchu profile <profile>`."""
+    with contextlib.chdir(ROOT):
+        return compose(profile)
 
 
 @dataclass(frozen=True)

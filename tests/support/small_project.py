@@ -20,6 +20,11 @@ MODEL = {"height": 32, "channels": [4, 4, 8, 8], "mixers": 1}
 WORDS = ("hoà bình", "Tổ 3", "đường Láng", "quận 1", "xã Yên Hoà", "ấp 5", "nghĩa", "phường 12")
 
 
+def numbered(*phases: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return phases by name, as in params.yaml: phase1, phase2."""
+    return {f"phase{number}": phase for number, phase in enumerate(phases, start=1)}
+
+
 def as_table(lines: list[Line]) -> pd.DataFrame:
     """Return lines as `read_table` does."""
     return pd.DataFrame([dataclasses.asdict(line) for line in lines])
@@ -27,7 +32,7 @@ def as_table(lines: list[Line]) -> pd.DataFrame:
 
 def params(**changes: Any) -> Params:
     """Return params of a project with one system and one dataset of generated lines."""
-    system = {"model": MODEL, "pretrain": [PHASE], "finetune": [PHASE]}
+    system = {"model": MODEL, "pretrain": numbered(PHASE), "finetune": numbered(PHASE)}
     content = {
         "profile": "tiny",
         "seed": 7,

@@ -13,7 +13,10 @@ from netchu.evaluation.metrics.summary import summarise_predictions
 from netchu.evaluation.metrics_io import write_metrics
 
 MODELS = Path("models/tiny")
-PHASES = {"pretrain": [small_project.PHASE], "finetune": [small_project.PHASE]}
+PHASES = {
+    "pretrain": small_project.numbered(small_project.PHASE),
+    "finetune": small_project.numbered(small_project.PHASE),
+}
 SYSTEMS = {
     "netchu_small": {"model": small_project.MODEL, **PHASES},
     "crnn_vgg": {"model": {}, **PHASES},

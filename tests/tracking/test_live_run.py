@@ -30,7 +30,11 @@ DEAD = "http://127.0.0.1:9"  # the discard port, which refuses connections
 def project(project_folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_project.put_store(project_folder))
     monkeypatch.setattr(live_run, "_FLUSH_SECONDS", 0.2)
-    system = {"model": small_project.MODEL, "pretrain": PHASES, "finetune": []}
+    system = {
+        "model": small_project.MODEL,
+        "pretrain": small_project.numbered(*PHASES),
+        "finetune": {},
+    }
     params = tracked_project.params(profile="live", systems={SYSTEM: system})
     lines = small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 4)
     small_project.write_table(lines, params.lines / "drawn", [])
@@ -111,7 +115,11 @@ def test_tracking_changes_no_byte_of_the_stage(project, project_folder):
 
 def test_each_fold_has_curves_of_its_own(project_folder, project):
     phase = small_project.PHASE | {"steps_per_epoch": 10, "folds": 2}
-    system = {"model": small_project.MODEL, "pretrain": [phase], "finetune": []}
+    system = {
+        "model": small_project.MODEL,
+        "pretrain": small_project.numbered(phase),
+        "finetune": {},
+    }
     params = tracked_project.params(profile="live", systems={SYSTEM: system})
     train(params)
     (run,) = runs()
@@ -200,7 +208,7 @@ class Stopped(live_run.LiveRun):
         return logger, [*callbacks, Stop()]
 
 live_run.LiveRun = Stopped
-system = {"model": small_project.MODEL, "pretrain": PHASES, "finetune": []}
+system = {"model": small_project.MODEL, "pretrain": small_project.numbered(*PHASES), "finetune": {}}
 params = tracked_project.params(profile="live", systems={"netchu_small": system})
 with one_line_errors(RESUMABLE), live_run.tracked_training(params, "netchu_small", "pretrain") as m:
     train_stage(params, "netchu_small", "pretrain", m)

@@ -160,7 +160,7 @@ def test_an_export_of_other_weights_is_an_error(project):
 
 
 def test_the_best_system_is_the_exported_one_with_the_lowest_cer(project):
-    system = {"model": {}, "pretrain": [], "finetune": []}
+    system = {"model": {}, "pretrain": {}, "finetune": {}}
     names = ("crnn_vgg", "netchu_small", "trocr", "crnn_residual")
     exports = {name: {"network": name} for name in names if name != "trocr"}
     several = tracked_project.params(

@@ -33,7 +33,11 @@ from netchu.training.timed_run import train_for_minutes
 from small_project import MODEL, PHASE, drawn_lines
 
 PHASES = [PHASE | {"epochs": 3, "steps_per_epoch": 2, "batch_size": 4}]
-SYSTEM = {"model": MODEL, "pretrain": PHASES, "finetune": PHASES}
+SYSTEM = {
+    "model": MODEL,
+    "pretrain": small_project.numbered(*PHASES),
+    "finetune": small_project.numbered(*PHASES),
+}
 SMALL = 150_000
 
 
@@ -83,7 +87,11 @@ def test_images_are_no_higher_than_the_phases_use(packed, tmp_path):
 
 def test_a_bundle_holds_only_lines_of_levels_that_phases_use(project, tmp_path):
     phases = [PHASE | {"levels": ["word"]}]
-    system = {"model": MODEL, "pretrain": phases, "finetune": phases}
+    system = {
+        "model": MODEL,
+        "pretrain": small_project.numbered(*phases),
+        "finetune": small_project.numbered(*phases),
+    }
     words = small_project.params(systems={"netchu_small": system})
     header = pack(words, "netchu_small", tmp_path / "words.zip", 1)
     lines = drawn_lines("train") + drawn_lines("val")
@@ -113,7 +121,7 @@ def test_packing_fails_if_the_checkpoints_would_exceed_the_archive(project, tmp_
 
 
 def test_a_bundle_holds_the_weights_of_the_system_it_starts_from(project, tmp_path):
-    second = SYSTEM | {"network": "netchu_small", "start": "netchu_small", "pretrain": []}
+    second = SYSTEM | {"network": "netchu_small", "start": "netchu_small", "pretrain": {}}
     both = small_project.params(systems={"netchu_small": SYSTEM, "second": second})
     with pytest.raises(NetchuError, match="netchu_small/pretrain holds no model"):
         pack(both, "second", tmp_path / "second.zip", 1)

@@ -40,7 +40,11 @@ with open(f"rank{{os.environ.get('LOCAL_RANK', 0)}}.done", "x") as file:
 
 def settings(seed=7, **trainer):
     phases = [LONG | {"freeze": "backbone", "epochs": 1}, LONG]
-    system = {"model": MODEL, "pretrain": phases, "finetune": phases}
+    system = {
+        "model": MODEL,
+        "pretrain": small_project.numbered(*phases),
+        "finetune": small_project.numbered(*phases),
+    }
     return small_project.params(seed=seed, systems={"crnn_vgg": system}, trainer=trainer)
 
 

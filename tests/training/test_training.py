@@ -34,7 +34,11 @@ TESTS = [str(folder) for folder in (HERE, HERE.parent, SUPPORT)]
 
 def settings(seed=7, **phase):
     phases = [LONG | phase]
-    system = {"model": MODEL, "pretrain": phases, "finetune": phases}
+    system = {
+        "model": MODEL,
+        "pretrain": small_project.numbered(*phases),
+        "finetune": small_project.numbered(*phases),
+    }
     return small_project.params(seed=seed, systems={"netchu_small": system})
 
 
@@ -105,7 +109,11 @@ def test_every_phase_trains_in_training_mode(tmp_path, monkeypatch):
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(NetchuSmall, "training_step", watched)
-    system = {"model": MODEL, "pretrain": [LONG], "finetune": [LONG, LONG]}
+    system = {
+        "model": MODEL,
+        "pretrain": small_project.numbered(LONG),
+        "finetune": small_project.numbered(LONG, LONG),
+    }
     train_stage(small_project.params(systems={"netchu_small": system}), "netchu_small", "finetune")
     assert modes == [True] * 12
 
@@ -165,7 +173,7 @@ def test_a_weight_of_two_doubles_the_training_items_and_validates_once(tmp_path,
     twice = read_card(trained(tmp_path / "twice", monkeypatch, dataset_weights={"drawn": 2.0}))
     assert sorted(items[1]) == sorted(2 * items[0])
     assert twice["training"][0]["lines"] == once["training"][0]["lines"]
-    (phase,) = settings(dataset_weights={"drawn": 2.0}).systems["netchu_small"].pretrain
+    (phase,) = settings(dataset_weights={"drawn": 2.0}).systems["netchu_small"].pretrain.values()
     assert loop.validation_lines(as_table(drawn_lines("val")).assign(weight=2.0), phase)[
         "id"
     ].is_unique
@@ -312,7 +320,11 @@ def test_a_missing_table_and_a_missing_pretrained_model_are_named(tmp_path, monk
 def test_history_and_card_name_each_of_several_phases(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     phases = [LONG | {"freeze": "backbone", "epochs": 1}, LONG | {"folds": 2, "epochs": 1}]
-    system = {"model": MODEL, "pretrain": phases, "finetune": phases}
+    system = {
+        "model": MODEL,
+        "pretrain": small_project.numbered(*phases),
+        "finetune": small_project.numbered(*phases),
+    }
     params = small_project.params(systems={"netchu_small": system})
     write_lines(params)
     folder = train_stage(params, "netchu_small", "pretrain")
@@ -326,7 +338,7 @@ def test_val_lines_limits_the_validation_lines():
     params = settings(val_lines=3)
     lines = as_table(drawn_lines("train") + drawn_lines("val"))
     recogniser = build_recogniser(params, "netchu_small")
-    (phase,) = params.system("netchu_small").pretrain
+    (phase,) = params.system("netchu_small").pretrain.values()
     data = loop._data_module(recogniser, lines, phase, params, 1)
     assert len(data.val) == 3
     assert data.val.equals(loop._data_module(recogniser, lines, phase, params, 2).val)
@@ -349,7 +361,7 @@ def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, monkeypatch, caps
 
 def test_pretraining_may_start_from_the_weights_of_a_model_folder(tmp_path, monkeypatch):
     first = trained(tmp_path, monkeypatch)
-    grown = {"model": MODEL | {"weights": str(first), "mixers": 2}, "pretrain": [], "finetune": []}
+    grown = {"model": MODEL | {"weights": str(first), "mixers": 2}, "pretrain": {}, "finetune": {}}
     params = small_project.params(profile="later", systems={"netchu_small": grown})
     folder = train_stage(params, "netchu_small", "pretrain")
     old, new = load_model(first).state_dict(), load_model(folder).state_dict()
@@ -371,7 +383,7 @@ def test_pretraining_may_start_from_the_weights_of_a_model_folder(tmp_path, monk
 )
 def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, told):
     first = trained(tmp_path, monkeypatch)
-    grown = {"model": MODEL | {"weights": str(first)} | changes, "pretrain": [], "finetune": []}
+    grown = {"model": MODEL | {"weights": str(first)} | changes, "pretrain": {}, "finetune": {}}
     with pytest.raises(NetchuError, match=told):
         build_recogniser(small_project.params(systems={"netchu_small": grown}), "netchu_small")
 

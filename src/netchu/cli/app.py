@@ -14,6 +14,7 @@ from netchu.cli.audit import audit_command
 from netchu.cli.compare import compare_command
 from netchu.cli.gate import gate_command
 from netchu.cli.plan import plan_command
+from netchu.cli.profile import profile_command
 from netchu.cli.promote import promote_command
 from netchu.cli.read import read_command
 from netchu.cli.register import register_command
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify_command,
     "gate": gate_command,
     "plan": plan_command,
+    "profile": profile_command,
     "track": track_command,
     "ui": ui_command,
     "register": register_command,

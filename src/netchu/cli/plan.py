@@ -11,12 +11,6 @@ from netchu.core.errors import needs_extra
 
 @needs_extra("train", "a plan")
 def plan_command(
-    profile: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Plan for this profile of conf/profile, not for params.yaml."
-        ),
-    ] = "",
     allow_missing: Annotated[
         bool,
         typer.Option(
@@ -33,7 +27,7 @@ def plan_command(
     \b
     Examples:
       netchu plan
-      netchu plan --profile gpu
+      netchu profile gpu && netchu plan
       netchu plan --allow-missing    # what is stale in a fresh clone
 
     \b
@@ -43,5 +37,4 @@ def plan_command(
     """
     from netchu.pipeline.plan import dry_run
 
-    command = ["exp", "run", "--set-param", f"profile={profile}"] if profile else ["repro"]
-    raise SystemExit(dry_run(*command, *(["--allow-missing"] if allow_missing else [])))
+    raise SystemExit(dry_run("repro", *(["--allow-missing"] if allow_missing else [])))

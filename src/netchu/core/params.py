@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -251,11 +252,12 @@ class SystemParams(Strict):
     model: dict[str, Any]
     """Parameters of the network; see the config dataclass in its file."""
 
-    pretrain: list[PhaseParams]
-    """Phases of the stage pretrain, in order; may be empty."""
+    pretrain: dict[str, PhaseParams]
+    """Phases of the stage pretrain by name, in order; may be empty. Names sort in this order
+    (`phase1`, `phase2`), because DVC takes mappings that differ in their order only for equal."""
 
-    finetune: list[PhaseParams]
-    """Phases of the stage finetune, in order."""
+    finetune: dict[str, PhaseParams]
+    """Phases of the stage finetune, likewise."""
 
     network: str = ""
     """Name of the network, a file in `models/`. Empty for the system's own name."""
@@ -265,6 +267,16 @@ class SystemParams(Strict):
 
     note: str = ""
     """Remark on the row in the report, such as that the network needs more training."""
+
+    def __post_init__(self) -> None:
+        """Check that the names of the phases sort in their order."""
+        for phases in (self.pretrain, self.finetune):
+            for name, following in pairwise(phases):
+                if not name < following:
+                    raise ValueError(
+                        f"phase {following} sorts before {name}; phases run in the order of their "
+                        "names, so rename one or change their order"
+                    )
 
 
 @dataclass(frozen=True)
@@ -354,6 +366,13 @@ class Params(Strict):
     """Where lines are generated."""
 
     def __post_init__(self) -> None:
+        for name, dataset in self.datasets.items():
+            first, profile = (*Path(dataset.input).parts, "", "")[:2]
+            if first == DATA.name and profile != self.profile:
+                raise ValueError(
+                    f"datasets.{name} reads {dataset.input}, which belongs to another profile than "
+                    f"{self.profile}; write all parameters with 'netchu profile {self.profile}'"
+                )
         for name, export in self.exports.items():
             if name not in self.systems:
                 raise ValueError(f"exports.{name} is not one of the systems")

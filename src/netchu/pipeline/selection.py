@@ -6,6 +6,7 @@ of one that a system does not read, leaves the system's file as it is and retrai
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ def select_lines(params: Params) -> dict[str, dict[str, str]]:
     """
     wanted: dict[str, set[str]] = {"evaluate": set(params.evaluate.datasets)}
     for name, system in params.systems.items():
-        wanted[f"pretrain@{name}"] = _datasets(system.pretrain)
-        wanted[f"finetune@{name}"] = _datasets(system.finetune)
+        wanted[f"pretrain@{name}"] = _datasets(system.pretrain.values())
+        wanted[f"finetune@{name}"] = _datasets(system.finetune.values())
     for name, baseline in params.baselines.items():
         wanted[f"baselines@{name}"] = {*params.evaluate.datasets, *baseline.get("datasets", ())}
     wanted["language"] = set(params.handwriting)
@@ -69,5 +70,5 @@ def write_selection(selected: dict[str, Any], folder: Path) -> None:
             write_json(hashes, partial / f"{name}.json")
 
 
-def _datasets(phases: list[PhaseParams]) -> set[str]:
+def _datasets(phases: Iterable[PhaseParams]) -> set[str]:
     return {name for phase in phases for name in phase.datasets}

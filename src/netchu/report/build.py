@@ -13,12 +13,14 @@ from netchu.report.leaderboard import as_json, markdown
 from netchu.report.overview import write_overview
 from netchu.report.plots import write_plots
 from netchu.report.reproducible import reproducible_metrics, speed_metrics
+from netchu.report.summary import write_summaries
 
 
 def build_report(params: Params, evaluations: Path, out: Path) -> None:
     """Write the report of a profile.
 
     `metrics.json` holds the reproducible values and `speed.json` those that differ from run to run.
+    `summary/` holds the few values of each system that are DVC's metrics.
     `leaderboard.md`, `leaderboard.json`, `report.html` and `overview.png` show both; `plots/` holds
     the data of the charts. `local.html` is the page with lines of every dataset, which must not be
     published.
@@ -44,5 +46,6 @@ def build_report(params: Params, evaluations: Path, out: Path) -> None:
     (out / "leaderboard.md").write_text(markdown(findings), encoding="utf-8")
     for name, page in pages.items():
         (out / name).write_text(page, encoding="utf-8")
+    write_summaries(findings, out / "summary")
     write_plots(findings, out / "plots")
     write_overview(findings, out / "overview.png")

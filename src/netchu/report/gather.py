@@ -110,7 +110,8 @@ class Findings:
 
     def may_list(self, system: str) -> bool:
         """Return whether lines that `system` skipped may be listed: all are of open datasets."""
-        phases = self.params.system(system).pretrain + self.params.system(system).finetune
+        settings = self.params.system(system)
+        phases = [*settings.pretrain.values(), *settings.finetune.values()]
         return all(dataset in self.open_datasets for phase in phases for dataset in phase.datasets)
 
 

@@ -98,8 +98,8 @@ def stage_phases(params: Params, system: str, stage: str) -> Sequence[PhaseParam
     """Return the phases of a training stage; the pretraining may be that of another system."""
     settings = params.system(system)
     if stage == "finetune":
-        return settings.finetune
-    return params.system(settings.start or system).pretrain
+        return list(settings.finetune.values())
+    return list(params.system(settings.start or system).pretrain.values())
 
 
 def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:

@@ -56,7 +56,8 @@ def train_stage(
             parameters do not suit the network.
     """
     settings = params.system(system)
-    phases = settings.pretrain if stage == "pretrain" else settings.finetune
+    named = settings.pretrain if stage == "pretrain" else settings.finetune
+    phases = list(named.values())
     data = {name: hash_folder(params.lines / name) for phase in phases for name in phase.datasets}
     start = params.model_folder(settings.start or system, "pretrain")
     # Lightning keeps the mode of a network, and a loaded one is in evaluation mode.
