@@ -3,21 +3,24 @@ FROM python:3.11-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/venv/bin:$PATH
 RUN useradd --system --uid 10001 --create-home --home-dir /home/netchu netchu
 
-# requirements.lock pins the versions of all extras; without hashes it serves as constraints.
-FROM base AS build
-RUN python -m venv /opt/venv && pip install --no-cache-dir uv==0.13.8
+# uv lies outside /opt/venv, which is what the images copy. requirements.lock pins the versions of
+# all extras; without hashes it serves as constraints.
+FROM base AS tools
+RUN python -m venv /opt/tools && /opt/tools/bin/pip install --no-cache-dir uv==0.13.8 \
+    && /opt/tools/bin/uv venv --python "$(command -v python3)" /opt/venv
+ENV VIRTUAL_ENV=/opt/venv UV_NO_CACHE=1 PATH=/opt/tools/bin:$PATH
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock ./
 RUN sed -E '/^ +--hash|^ *#/d; s/ *\\$//' requirements.lock > /tmp/versions.txt
-RUN uv pip install --python /opt/venv/bin/python --no-cache --constraints /tmp/versions.txt \
-    --requirements pyproject.toml --extra serve
-COPY src src
-RUN uv pip install --python /opt/venv/bin/python --no-cache --no-deps .
 
-FROM base AS build-mlflow
-COPY requirements.lock /tmp/requirements.lock
-RUN python -m venv /opt/venv && sed -E '/^ +--hash|^ *#/d; s/ *\\$//' /tmp/requirements.lock \
-    > /tmp/versions.txt && pip install --no-cache-dir --constraint /tmp/versions.txt mlflow
+FROM tools AS build
+COPY pyproject.toml README.md LICENSE ./
+RUN uv pip install --constraints /tmp/versions.txt --requirements pyproject.toml --extra serve
+COPY src src
+RUN uv pip install --no-deps .
+
+FROM tools AS build-mlflow
+RUN uv pip install --constraints /tmp/versions.txt mlflow
 
 FROM base AS mlflow
 COPY --from=build-mlflow /opt/venv /opt/venv
