@@ -54,6 +54,16 @@ def test_probabilities_are_those_of_witten_and_bell():
         assert ROUNDING**-2 < total < ROUNDING**2
 
 
+def test_an_ngram_is_kept_if_it_gains_enough():
+    # In " aab ", in nats against falling back to the letter alone, by hand; letters always stay.
+    space, a, b = ((count + 3 / len(SYMBOLS)) / 8 for count in (2, 2, 1))
+    gains = [np.log((1 + 2 * a) / (2 * a)), np.log((1 + 2 * b) / (2 * b)),
+             np.log((1 + a) / a), np.log((1 + space) / space)]  # fmt: skip
+    for threshold in (0.5, 0.9 * gains[0], 1.01 * gains[0], 1.01 * gains[1], 9.0):
+        nodes_4N = estimate(MixtureComponent(((["aab"], 1),), 2, threshold, 0))
+        assert nodes_4N.shape[1] == 1 + 3 + sum(gain >= threshold for gain in gains)
+
+
 def test_texts_are_counted_with_their_weights():
     # a once with weight 6, b once with weight 2, and a space around each of them.
     texts = ((["a"], 6), (["b"], 2))
