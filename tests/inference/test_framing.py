@@ -119,3 +119,13 @@ def test_an_upright_page_is_read_once(photos, lines, shipped, monkeypatch):
     sheet_HW, _ = photos.page(lines[:4])
     monkeypatch.setattr("netchu.inference.reader.runs_down", None)  # fails if it is called
     assert len(shipped.read(sheet_HW).lines) == 4
+
+
+@pytest.mark.parametrize("line", [False, True])
+@pytest.mark.parametrize("gap", [1.4, 3.0])
+def test_a_space_is_between_two_fields_of_a_row(photos, lines, shipped, gap, line):
+    for (left, _), (right, _) in zip(lines[::2], lines[1::2], strict=True):
+        first, second = (" ".join(shipped.read(i).text.split()) for i in (left, right))
+        row = " ".join(shipped.read(photos.side_by_side(left, right, gap), line=line).text.split())
+        words = first.split()[-1], second.split()[0]
+        assert "".join(words) not in row.split()

@@ -9,7 +9,7 @@ from netchu.inference.postprocessing import (
     build_photo_reading,
     character_boundaries,
     mean_confidence,
-    rotate_reading_180,
+    rotate_reading,
 )
 
 CODEC = Codec("abc")
@@ -77,7 +77,7 @@ def test_rotating_twice_changes_nothing():
         emissions_of((1, 0.5, 1, 2), (2, 0.8, 3, 5)), CODEC, (5, 2, 45, 12), 4.0
     )
     reading = build_photo_reading([line], (30, 60))
-    rotated = rotate_reading_180(reading)
+    rotated = rotate_reading(reading, 2)
     assert rotated.lines[0].box == (15, 18, 55, 28)
     assert rotated.lines[0].characters[0].left > rotated.lines[0].characters[1].left
-    assert rotate_reading_180(rotated) == reading
+    assert rotate_reading(rotated, 2) == reading

@@ -47,6 +47,28 @@ def build_line_reading(
     return LineReading(text, confidence, box, characters)
 
 
+def insert_spaces(emissions: Sequence[Emission], space: int, gap: float) -> list[Emission]:
+    """Return the characters with a space wherever two are more than `gap` time steps apart.
+
+    The network reads no space in a gap that is much wider than those between words, such as the one
+    between two fields of a form.
+
+    Args:
+        emissions: the decoded characters.
+        space: class of the space.
+        gap: time steps.
+    """
+    spaced: list[Emission] = []
+    for emission in emissions:
+        if spaced and space not in (spaced[-1].id, emission.id):
+            begin, end = spaced[-1].end, emission.begin
+            if end - begin > gap:
+                spaced.append(replace(emission, id=space, begin=begin, end=end, probability=1.0,
+                                      alternatives=()))  # fmt: skip
+        spaced.append(emission)
+    return spaced
+
+
 def character_boundaries(emissions: Sequence[Emission]) -> list[float]:
     """Return the boundaries of the characters in time steps, one more than there are characters.
 
