@@ -78,7 +78,10 @@ OFL), from those pen strokes and from the paper in those photos.
   tested.
 - The alphabet has {letters} characters. Any other character is read as one that looks similar.
 - It was tested on few photos of whole pages. Lines are found by classical image processing, which
-  fails if lines touch each other.
+  fails if lines touch each other. Margins, slopes up to 8°, light ink on dark paper and pages
+  turned by quarters are covered (`make bench-photos` measures them on generated photos). Large
+  school calligraphy on squared paper, light pencil and lined notebooks are not: photos of them are
+  missing from the training data, and they are often read badly.
 - The lines of VNOnDB are rendered from strokes, and its writers copied texts of one collection:
   half of the training lines share four consecutive words with a line of a held-out writer. The
   handwriting of the test lines is new to the model, their texts only in part, so this CER says
