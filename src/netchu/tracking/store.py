@@ -447,7 +447,9 @@ def quiet_loggers() -> Iterator[None]:
 def reason(error: Exception) -> str:
     """Return an error in one line, after the server's version if that differs from this one."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    message = without_credentials(lines[0])[:200]
+    # SQLAlchemy puts a remark on flushing before the error of the database.
+    line = next((line for line in lines if "sqlite3." in line), lines[0])
+    message = without_credentials(line)[:200]
     version = _server_version()
     if version and version != mlflow.__version__:
         return f"it runs MLflow {version}, and this is {mlflow.__version__} ({message})"

@@ -55,8 +55,9 @@ def _columns() -> list[str]:
         f"interval/{decides} high", *others, "train_seconds",
     ]  # fmt: skip
     return [
-        "attributes.`Dataset`",
+        # MLflow's own column of datasets is so wide that latency would lie off the screen.
         *(f"metrics.`{name}`" for name in metrics),
+        "tags.`data`",
         "tags.`trained_on`",
     ]
 
