@@ -12,7 +12,7 @@ def finetune(params: Params, system: str) -> None:
     """Train one system and track it."""
     set_compute_environment(params.compute)
     from netchu.tracking.live_run import tracked_training
-    from netchu.training.phases import train_stage
+    from netchu.training.stage import train_stage
 
     with tracked_training(params, system, "finetune") as monitor:
         train_stage(params, system, "finetune", monitor)

@@ -19,7 +19,7 @@ from netchu.evaluation.evaluate import evaluate_system
 from netchu.inference import reader
 from netchu.inference.exported_model import OVERLAP, WINDOW
 from netchu.models.model_folder import save_model
-from netchu.training.phases import build_recogniser
+from netchu.training.stage import build_recogniser
 from small_project import as_table
 
 

@@ -16,7 +16,7 @@ from netchu.models.attention import AttentionRecogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.models.optimisation import optimiser_and_schedule
-from netchu.training.phases import build_recogniser
+from netchu.training.stage import build_recogniser
 from small_project import MODEL, params, picture
 
 TINY = {

@@ -9,8 +9,8 @@ from netchu.core.params import PhaseParams, parse_config
 from netchu.core.text import ALPHABET
 from netchu.models.networks import crnn_vgg
 from netchu.models.networks.crnn_vgg import CrnnVgg, CrnnVggConfig
-from netchu.training.loop import fit_phase
-from netchu.training.phases import build_recogniser
+from netchu.training.phase import fit_phase
+from netchu.training.stage import build_recogniser
 from small_project import as_table
 
 TINY = {"height": 32, "width": 0.125, "batch_norm": True, "weights": "none", "hidden": 8,

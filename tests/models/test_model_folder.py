@@ -8,7 +8,7 @@ from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, save_model, weight_files, weights_hash
-from netchu.training.phases import build_recogniser
+from netchu.training.stage import build_recogniser
 from small_project import params
 
 

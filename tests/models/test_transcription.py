@@ -4,7 +4,7 @@ from netchu.core.errors import NetchuError
 from netchu.data.batches import frame_batches
 from netchu.decoding.readings import Reading
 from netchu.models.transcription import read_lines
-from netchu.training.phases import build_recogniser
+from netchu.training.stage import build_recogniser
 from small_project import as_table, drawn_lines, params
 
 

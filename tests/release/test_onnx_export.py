@@ -18,7 +18,7 @@ from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weights_hash
 from netchu.release import onnx_export
 from netchu.release.onnx_export import export_recogniser, read_with_both, round_weights
-from netchu.training.phases import build_recogniser
+from netchu.training.stage import build_recogniser
 from small_project import MODEL, as_table, drawn_lines, params
 
 

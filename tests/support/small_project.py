@@ -13,7 +13,7 @@ from netchu.core.params import Params, parse_config
 from netchu.data.line_table import Line, Skipped, write_skipped, write_table
 from netchu.imaging.images import encode
 from netchu.models.model_folder import save_model
-from netchu.training.phases import build_recogniser
+from netchu.training.stage import build_recogniser
 
 PHASE = {"datasets": ["drawn"], "epochs": 1, "steps_per_epoch": 1, "batch_size": 2}
 MODEL = {"height": 32, "channels": [4, 4, 8, 8], "mixers": 1}

@@ -16,7 +16,7 @@ import small_project
 import tracked_project
 from netchu.tracking import live_run, store
 from netchu.tracking.live_run import RUN_FILE, LiveRun, tracked_training
-from netchu.training.phases import train_stage
+from netchu.training.stage import train_stage
 
 SYSTEM = tracked_project.SYSTEM
 PHASES = [
@@ -193,7 +193,7 @@ from netchu.core.errors import RESUMABLE, one_line_errors
 import small_project, tracked_project
 from netchu.tracking import live_run
 live_run._FLUSH_SECONDS = 0.1
-from netchu.training.phases import train_stage
+from netchu.training.stage import train_stage
 
 class Stop(Callback):
     def on_train_epoch_start(self, trainer, pl_module):

@@ -27,8 +27,8 @@ from netchu.models.networks.netchu_small import NetchuSmall
 from netchu.training import bundle, checkpoint_archive
 from netchu.training.bundle import extract, pack
 from netchu.training.checkpoint_archive import unpack
-from netchu.training.phases import train_stage
-from netchu.training.stages import training_stages
+from netchu.training.stage import train_stage
+from netchu.training.stage_info import training_stages
 from netchu.training.timed_run import train_for_minutes
 from small_project import MODEL, PHASE, drawn_lines
 
@@ -311,7 +311,7 @@ def test_a_line_too_wide_for_webp_keeps_its_encoding(project):
 def test_training_a_bundle_needs_no_tracking_and_no_model_hub():
     start = [
         PACKAGE / "training/timed_run.py",
-        PACKAGE / "training/phases.py",
+        PACKAGE / "training/stage.py",
         PACKAGE / "models/networks/netchu_small.py",
     ]
     needed = set()

@@ -14,7 +14,7 @@ import small_project
 from netchu.data.line_table import write_table
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import weights_hash
-from netchu.training.phases import train_stage
+from netchu.training.stage import train_stage
 from small_project import PHASE, drawn_lines
 
 HERE, SUPPORT = Path(__file__).parent, Path(small_project.__file__).parent
@@ -30,7 +30,7 @@ import os, sys
 sys.path[:0] = {TESTS!r}
 import conftest  # one thread, as in the tests
 import test_ddp
-from netchu.training.phases import train_stage
+from netchu.training.stage import train_stage
 
 train_stage(test_ddp.settings(**test_ddp.TWO), "crnn_vgg", "pretrain")
 with open(f"rank{{os.environ.get('LOCAL_RANK', 0)}}.done", "x") as file:

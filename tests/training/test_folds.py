@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 import small_project
 from netchu.core.params import PhaseParams, parse_config
 from netchu.training import folds
-from netchu.training.loop import fit_phase
-from netchu.training.phases import build_recogniser
+from netchu.training.phase import fit_phase
+from netchu.training.stage import build_recogniser
 from small_project import as_table
 
 

@@ -22,9 +22,9 @@ from netchu.data.line_table import read_skipped, write_table
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weights_hash
 from netchu.models.networks.netchu_small import NetchuSmall
-from netchu.training import loop
+from netchu.training import phase as phase_module
 from netchu.training.callbacks import TimerCallback
-from netchu.training.phases import build_recogniser, train_stage
+from netchu.training.stage import build_recogniser, train_stage
 from small_project import MODEL, PHASE, as_table, drawn_lines
 
 LONG = PHASE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4}
@@ -162,19 +162,19 @@ def test_with_ema_decay_the_running_mean_is_saved(tmp_path, monkeypatch):
 
 def test_a_weight_of_two_doubles_the_training_items_and_validates_once(tmp_path, monkeypatch):
     items = []
-    plan = loop.plan_items
+    plan = phase_module.plan_items
 
     def watched(lines, concat_prob, seed):
         items.append(plan(lines, concat_prob, seed))
         return items[-1]
 
-    monkeypatch.setattr(loop, "plan_items", watched)
+    monkeypatch.setattr(phase_module, "plan_items", watched)
     once = read_card(trained(tmp_path / "once", monkeypatch))
     twice = read_card(trained(tmp_path / "twice", monkeypatch, dataset_weights={"drawn": 2.0}))
     assert sorted(items[1]) == sorted(2 * items[0])
     assert twice["training"][0]["lines"] == once["training"][0]["lines"]
     (phase,) = settings(dataset_weights={"drawn": 2.0}).systems["netchu_small"].pretrain.values()
-    assert loop.validation_lines(as_table(drawn_lines("val")).assign(weight=2.0), phase)[
+    assert phase_module.validation_lines(as_table(drawn_lines("val")).assign(weight=2.0), phase)[
         "id"
     ].is_unique
 
@@ -215,7 +215,7 @@ import os, signal, sys
 sys.path[:0] = {tests!r}
 import conftest  # one thread, as in the tests
 from netchu.models.networks.netchu_small import NetchuSmall
-from netchu.training.phases import train_stage
+from netchu.training.stage import train_stage
 from test_training import settings
 
 step = NetchuSmall.training_step
@@ -339,9 +339,9 @@ def test_val_lines_limits_the_validation_lines():
     lines = as_table(drawn_lines("train") + drawn_lines("val"))
     recogniser = build_recogniser(params, "netchu_small")
     (phase,) = params.system("netchu_small").pretrain.values()
-    data = loop._data_module(recogniser, lines, phase, params, 1)
+    data = phase_module._data_module(recogniser, lines, phase, params, 1)
     assert len(data.val) == 3
-    assert data.val.equals(loop._data_module(recogniser, lines, phase, params, 2).val)
+    assert data.val.equals(phase_module._data_module(recogniser, lines, phase, params, 2).val)
 
 
 def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, monkeypatch, capsys):
@@ -389,6 +389,6 @@ def test_weights_of_another_network_are_refused(tmp_path, monkeypatch, changes, 
 
 
 def test_code_that_training_does_not_run_leaves_checkpoints_valid():
-    entries = [PACKAGE / "training/phases.py", PACKAGE / "models/networks/netchu_small.py"]
+    entries = [PACKAGE / "training/stage.py", PACKAGE / "models/networks/netchu_small.py"]
     packages = {path.relative_to(PACKAGE).parts[0] for path in import_closure(entries)}
     assert packages == {"__init__.py", "core", "imaging", "data", "decoding", "models", "training"}

@@ -135,7 +135,7 @@ class Recogniser(L.LightningModule, ABC):
         """Return the config as plain values, for model.json."""
         return asdict(self.config)
 
-    # Hooks of Lightning. `training.loop.fit_phase` sets `phase` first. A callback of tracking sends
+    # Hooks of Lightning. `training.phase.fit_phase` sets `phase`. A callback of tracking sends
     # metrics to the logger, with the steps that history.csv has; Lightning's differ by one.
 
     def training_step(self, batch: LineBatch, batch_idx: int) -> Tensor:

@@ -47,7 +47,7 @@ from netchu.models.transcription import read_lines
 from netchu.release.calibration import fit_calibration
 from netchu.release.onnx_export import export_recogniser, round_weights
 from netchu.training.data_module import LineDataModule
-from netchu.training.loop import PhaseResult, fit_phase, validation_lines
+from netchu.training.phase import PhaseResult, fit_phase, validation_lines
 
 Rates = dict[str, float | int]
 """Rates with intervals, from `summarise`."""

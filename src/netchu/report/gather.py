@@ -13,7 +13,7 @@ import pandas as pd
 from netchu.core.params import Params
 from netchu.data.line_table import Skipped, read_skipped
 from netchu.evaluation.metrics_io import read_metrics
-from netchu.training.stages import cost_file
+from netchu.training.stage_info import cost_file
 
 STAGES = ("pretrain", "finetune")
 

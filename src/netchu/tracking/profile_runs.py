@@ -16,7 +16,7 @@ from netchu.tracking import store
 from netchu.tracking.baseline_run import baseline_run
 from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.runs import Run, report_run, training_run
-from netchu.training.stages import training_stages
+from netchu.training.stage_info import training_stages
 
 
 @dataclass

@@ -18,7 +18,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
 from netchu.core.params import Params, PhaseParams
 from netchu.core.paths import CARD
-from netchu.training.stages import cost_file
+from netchu.training.stage_info import cost_file
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
 """Columns of history.csv that are logged step by step."""

@@ -27,7 +27,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import hash_file, hash_folder, new_file, write_json
 from netchu.core.params import Params, PhaseParams, parse_config
 from netchu.training import checkpoint_archive
-from netchu.training.stages import training_phases
+from netchu.training.stage_info import training_phases
 
 if TYPE_CHECKING:  # the training machine loads torch in another process than this one
     import pandas as pd
@@ -136,8 +136,8 @@ def _height(params: Params, system: str) -> int:
     Raises:
         NetchuError: the checkpoints of the training are too large for an archive.
     """
-    from netchu.training.loop import phase_preprocessing
-    from netchu.training.phases import build_recogniser
+    from netchu.training.phase import phase_preprocessing
+    from netchu.training.stage import build_recogniser
 
     recogniser = build_recogniser(params, system)
     phases = training_phases(params, system)

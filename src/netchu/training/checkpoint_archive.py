@@ -21,7 +21,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import new_folder, read_json, write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD, CHECKPOINTS, MODELS
-from netchu.training.stages import cost_file, training_stages
+from netchu.training.stage_info import cost_file, training_stages
 
 ARCHIVE = "archive.json"
 MAX_FILES, MAX_FILE_BYTES = 8, 15_000_000
@@ -203,7 +203,7 @@ def _save_best(
         import torch
 
         from netchu.models.model_folder import save_model
-        from netchu.training.phases import build_recogniser
+        from netchu.training.stage import build_recogniser
 
         recogniser = build_recogniser(training.params, training.system)
         checkpoint = torch.load(best, weights_only=False, map_location="cpu")

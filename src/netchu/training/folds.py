@@ -12,8 +12,8 @@ import pandas as pd
 from netchu.core.params import Params, PhaseParams
 from netchu.models.base import Recogniser
 from netchu.models.transcription import read_lines
-from netchu.training.loop import PhaseResult, fit_phase, validation_lines
 from netchu.training.monitor import Instruments
+from netchu.training.phase import PhaseResult, fit_phase, validation_lines
 
 
 def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:

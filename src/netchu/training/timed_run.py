@@ -28,7 +28,7 @@ from netchu.training.checkpoint_archive import (
     restore_archive,
     save_archive,
 )
-from netchu.training.stages import code_fingerprint, training_stages
+from netchu.training.stage_info import code_fingerprint, training_stages
 
 _SAVING_SECONDS = 40.0
 """Time at the end of a run in which the archive is written, loading torch included."""
@@ -115,7 +115,7 @@ def _train(training: SystemTraining) -> None:
     os.setpgid(0, 0)
     os.chdir(training.root)
     with one_line_errors():
-        from netchu.training.phases import train_stage
+        from netchu.training.stage import train_stage
 
         for stage in training_stages(training.params, training.system):
             if stage not in training.finished():

@@ -26,7 +26,7 @@ def code_fingerprint(network: str) -> str:
     """Return a hash of all code that runs when `network` is trained, of its own file too."""
     package = fingerprints.PACKAGE
     own = package / "models" / "networks" / f"{network}.py"
-    entries = [package / "training" / "phases.py", own]
+    entries = [package / "training" / "stage.py", own]
     return fingerprints.fingerprint(entries)
 
 

@@ -29,9 +29,9 @@ from netchu.models.base import Recogniser
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.folds import fit_best_fold
-from netchu.training.loop import PhaseResult, fit_phase, phase_preprocessing
 from netchu.training.monitor import TrainingMonitor
-from netchu.training.stages import code_fingerprint, cost_file
+from netchu.training.phase import PhaseResult, fit_phase, phase_preprocessing
+from netchu.training.stage_info import code_fingerprint, cost_file
 
 
 def train_stage(
