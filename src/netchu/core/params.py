@@ -260,7 +260,7 @@ class SystemParams(Strict):
     """Phases of the stage finetune, likewise."""
 
     network: str = ""
-    """Name of the network, a file in `models/`. Empty for the system's own name."""
+    """Name of the network, a file in `models/networks/`. Empty for the system's own name."""
 
     start: str = ""
     """System whose pretrained weights are fine-tuned. Empty for this system."""

@@ -18,7 +18,9 @@ def training_phases(params: Params, system: str) -> list[PhaseParams]:
     """Return all phases of those stages, in order."""
     settings = params.system(system)
     return [
-        phase for stage in training_stages(params, system) for phase in getattr(settings, stage)
+        phase
+        for stage in training_stages(params, system)
+        for phase in getattr(settings, stage).values()
     ]
 
 

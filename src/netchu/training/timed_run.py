@@ -129,7 +129,8 @@ def _progress(training: SystemTraining) -> str:
         finished = " and ".join(training.finished())
         return f"{finished} finished" if finished else "no epoch finished yet"
     stage, _, folder = newest.relative_to(training.checkpoints).parts[:3]
-    phases: list[PhaseParams] = getattr(training.params.system(training.system), stage)
+    settings = training.params.system(training.system)
+    phases: list[PhaseParams] = list(getattr(settings, stage).values())
     phase = phases[int(folder.removeprefix("phase"))]
     rows, seconds = _history(newest)
     rate = len(rows) * phase.steps_per_epoch * phase.batch_size / max(seconds, 1e-9)
