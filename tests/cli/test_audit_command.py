@@ -15,7 +15,7 @@ NAMES = ("one", "two", "three")
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     system = {"model": small_project.MODEL, "network": "netchu_small"}
-    system |= {stage: [small_project.PHASE] for stage in ("pretrain", "finetune")}
+    system |= {stage: {"phase1": small_project.PHASE} for stage in ("pretrain", "finetune")}
     project = small_project.params(systems=dict.fromkeys(NAMES, system))
     monkeypatch.setattr("netchu.core.params.load_params", lambda: project)
     for name in NAMES:

@@ -77,6 +77,10 @@ class LineDataModule(L.LightningDataModule):
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
         batches = EpochBatches(self.widths, self.batch_size, self.steps, self.seed, rank, world)
+        if self.trainer:
+            # Lightning's own call of `set_epoch` comes too late after a restart: loading processes
+            # are given their first batches before it.
+            batches.set_epoch(self.trainer.current_epoch)
         return DataLoader(
             dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.workers,
             persistent_workers=self.workers > 0, pin_memory=self._pin_memory(),
