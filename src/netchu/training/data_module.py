@@ -78,9 +78,10 @@ class LineDataModule(L.LightningDataModule):
         )
         batches = EpochBatches(self.widths, self.batch_size, self.steps, self.seed, rank, world)
         if self.trainer:
-            # Lightning's own call of `set_epoch` comes too late after a restart: loading processes
-            # are given their first batches before it.
-            batches.set_epoch(self.trainer.current_epoch)
+            # After a restart Lightning calls `set_epoch` when loading processes have been given
+            # their first batches. `current_epoch` is still that of the checkpoint.
+            progress = self.trainer.fit_loop.epoch_progress.current
+            batches.set_epoch(progress.processed)  # type: ignore[attr-defined]
         return DataLoader(
             dataset, batch_sampler=batches, collate_fn=collate, num_workers=self.workers,
             persistent_workers=self.workers > 0, pin_memory=self._pin_memory(),
