@@ -157,7 +157,9 @@ def test_a_truncated_archive(run_here, project_folder):
     assert not list((project_folder / "data").rglob("*.*"))
 
 
-def test_no_network(run_here, project_folder):
+def test_no_network(run_here, project_folder, monkeypatch):
+    # The opener that urllib keeps knows the proxies of its first use.
+    monkeypatch.setattr("urllib.request._opener", None)
     told = only_line(run_here("download", "truyen_kieu", **NO_NETWORK))
     assert "cannot reach https://" in told
     assert "set NETCHU_MIRROR or connect" in told
