@@ -2,23 +2,18 @@
 
 import base64
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 import tracked_project
 from bar_model import bars
+from mlflow_process import free_port, mlflow_process, mlflow_server
 from netchu.imaging.images import encode
 from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
@@ -31,61 +26,16 @@ pytestmark = pytest.mark.slow
 
 NAME = "netchu-served"
 CHROMIUM = shutil.which("chromium")
-START_SECONDS = 250
-"""Time limit for the start of a server on a busy machine."""
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
-@contextmanager
-def mlflow_process(arguments, health, log):
-    """Run `mlflow` until the block ends, starting when the URL `health` answers."""
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *arguments],
-            stdout=output, stderr=output, env=environment, start_new_session=True,
-        )  # fmt: skip
-    try:
-        end = time.monotonic() + START_SECONDS
-        while not answers(health):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.5)
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The URL of a server with its own database; the working directory is a new folder."""
     folder = tmp_path_factory.mktemp("server")
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    arguments = [
-        "server", "--backend-store-uri", tracked_project.put_store(folder),
-        "--artifacts-destination", str(folder / "kept"), "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        with mlflow_process(arguments, f"{address}/health", folder / "server.log"):
+        database = tracked_project.put_store(folder)
+        with mlflow_server(database, folder / "kept", folder / "server.log") as address:
             patch.setenv("MLFLOW_TRACKING_URI", address)
             patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
             yield address
@@ -121,7 +71,9 @@ def test_the_server_has_all_runs_and_their_files(project):
     )
     assert [run.data.metrics["cer"] for run in evaluated] == [0.05, 0.1]
     files = {file.path for file in client.list_artifacts(evaluated[0].info.run_id)}
-    assert files == {"metrics.json", "predictions.parquet", store.READINGS_FILE}
+    assert files == {
+        "metrics.json", "predictions.parquet", "speed.json", store.READINGS_FILE,
+    }  # fmt: skip
 
 
 def test_the_link_shows_the_systems_by_cer(project, server):
