@@ -131,8 +131,8 @@ class LiveRun:
         try:
             with store.quiet():
                 client = store.open_client()
-                store.log_tags(client, self.run_id, {ERROR: error})
-                client.set_terminated(self.run_id, status)
+                store.retry_conflicts(store.log_tags, client, self.run_id, {ERROR: error})
+                store.retry_conflicts(client.set_terminated, self.run_id, status)
         except Exception as failure:
             self._warn(failure)
 
@@ -173,9 +173,9 @@ class LiveRun:
         else:
             run_id = store.create_run(client, experiment, self.name)
             own = system_params(self.params, self.system, self.stage)
-            store.retry_locked(store.log_params, client, run_id, self.params, own)
+            store.retry_conflicts(store.log_params, client, run_id, self.params, own)
         tags = stage_tags(self.params, self.system, self.stage) | {PROCESS: _this_process()}
-        store.retry_locked(store.log_tags, client, run_id, tags)
+        store.retry_conflicts(store.log_tags, client, run_id, tags)
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json({"run_id": run_id}, file)
@@ -193,9 +193,9 @@ class LiveRun:
             else:
                 points.append((name, step, value))
         if points:
-            store.retry_locked(store.log_points, client, run_id, points)
+            store.retry_conflicts(store.log_points, client, run_id, points)
         for write in calls:
-            write(client, run_id)
+            store.retry_conflicts(write, client, run_id)
 
 
 def _may_go_on(client: store.Client, experiment: str, run_id: str) -> bool:
@@ -214,7 +214,7 @@ def _end_killed_runs(
         process = run.data.tags.get(PROCESS, "")
         gone = process.startswith(f"{socket.gethostname()} ") and not _is_alive(process)
         if gone and run.info.run_id != spared:
-            client.set_terminated(run.info.run_id, "KILLED")
+            store.retry_conflicts(client.set_terminated, run.info.run_id, "KILLED")
 
 
 def _this_process() -> str:

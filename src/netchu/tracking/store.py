@@ -67,8 +67,16 @@ INCOMPLETE = "incomplete"
 
 # Limits of MLflow for one request, a note, a digest and a tag.
 _MAX_METRICS, _MAX_PARAMS, _MAXNOTE, _MAX_DIGEST, _MAX_TAG = 1000, 100, 8000, 36, 5000
-_LOCKED_SECONDS = 60.0
-"""How long a write waits for other processes that write to the same SQLite database."""
+_CONFLICTS = (
+    "database is locked",
+    "UNIQUE constraint failed",
+    "psycopg.errors.UniqueViolation",
+    "psycopg.errors.DeadlockDetected",
+)
+"""What an error of MLflow says if another process writes at the same time."""
+
+_CONFLICT_SECONDS = 60.0
+"""How long a write is tried again while other processes write."""
 
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
@@ -106,11 +114,11 @@ def record_run(params: Params, run: Run, run_id: str | None = None) -> str:
         client = open_client()
         experiment = experiment_id(client, params)
         for key, value in run.experiment_tags.items():
-            retry_locked(client.set_experiment_tag, experiment, key, _truncate(value))
+            retry_conflicts(client.set_experiment_tag, experiment, key, _truncate(value))
         if run_id is None:
             run_id = create_run(client, experiment, run.name, run.seconds)
         missing = _write(client, run_id, params, run)
-        retry_locked(client.set_terminated, run_id, "FINISHED")
+        retry_conflicts(client.set_terminated, run_id, "FINISHED")
     if missing:
         uri = without_credentials(tracking_uri())
         parts = "; ".join(f"{part}: {why}" for part, why in missing.items())
@@ -123,13 +131,13 @@ def create_run(client: MlflowClient, experiment: str, name: str, seconds: float 
     begin = int((time.time() - seconds) * 1000)
     if variant := os.environ.get("DVC_EXP_NAME"):
         name = f"{name} ({variant})"
-    run = retry_locked(client.create_run, experiment, begin, run_name=name)
+    run = retry_conflicts(client.create_run, experiment, begin, run_name=name)
     return str(run.info.run_id)
 
 
 def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[str, str]:
     """Write what the run lacks; return the reasons for parts that are refused, by part."""
-    present = retry_locked(client.get_run, run_id)
+    present = retry_conflicts(client.get_run, run_id)
     missing = {}
     tags = dict(run.tags) | {"content": run.content}
     tags |= {NOTE: _truncate(run.note)} if run.note else {}
@@ -145,7 +153,7 @@ def _write(client: MlflowClient, run_id: str, params: Params, run: Run) -> dict[
     }
     for part, write in parts.items():
         try:
-            retry_locked(write)
+            retry_conflicts(write)
         except Exception as error:
             missing[part] = reason(error)
     if missing:
@@ -166,7 +174,7 @@ def _adopt_training_runs(client: MlflowClient, experiment: str, run_id: str, run
         for trained in client.search_runs([experiment], query, max_results=1):
             own = trained.data.tags.get("system") == run.tags.get("system")
             if own or PARENT not in trained.data.tags:
-                retry_locked(client.set_tag, trained.info.run_id, PARENT, run_id)
+                retry_conflicts(client.set_tag, trained.info.run_id, PARENT, run_id)
 
 
 def log_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
@@ -272,9 +280,9 @@ def running(client: MlflowClient, experiment: str, system: str, stage: str) -> l
 def reopen_run(client: MlflowClient, run_id: str, error_tag: str) -> None:
     """Make a run RUNNING again, without the tag of the error that ended it."""
     run = client.get_run(run_id)
-    retry_locked(client.update_run, run_id, status="RUNNING")
+    retry_conflicts(client.update_run, run_id, status="RUNNING")
     if error_tag in run.data.tags:
-        retry_locked(client.delete_tag, run_id, error_tag)
+        retry_conflicts(client.delete_tag, run_id, error_tag)
 
 
 def last_steps(client: MlflowClient, run_id: str) -> dict[str, int]:
@@ -360,16 +368,21 @@ def open_client() -> MlflowClient:
     return MlflowClient(uri)
 
 
-def retry_locked(
+def retry_conflicts(
     call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
 ) -> _Result:
-    """Return the result of a call, tried again while other processes lock a SQLite database."""
-    end = time.monotonic() + _LOCKED_SECONDS
+    """Return the result of a call, tried again while other processes write to the database.
+
+    SQLite is locked meanwhile, and two writers of the same new tag fail on any database.
+    """
+    end = time.monotonic() + _CONFLICT_SECONDS
     while True:
         try:
             return call(*args, **kwargs)
         except MlflowException as error:
-            if "database is locked" not in str(error) or time.monotonic() > end:
+            conflict = any(text in str(error) for text in _CONFLICTS)
+            exists = error.error_code == "RESOURCE_ALREADY_EXISTS"
+            if not conflict or exists or time.monotonic() > end:
                 raise
             time.sleep(random.uniform(0.1, 1.0))
 
@@ -415,7 +428,7 @@ def experiment_id(client: MlflowClient, params: Params) -> str:
     kind = {"mlflow.experimentKind": "custom_model_development"}
     location = artifact_location(tracking_uri())
     try:
-        return str(retry_locked(client.create_experiment, name, location, kind))
+        return str(retry_conflicts(client.create_experiment, name, location, kind))
     except MlflowException:
         # Another stage may have created it in the meantime.
         if experiment := find():
