@@ -9,10 +9,12 @@ from netchu.core.stage_script import run_stage
 def report(params: Params) -> None:
     """Build the report and record it in MLflow."""
     from netchu.report.build import build_report
+    from netchu.report.lineage import write_lineage
     from netchu.tracking import store
     from netchu.tracking.runs import report_run
 
     build_report(params, params.models, params.report_folder)
+    write_lineage(params, params.report_folder)
     store.track_run(params, report_run(params))
 
 
