@@ -129,3 +129,12 @@ def test_a_space_is_between_two_fields_of_a_row(photos, lines, shipped, gap, lin
         row = " ".join(shipped.read(photos.side_by_side(left, right, gap), line=line).text.split())
         words = first.split()[-1], second.split()[0]
         assert "".join(words) not in row.split()
+
+
+def test_widely_spaced_letters_are_one_line_and_no_turned_page():
+    photo_HW = np.full((140, 760), 255, np.uint8)
+    for middle in (90, 170, 250):
+        turns = np.linspace(-1.6, 4.7, 13)
+        points = np.stack([middle + 30 * np.cos(turns), 95 + 38 * np.sin(turns)], axis=1)
+        cv2.polylines(photo_HW, [points.astype(np.int32)], False, 0, 9, cv2.LINE_AA)
+    assert len(Reader().read(photo_HW).lines) == 1

@@ -17,6 +17,7 @@ import small_project
 from compositions import ROOT
 from netchu.data.line_table import write_table
 from netchu.models.model_card import read_card
+from netchu.pipeline.code import write_fingerprints
 from small_project import MODEL, PHASE, drawn_lines
 
 DARK = "http://127.0.0.1:9"  # the discard port: refused at once
@@ -220,6 +221,9 @@ def test_all_stages_of_a_tiny_project_end_well(run, project_folder):
     write_lines()
     for stage in ("pretrain", "finetune", "evaluate"):
         run(stage, "netchu_small", code=0)
+    write_fingerprints(ROOT / "stages", Path("fingerprints/code"))
+    for data in ("raw", "lines"):
+        run("selection", data, code=0)
     run("report", code=0)
     # The leaderboard shows the rates of the readings, of all lines of the test split.
     home = project_folder / "models" / "tiny" / "netchu_small"

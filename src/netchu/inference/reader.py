@@ -171,12 +171,13 @@ class Reader:
     ) -> PhotoReading:
         """Return the reading, or that of the rotated photo with the highest mean confidence.
 
-        Quarter turns are tried only if the ink seems to run up or down the photo.
+        Quarter turns are tried only if the ink seems to run up or down the photo, and not where one
+        row of writing was found: widely spaced letters, turned, would be a column of short lines.
         """
         best, confidence = reading, mean_confidence(reading)
         if confidence >= ROTATION_THRESHOLD:
             return reading
-        quarters = (1, 3) if runs_down(photo.photo_HW) else ()
+        quarters = () if _is_one_row(photo) or not runs_down(photo.photo_HW) else (1, 3)
         for turns in (2, *quarters) if photo.lines else quarters:
             rotated_HW = np.ascontiguousarray(np.rot90(photo.photo_HW, turns))
             (other,) = self._transcribe([_segment(rotated_HW, line=False)], batch)
@@ -239,6 +240,12 @@ class Reader:
 
 def _load_reader(model: Path | None, threads: int, greedy: bool) -> Reader:
     return Reader(model, threads=threads, greedy=greedy)
+
+
+def _is_one_row(photo: _SegmentedPhoto) -> bool:
+    """Return whether a single line was found, and it is wider than high."""
+    shapes = [line.crop_HW.shape for line in photo.lines]
+    return len(shapes) == 1 and shapes[0][1] > shapes[0][0]
 
 
 def _segment(photo_HW: Grey, line: bool) -> _SegmentedPhoto:
