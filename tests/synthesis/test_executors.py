@@ -141,12 +141,15 @@ def test_a_cluster_that_does_not_answer_is_an_error_at_once(tmp_path, address):
 @pytest.fixture
 def cluster(monkeypatch):
     """Start a Ray cluster of two nodes on this machine; return its address."""
+    ray = pytest.importorskip("ray")
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     cluster.add_node(num_cpus=1)
     yield cluster.address
+    # A driver that is still connected would make the cluster refuse to end.
+    ray.shutdown()
     cluster.shutdown()
 
 

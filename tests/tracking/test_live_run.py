@@ -220,6 +220,8 @@ def killed(number):
     support = Path(small_project.__file__).parent
     script = textwrap.dedent(SCRIPT).replace("PHASES", repr(PHASES))
     environment = os.environ | {"PYTHONPATH": str(support)}
+    # A shell that runs the tests in the background has them ignore Ctrl-C.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + script
     command = [sys.executable, "-c", script, number]
     return subprocess.run(command, env=environment, check=False, timeout=300).returncode
 
