@@ -8,6 +8,8 @@ from importlib.util import find_spec
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
+# Read when Ray is imported, as some tests do before the executor sets it.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
 import pytest
 from hypothesis import settings

@@ -167,11 +167,9 @@ def test_a_run_that_is_gone_is_followed_by_a_new_one(project, lost):
             monitor.begin(checkpoints)
             raise KeyboardInterrupt
         (run,) = runs()
-        if lost == "deleted":
-            client().delete_run(run.info.run_id)
-        else:
+        client().delete_run(run.info.run_id)
+        if lost == "unknown":
             (checkpoints / RUN_FILE).write_text('{"run_id": "0123456789abcdef0123456789abcdef"}')
-            client().delete_run(run.info.run_id)
     assert runs() == []
 
 
@@ -227,7 +225,7 @@ def killed(number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ["SIGTERM"])
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_a_stopped_stage_is_killed_and_goes_on(project, number):
     assert killed(number) != 0
     (run,) = runs()

@@ -211,8 +211,13 @@ def _generate_on_ray(
     Ray restarts a dead actor and repeats its shards. All machines must see the project under the
     same path.
     """
-    # Ray sends no usage statistics, and its own processes log nothing.
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    # Ray sends no usage statistics, and its own processes log nothing. A thread of Ray Data that
+    # outlives `shutdown` must not connect again.
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_ENABLE_AUTO_CONNECT": "0",
+    }
     try:
         import ray
         import ray.data
