@@ -27,7 +27,7 @@ from netchu.inference.postprocessing import (
 )
 from netchu.inference.results import Box, LineReading, PhotoReading
 from netchu.inference.segmentation.ink import runs_down
-from netchu.inference.segmentation.line_boxes import crop_line, fills_photo, find_lines
+from netchu.inference.segmentation.line_boxes import crop_line, crop_single_line, find_lines
 
 MAX_LINE_WIDTH = 32_768
 """Prepared pixels; a longer line is squeezed to this width."""
@@ -249,12 +249,9 @@ def _is_one_row(photo: _SegmentedPhoto) -> bool:
 
 
 def _segment(photo_HW: Grey, line: bool) -> _SegmentedPhoto:
-    """Cut out the lines; with `line`, a photo in which none is found is read whole."""
-    height, width = photo_HW.shape
-    if line and fills_photo(photo_HW):
-        return _SegmentedPhoto(photo_HW, (_LineCrop(photo_HW, (0, 0, width, height)),))
-    boxes = find_lines(photo_HW, line)
-    lines = [_LineCrop(crop_line(photo_HW, box), box.bounds) for box in boxes]
-    if line and not lines:
-        lines = [_LineCrop(photo_HW, (0, 0, width, height))]
-    return _SegmentedPhoto(photo_HW, tuple(lines))
+    """Cut out the lines, or the only one with `line`."""
+    if line:
+        crops = [crop_single_line(photo_HW)]
+    else:
+        crops = [(crop_line(photo_HW, box), box.bounds) for box in find_lines(photo_HW)]
+    return _SegmentedPhoto(photo_HW, tuple(_LineCrop(*crop) for crop in crops))

@@ -38,7 +38,7 @@ from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
 from netchu.imaging.preparation import prepared_width
 from netchu.inference.exported_model import SCALES, SHIPPED_MODEL
-from netchu.inference.segmentation.line_boxes import crop_line, fills_photo, find_lines
+from netchu.inference.segmentation.line_boxes import crop_single_line
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_card import read_card
@@ -224,15 +224,11 @@ def _usable(
 
 def _cropped(line: Line) -> Line:
     """Crop a line out of a photo with wide margins, as `Reader` does."""
-    photo_HW = decode(line.image, line.id)
-    if fills_photo(photo_HW):
+    crop_HW, box = crop_single_line(decode(line.image, line.id))
+    if box == (0, 0, line.width, line.height):
         return line
-    for box in find_lines(photo_HW, line=True):
-        if box.bounds != (0, 0, line.width, line.height):
-            crop_HW = crop_line(photo_HW, box)
-            height, width = crop_HW.shape
-            return replace(line, image=encode(crop_HW), width=width, height=height)
-    return line
+    height, width = crop_HW.shape
+    return replace(line, image=encode(crop_HW), width=width, height=height)
 
 
 def extend_alphabet(recogniser: CTCRecogniser, letters: str) -> CTCRecogniser:

@@ -12,6 +12,7 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -130,9 +131,10 @@ def _crop(photo_HW: Grey, box: Box | None) -> Grey:
         return photo_HW
     bounds, page_HW = box, photo_HW
     for _ in range(4):
-        for line in (*find_lines(page_HW), *find_lines(page_HW, line=True)):
-            if line.bounds == bounds:
-                return crop_line(page_HW, line)
+        # The second segmentation runs only if the first has no such line.
+        for found in chain.from_iterable(find_lines(page_HW, line) for line in (False, True)):
+            if found.bounds == bounds:
+                return crop_line(page_HW, found)
         left, top, right, bottom = bounds
         bounds = top, page_HW.shape[1] - right, bottom, page_HW.shape[1] - left
         page_HW = np.ascontiguousarray(np.rot90(page_HW))
