@@ -125,8 +125,8 @@ def test_every_page_of_a_scan_is_read_and_named(home):
     assert done.stdout == "scan.tif#1:\nạọ\n\nscan.tif#2:\nbạọ\n"
     assert run("read", "scan.tif#2").stdout == "bạọ\n"
     assert run("read", "-", input=Path("scan.tif").read_bytes()).stdout.startswith("-#1:\nạọ")
-    told = run("read", "--json", "1.png", "scan.tif", "scan.pdf").stdout.splitlines()
-    assert [json.loads(line)["path"] for line in told] == [
+    output = run("read", "--json", "1.png", "scan.tif", "scan.pdf").stdout.splitlines()
+    assert [json.loads(line)["path"] for line in output] == [
         "1.png", "scan.tif#1", "scan.tif#2", "scan.pdf#1", "scan.pdf#2",
     ]  # fmt: skip
 
@@ -137,8 +137,8 @@ def test_images_of_a_folder_that_are_not_read_are_named(home, monkeypatch):
     Image.fromarray(bars("ah")).save("more/1.jfif", "JPEG", quality=95)
     done = run("read", "more")
     assert done.stdout.startswith("more/1.jfif:\nạọ\n\nmore/2.png:\n")
-    told = [line.split(": ")[1] for line in done.stderr.splitlines()]
-    assert told == ["more/drawing.svg", "more/gone.png"]
+    named = [line.split(": ")[1] for line in done.stderr.splitlines()]
+    assert named == ["more/drawing.svg", "more/gone.png"]
     assert done.exit_code == 1
 
     def walk(folder, onerror):

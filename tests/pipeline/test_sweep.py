@@ -138,8 +138,8 @@ def test_a_clone_pulls_what_was_pushed_and_has_nothing_to_run(project, tmp_path)
     run(["git", "clone", "-q", str(project), str(clone)], project)
     assert not (clone / "models").exists()
     run(["dvc", "pull", "-q"], clone)
-    told = run(["dvc", "repro"], clone)
-    assert "Running stage" not in told and "up to date" in told, told
+    output = run(["dvc", "repro"], clone)
+    assert "Running stage" not in output and "up to date" in output, output
     weights = Path("models/laptop/crnn_vgg/finetune/file")
     assert (clone / weights).read_bytes() == (project / weights).read_bytes()
     assert run(["git", "status", "--short"], clone) == ""

@@ -16,7 +16,7 @@ from tracked_project import SYSTEM
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system with little room beside an empty database."""
+    """A file system with little space beside an empty database."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)])

@@ -35,14 +35,14 @@ def profile_command(
       0  params.yaml is written, or described
       2  there is no such profile, or params.yaml has edits
     """
+    from netchu.core.params import load_params
     from netchu.pipeline.profiles import PARAMS, edits, switch_profile
 
     if name:
         switch_profile(name, discard)
-    text = PARAMS.read_text(encoding="utf-8") if PARAMS.is_file() else ""
-    changed = edits(text)
-    from netchu.core.params import load_params
-
+        changed = {}
+    else:
+        changed = edits(PARAMS.read_text(encoding="utf-8") if PARAMS.is_file() else "")
     keys = "1 key" if len(changed) == 1 else f"{len(changed)} keys"
     print(f"{PARAMS}: profile {load_params(PARAMS).profile}, {keys} edited")
     for key, (composed, found) in changed.items():

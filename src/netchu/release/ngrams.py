@@ -87,7 +87,7 @@ def mixture_components(corpora: Corpora) -> tuple[MixtureComponent, MixtureCompo
 
     Their orders, least gains and the weights of their texts were chosen on validation lines. With
     sentences the model of prose has so much to count that it takes longer n-grams and drops more
-    of them; that of addresses makes room for it.
+    of them; that of addresses is pruned more, so that both have the size of before.
     """
     c = corpora
     addresses = ((c.addresses, 1), (c.verses, 5), (c.syllables, 5), (c.fields, 0.5))

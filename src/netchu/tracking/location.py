@@ -53,14 +53,8 @@ def main_checkout() -> Path:
     project = next((path for path in (here, *here.parents) if (path / ".dvc").is_dir()), here)
     root = Path(os.environ.get("DVC_ROOT") or project).resolve()
     if (root / ".git").is_file():
-        command = [
-            "git",
-            "-C",
-            str(root),
-            "rev-parse",
-            "--path-format=absolute",
-            "--git-common-dir",
-        ]
+        command = ["git", "-C", str(root), "rev-parse", "--path-format=absolute",
+                   "--git-common-dir"]  # fmt: skip
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         shared = Path(answer.stdout.strip())
         if answer.returncode == 0 and shared.name == ".git":

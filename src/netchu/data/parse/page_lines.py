@@ -141,6 +141,12 @@ def _crop(photo_HW: Grey, points: Points) -> Grey:
     return np.where(inside_HW == 1, crop_HW, paper)
 
 
+def page_size(page: ET.Element | None, width: str, height: str) -> tuple[float, float] | None:
+    """Return the size that a page has in two attributes of these names; None if it says none."""
+    size = (None, None) if page is None else (page.get(width), page.get(height))
+    return (float(size[0]), float(size[1])) if size[0] and size[1] else None
+
+
 def local_name(element: ET.Element) -> str:
     """Return the name of an element without its namespace."""
     return element.tag.rpartition("}")[2]

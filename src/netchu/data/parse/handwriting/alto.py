@@ -18,6 +18,7 @@ from netchu.data.parse.page_lines import (
     DocumentLine,
     Points,
     local_name,
+    page_size,
     parse_documents,
     parse_points,
 )
@@ -33,11 +34,9 @@ def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Ski
 
 
 def _read(root: ET.Element) -> Document:
-    page = root.find(".//{*}Page")
-    size = (page.get("WIDTH"), page.get("HEIGHT")) if page is not None else (None, None)
     return Document(
         (root.findtext(".//{*}sourceImageInformation/{*}fileName") or "").strip(),
-        (float(size[0]), float(size[1])) if size[0] and size[1] else None,
+        page_size(root.find(".//{*}Page"), "WIDTH", "HEIGHT"),
         [
             DocumentLine(line.get("ID", ""), _text(line), _points(line))
             for line in root.iterfind(".//{*}TextLine")

@@ -15,6 +15,7 @@ from netchu.data.parse.page_lines import (
     Document,
     DocumentLine,
     Points,
+    page_size,
     parse_documents,
     parse_points,
 )
@@ -31,11 +32,9 @@ def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Ski
 
 def _read(root: ET.Element) -> Document:
     page = root.find("{*}Page")
-    attributes = {} if page is None else page.attrib
-    size = (attributes.get("imageWidth"), attributes.get("imageHeight"))
     return Document(
-        attributes.get("imageFilename", ""),
-        (float(size[0]), float(size[1])) if size[0] and size[1] else None,
+        "" if page is None else page.get("imageFilename", ""),
+        page_size(page, "imageWidth", "imageHeight"),
         [
             DocumentLine(line.get("id", ""), _text(line), _points(line))
             for line in root.iterfind(".//{*}TextLine")
