@@ -8,7 +8,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 import mutants
-from mutants import Group, Mutant, is_equivalent, killed_share
+from mutants import GROUPS, Group, Mutant, check_paths, is_equivalent, killed_share, words_only
+from mutmut.mutation.file_mutation import mutate_file_contents
 
 CODE = "def rate(edits, units):\n    return edits / units\n"
 KNOWN = [{"function": "netchu.rates.x_rate", "before": "a", "after": "b", "why": "the same"}]
@@ -44,8 +45,10 @@ def test_each_equivalent_mutant_changes_code_that_is_there():
         (["metrics"], 89, "metrics has to kill 90%"),
         (["serve"], 80, None),
         (["serve"], 79, "serve has to kill 80%"),
-        (["--sample", "100"], 70, None),
-        (["--sample", "100"], 69, "a sample has to kill 70%"),
+        (["--sample", "100", "metrics"], 81, None),
+        (["--sample", "100", "metrics"], 80, "a sample of 100 has to kill 81"),
+        (["--sample", "100", "serve"], 68, None),
+        (["--sample", "100", "serve"], 67, "a sample of 100 has to kill 68"),
     ],
 )
 def test_too_many_survivors_fail(monkeypatch, capsys, arguments, killed, message):
@@ -63,6 +66,54 @@ def test_a_run_without_time_fails(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mutants.py", "--sample", "100", "--minutes", "1"])
     with pytest.raises(SystemExit, match="no mutant was tested"):
         mutants.main()
+
+
+@pytest.mark.parametrize(("name", "group"), GROUPS.items())
+def test_every_module_and_test_of_a_group_is_there(name, group):
+    check_paths(name, group)
+
+
+@pytest.mark.parametrize(
+    ("group", "missing"),
+    [
+        (Group(("training/phase.py", "training/phases.py"), ("training",), 0.8),
+         "src/netchu/training/phases.py"),
+        (Group(("training",), ("training/test_phases.py",), 0.8), "tests/training/test_phases.py"),
+    ],
+)  # fmt: skip
+def test_a_module_that_is_not_there_is_an_error(group, missing):
+    with pytest.raises(SystemExit, match=f"{missing} is missing"):
+        mutants.run_group("training", group)
+
+
+def changed_lines(code):
+    """Return the changed line of each mutant of a function `f`, by whether words alone change."""
+    mutated = mutate_file_contents("f.py", code)
+    before = code.splitlines()
+    words, others = [], []
+    for name in mutated.mutant_names:
+        text = mutated.code.partition(f"def {name}(")[2].splitlines()[: len(before)]
+        pairs = zip(text[1:], before[1:], strict=False)
+        line = next((new.strip() for new, old in pairs if new != old), "the header")
+        (words if name in words_only(mutated.code) else others).append(line)
+    return words, others
+
+
+def test_mutants_of_a_messages_words_are_left_out():
+    words, others = changed_lines(
+        "def f(name, cer=1):\n"
+        "    if cer > 2:\n"
+        '        raise NetchuError(f"{name}: {cer + 1}", "bad")\n'
+        '    print("a warning", name, file=sys.stderr)\n'
+        '    print("a figure", cer)\n'
+        '    raise HTTPException(401, "no key")\n'
+    )
+    assert {line.partition("(")[0] for line in words} == {"raise NetchuError", "print"}
+    assert all("NetchuError" in line or "file=sys.stderr" in line for line in words)
+    assert not any("NetchuError" in line for line in others)
+    assert {"the header", "if cer >= 2:", "if cer > 3:", "print(None, cer)",
+            'print("a warning", name, file=None)', "raise HTTPException(402, \"no key\")",
+            "raise HTTPException(401, None)"} <= set(others)  # fmt: skip
 
 
 @pytest.mark.slow
