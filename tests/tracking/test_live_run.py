@@ -7,7 +7,9 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pynvml
 import pytest
 from lightning.pytorch.callbacks import Callback
 from mlflow.tracking import MlflowClient
@@ -101,6 +103,26 @@ def test_system_metrics_are_logged(project, monkeypatch):
     train(project)
     (run,) = runs()
     assert "system/cpu_utilization_percentage" in run.data.metrics
+
+
+def test_the_use_of_a_gpu_is_logged(project, monkeypatch):
+    """MLflow's monitor is given the driver's functions of a GPU that is not there."""
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    driver = {
+        "nvmlInit": None,
+        "nvmlDeviceGetCount": 1,
+        "nvmlDeviceGetHandleByIndex": "gpu",
+        "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=4e9, total=8e9),
+        "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=75),
+        "nvmlDeviceGetPowerUsage": 100_000,
+        "nvmlDeviceGetEnforcedPowerLimit": 200_000,
+    }
+    for name, value in driver.items():
+        monkeypatch.setattr(pynvml, name, lambda *_, value=value: value)
+    train(project)
+    (run,) = runs()
+    assert run.data.metrics["system/gpu_0_utilization_percentage"] == 75
+    assert run.data.metrics["system/gpu_0_memory_usage_percentage"] == 50
 
 
 def test_tracking_changes_no_byte_of_the_stage(project, project_folder):
