@@ -105,6 +105,7 @@ def test_a_turned_page_is_read_and_has_its_boxes_in_the_photo(photos, lines, shi
     upright, reading = shipped.read(sheet_HW), shipped.read(turned_HW)
     assert reading.text == upright.text
     assert reading.size == turned_HW.shape[::-1]
+    assert (upright.turns, reading.turns) == (0, 4 - turns)
     for line, same in zip(reading.lines, upright.lines, strict=True):
         left, top, right, bottom = same.box
         shown = np.zeros(sheet_HW.shape, np.uint8)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,4 +82,5 @@ def test_rotating_twice_changes_nothing():
     rotated = rotate_reading(reading, 2)
     assert rotated.lines[0].box == (15, 18, 55, 28)
     assert rotated.lines[0].characters[0].left > rotated.lines[0].characters[1].left
-    assert rotate_reading(rotated, 2) == reading
+    assert rotated.turns == 2
+    assert replace(rotate_reading(rotated, 2), turns=0) == reading

@@ -225,15 +225,20 @@ def test_an_upside_down_page_is_read_rotated(bar_reader, fake_segmentation):
             assert character.right == pytest.approx(width - same.left)
 
 
-@pytest.mark.parametrize(("confidence", "turned"), [(0.84, True), (0.5, True), (0.86, False)])
-def test_a_photo_with_a_mean_confidence_below_85_percent_is_read_upside_down(
-    bar_reader, fake_segmentation, monkeypatch, confidence, turned
+@pytest.mark.parametrize(
+    ("confidence", "reversed_confidence", "turned"),
+    [(0.84, 0.9, True), (0.5, 0.9, True), (0.86, 0.99, False), (0.84, 0.88, False)],
+)
+def test_a_photo_below_85_percent_is_turned_if_that_gains_5_points_of_mean_confidence(
+    bar_reader, fake_segmentation, monkeypatch, confidence, reversed_confidence, turned
 ):
-    # Upside down nothing is read on the bars; here that is the more confident reading.
+    # Upside down nothing is read on the bars.
     photo_HW, boxes = page(["abch"])
     fake_segmentation([(photo_HW, boxes), (np.ascontiguousarray(photo_HW[::-1, ::-1]), boxes)])
     monkeypatch.setattr(
-        reader, "mean_confidence", lambda reading: confidence if "abch" in reading.text else 0.9
+        reader,
+        "mean_confidence",
+        lambda reading: confidence if "abch" in reading.text else reversed_confidence,
     )
     assert (bar_reader.read(photo_HW).text != "abch") == turned
 

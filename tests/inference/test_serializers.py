@@ -49,7 +49,7 @@ def test_json_has_everything_of_a_reading():
     content = json.loads(block)
     assert content == {
         "path": "ảnh.jpg", "text": "Tổ", "confidence": 0.8765, "size": [600, 80],
-        "lines": [{
+        "turns": 0, "lines": [{
             "text": "Tổ", "confidence": 0.8765, "box": [1, 2, 30, 40],
             "characters": [
                 {"text": "T", "confidence": 0.9124, "left": 0.0, "right": 8.0,

@@ -65,18 +65,21 @@ def test_a_new_label_replaces_the_old_one_and_keeps_other_columns(corrections):
     assert [(line.text, line.writer) for line in parse(table)] == [("hai", "An"), ("ba", "")]
 
 
-def test_the_stored_crop_is_that_of_the_reader(corrections):
+@pytest.mark.parametrize("turns", range(4))
+def test_the_stored_crop_is_that_of_the_reader(corrections, turns):
     page_HW = written_page()
-    for photo_HW, turned in ((page_HW, False), (page_HW[::-1, ::-1], True)):
-        for line in find_lines(page_HW):
-            box = (line.left, line.top, line.right, line.bottom)
-            if turned:
-                box = (900 - box[2], 300 - box[3], 900 - box[0], 300 - box[1])
-            corrections.add(encode(np.ascontiguousarray(photo_HW)), box, "dòng")
-            images = {path.read_bytes() for path in (corrections.folder / "images").iterdir()}
-            assert encode(np.ascontiguousarray(crop_line(page_HW, line))) in images
+    photo_HW = encode(np.ascontiguousarray(np.rot90(page_HW, turns)))
+    for line in find_lines(page_HW):
+        in_page = np.zeros(page_HW.shape, np.uint8)
+        in_page[line.top : line.bottom, line.left : line.right] = 1
+        rows, columns = np.nonzero(np.rot90(in_page, turns))
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        before = set((corrections.folder / "images").iterdir())
+        corrections.add(photo_HW, tuple(map(int, box)), "dòng", (4 - turns) % 4)
+        (stored,) = set((corrections.folder / "images").iterdir()) - before
+        np.testing.assert_array_equal(read_photo(stored), crop_line(page_HW, line))
     with pytest.raises(NetchuError, match="no line in the box"):
-        corrections.add(encode(page_HW), (1, 2, 30, 40), "dòng")
+        corrections.add(photo_HW, (1, 2, 30, 40), "dòng")
 
 
 @pytest.mark.parametrize("label", ["", "  ", "a\x00b", "a\x1bb", "x" * 51, "\u202eabc"])
@@ -187,6 +190,8 @@ def test_corrections_are_stored_only_if_collected(client, tmp_path, bars_folder)
         ({"label": "x" * 501}, "500 characters"),
         ({"box": [1, 2, 3]}, "'box'"),
         ({"box": [True, 2, 3, 4]}, "'box'"),
+        ({"turns": 4}, "'turns'"),
+        ({"turns": True}, "'turns'"),
         ({"box": [10**30, 2, 3, 4]}, "no line in the box"),
     ],
 )

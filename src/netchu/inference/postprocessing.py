@@ -122,7 +122,7 @@ def rotate_reading(reading: PhotoReading, turns: int) -> PhotoReading:
         replace(line, characters=tuple(map_character(c, line.box) for c in line.characters))
         for line in reading.lines
     )
-    return replace(reading, lines=lines)
+    return replace(reading, lines=lines, turns=turns % 4)
 
 
 def _rotate_clockwise(reading: PhotoReading) -> PhotoReading:

@@ -57,9 +57,11 @@ class PhotoReading:
         confidence: the lowest confidence of the lines, 0 if there are none.
         lines: the lines, in reading order.
         size: width and height of the photo in pixels, after its EXIF rotation.
+        turns: quarter turns counter-clockwise that make the photo upright, as its lines were read.
     """
 
     text: str
     confidence: float
     lines: tuple[LineReading, ...]
     size: tuple[int, int]
+    turns: int = 0

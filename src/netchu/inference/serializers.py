@@ -77,6 +77,9 @@ class PhotoJson:
     text: str = field(metadata=_doc("the lines, joined by line breaks; empty without handwriting"))
     confidence: float = field(metadata=_doc("lowest confidence of the lines", ge=0, le=1))
     size: tuple[int, int] = field(metadata=_doc("width and height in px, after the EXIF rotation"))
+    turns: int = field(
+        metadata=_doc("quarter turns counter-clockwise that make the photo upright", ge=0, le=3)
+    )
     lines: list[LineJson] = field(metadata=_doc("in reading order"))
 
 
@@ -95,7 +98,9 @@ def to_json(path: str, result: PhotoReading | NetchuError) -> dict[str, Any]:
     if isinstance(result, NetchuError):
         return asdict(FailedPhotoJson(path, None, None, str(result)))
     lines = [_line(line) for line in result.lines]
-    return asdict(PhotoJson(path, result.text, _round(result.confidence), result.size, lines))
+    return asdict(
+        PhotoJson(path, result.text, _round(result.confidence), result.size, result.turns, lines)
+    )
 
 
 def to_json_lines(results: Iterable[ReadResult]) -> Iterator[str]:

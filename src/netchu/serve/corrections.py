@@ -62,13 +62,14 @@ class CorrectionStore:
                 f"{self.folder} cannot be written ({error.strerror}); choose another --collect"
             ) from None
 
-    def add(self, photo: bytes, box: Box | None, label: str) -> int:
+    def add(self, photo: bytes, box: Box | None, label: str, turns: int = 0) -> int:
         """Store a line with its label; a line that was corrected before gets the new label.
 
         Args:
             photo: the encoded photo.
             box: box of the line in the photo, as it was read; None is the whole photo.
             label: the text of the line.
+            turns: `PhotoReading.turns` of the reading.
 
         Returns:
             The number of corrections in the folder.
@@ -82,7 +83,7 @@ class CorrectionStore:
             raise NetchuError(
                 f"the label must be a line of 1 to {self.max_label_length} characters"
             )
-        content = encode(_crop(with_dark_ink(read_photo(photo)), box))
+        content = encode(_crop(with_dark_ink(read_photo(photo)), box, turns))
         name = f"{IMAGES}/{hashlib.sha256(content).hexdigest()[:32]}.png"
         with self._lock:
             columns, rows = self._read_table()
@@ -124,20 +125,21 @@ class CorrectionStore:
         return columns, {row["image"]: row for row in rows}
 
 
-def _crop(photo_HW: Grey, box: Box | None) -> Grey:
-    """Return the crop of a line as the reader saw it, whichever way it turned the photo."""
+def _crop(photo_HW: Grey, box: Box | None, turns: int) -> Grey:
+    """Return the crop of a line as the reader saw it, in the photo after `turns` quarter turns."""
     height, width = photo_HW.shape
-    if box is None or box == (0, 0, width, height):
-        return photo_HW
-    bounds, page_HW = box, photo_HW
-    for _ in range(4):
-        # The second segmentation runs only if the first has no such line.
-        for found in chain.from_iterable(find_lines(page_HW, line) for line in (False, True)):
-            if found.bounds == bounds:
-                return crop_line(page_HW, found)
+    bounds, page_HW = box or (0, 0, width, height), photo_HW
+    for _ in range(turns):
         left, top, right, bottom = bounds
         bounds = top, page_HW.shape[1] - right, bottom, page_HW.shape[1] - left
         page_HW = np.ascontiguousarray(np.rot90(page_HW))
+    if bounds == (0, 0, *page_HW.shape[::-1]):
+        return page_HW
+    # The second segmentation runs only if the first has no such line.
+    for found in chain.from_iterable(find_lines(page_HW, line) for line in (False, True)):
+        if found.bounds == bounds:
+            return crop_line(page_HW, found)
     raise NetchuError(
-        f"the photo has no line in the box {list(box)}; send the box of a line that was read"
+        f"the photo has no line in the box {list(box or bounds)} after {turns} quarter turns; send "
+        "box and turns of a reading"
     )

@@ -35,11 +35,12 @@ async def add_correction(request: Request) -> JSONResponse:
         content = parse_json_object(await receive_body(request, reservation, state.settings.limits))
         image = decode_base64(content.get("image"), "image")
         box, label = _parse_box(content.get("box")), content.get("label")
+        turns = _parse_turns(content.get("turns", 0))
         if not isinstance(label, str):
             refuse(422, "'label' is not a string; send the text of the line")
         async with state.correction_lock:
             try:
-                number = await run_in_threadpool(state.corrections.add, image, box, label)
+                number = await run_in_threadpool(state.corrections.add, image, box, label, turns)
             except NetchuError as error:
                 refuse(422, str(error))
     return JSONResponse({"corrections": number}, 201)
@@ -53,3 +54,9 @@ def _parse_box(value: object) -> Box | None:
         left, top, right, bottom = value
         return left, top, right, bottom
     refuse(422, "'box' is not [left, top, right, bottom]; send the box of a line that was read")
+
+
+def _parse_turns(value: object) -> int:
+    if type(value) is int and 0 <= value <= 3:
+        return value
+    refuse(422, "'turns' is not 0, 1, 2 or 3; send that of the reading")

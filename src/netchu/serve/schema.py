@@ -111,6 +111,12 @@ CORRECTION_BODY = _body(
                     "description": "box of the line, as it was read; without it the whole image "
                     "is the line",
                 },
+                "turns": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 3,
+                    "description": "`turns` of the reading, 0 without it",
+                },
             },
             ["image", "label"],
         )

@@ -63,12 +63,12 @@ function joinPages(readings) {
 }
 
 /** Store a corrected line; return the number of stored lines. */
-export async function addCorrection(blob, box, label) {
+export async function addCorrection(blob, box, label, turns) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 32768)
     text += String.fromCharCode(...bytes.subarray(at, at + 32768));
-  const body = JSON.stringify({ image: btoa(text), box, label });
+  const body = JSON.stringify({ image: btoa(text), box, label, turns });
   const headers = { "Content-Type": "application/json" };
   return (await (await request("api/corrections", { method: "POST", headers, body })).json())
     .corrections;

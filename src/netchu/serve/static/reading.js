@@ -38,7 +38,7 @@ function facts(line, { item, reading, collecting, say }, ofPhoto = true) {
     );
   if (ofPhoto) row.append(make("span", {}, `${Math.round(reading.milliseconds)} ms`));
   if (ofPhoto && reading.text) row.append(action("copy", () => copy(reading.text, say)));
-  if (line && collecting) row.append(corrector(item, line, row, say));
+  if (line && collecting) row.append(corrector(item, line, reading.turns, row, say));
   return row;
 }
 
@@ -152,7 +152,7 @@ async function copy(text, say) {
 }
 
 /** A button that opens a form under `row` to correct a line. */
-function corrector(item, line, row, say) {
+function corrector(item, line, turns, row, say) {
   return action("correct", (button) => {
     const input = make("input", { value: line.text, lang: "vi", maxLength: 500, required: true });
     input.setAttribute("aria-label", word("correctLabel"));
@@ -172,7 +172,7 @@ function corrector(item, line, row, say) {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        say(word("saved", await addCorrection(item.blob, line.box, input.value)));
+        say(word("saved", await addCorrection(item.blob, line.box, input.value, turns)));
         close();
       } catch (failure) {
         say(word(failure.message === "badImage" ? "notSaved" : failure.message), true);
