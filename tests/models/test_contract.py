@@ -31,7 +31,7 @@ TINY = {
         ],
         "height": 32, "max_width": 256, "max_length": 24, "imagenet": False,
     },
-    "trocr": {"checkpoint": "tiny", "image_size": 64, "beams": 2},
+    "trocr": {"checkpoint": "tiny", "image_height": 64, "image_width": 64, "beams": 2},
     "deepseek_ocr": {"checkpoint": "tiny", "height": 48, "max_new_tokens": 24,
                      "gradient_checkpointing": False},
 }  # fmt: skip

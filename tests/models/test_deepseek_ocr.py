@@ -21,15 +21,15 @@ from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
 from netchu.models import network_class
-from netchu.models.hub import TINY_NOTE
+from netchu.models.hub import hub_note
 from netchu.models.hub.char_tokenizer import char_tokenizer
+from netchu.models.hub.own_checkpoints import write_deepseek
 from netchu.models.hub.qlora import (
     SplitExperts,
     add_adapter,
     four_bit_config,
     split_experts,
 )
-from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
 from netchu.models.networks.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 
@@ -70,7 +70,7 @@ def trained(recogniser, batch, steps):
 
 def test_it_is_found_by_name_and_notes_the_tiny_checkpoint():
     assert network_class("deepseek_ocr") is DeepSeekOCR
-    assert made().hub_note == TINY_NOTE
+    assert made().hub_note == hub_note("tiny")
 
 
 def test_qlora_steps_change_only_the_adapter_and_lower_the_loss():

@@ -1,5 +1,7 @@
 """The ensemble of source project 3: file sizes, half precision and mean probabilities."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -116,3 +118,51 @@ def test_an_impossible_member_is_an_error_of_one_line(member, said):
     with pytest.raises(NetchuError, match=said) as caught:
         EffnetSeq2Seq(EffnetSeq2SeqConfig(members=(member,), imagenet=False), ALPHABET)
     assert "\n" not in str(caught.value)
+
+
+def test_columns_are_the_means_of_the_rows_of_the_context(ensemble):
+    member = ensemble.members[0]  # stride 8: 4 rows in 32 pixels
+    # Column by column, top to bottom.
+    context = torch.tensor([[[100.0 * row + column] for column in range(12) for row in range(4)]])
+    assert member.columns(context, 32)[0, :, 0].tolist() == [150.0 + c for c in range(12)]
+
+
+def test_each_member_adds_the_loss_of_its_ctc_head():
+    config = replace(SMALL, ctc_weight=0.5)
+    torch.manual_seed(3)
+    recogniser = EffnetSeq2Seq(config, ALPHABET).eval()
+    lines = batch(("Hà", "xã"))
+    narrow = replace(lines, widths_B=torch.tensor([96, 60]))
+    with torch.no_grad():
+        whole = recogniser.loss(narrow)
+        expected = []
+        for member in recogniser.members:
+            steps = [-(-width // member.stride) for width in (96, 60)]
+            context = member.begin(narrow.images_BCHW)[0]
+            rows = 32 // member.stride
+            columns = context.reshape(2, -1, rows, context.shape[2]).mean(2)
+            for row, text, count in zip(columns, narrow.texts, steps, strict=True):
+                loss = torch.nn.functional.ctc_loss(
+                    member.ctc_head(row[:count]).log_softmax(-1),
+                    torch.tensor(recogniser.codec.encode(text)), torch.tensor(count),
+                    torch.tensor(len(text)), blank=EffnetSeq2Seq.PAD, reduction="sum",
+                )  # fmt: skip
+                expected.append(loss / len(text))
+            member.ctc_head = None
+        decoders = recogniser.loss(narrow)
+    torch.testing.assert_close(whole, decoders + 0.5 * torch.stack(expected).mean())
+
+
+def test_the_ctc_head_learns_and_is_saved(tmp_path):
+    config = replace(SMALL, ctc_weight=0.5)
+    recogniser = EffnetSeq2Seq(config, ALPHABET)
+    recogniser.loss(batch()).backward()
+    assert [n for n, p in recogniser.named_parameters() if p.grad is None] == []
+    recogniser.save(tmp_path)
+    again = EffnetSeq2Seq.load(tmp_path, config, ALPHABET)
+    weight = recogniser.members[1].ctc_head.weight
+    torch.testing.assert_close(again.members[1].ctc_head.weight, weight.half().float())
+
+
+def test_no_weight_means_no_head(ensemble):
+    assert [member.ctc_head for member in ensemble.members] == [None, None]

@@ -9,13 +9,14 @@ from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
 from netchu.models import network_class
-from netchu.models.hub import TINY_NOTE
+from netchu.models.hub import hub_note
 from netchu.models.hub.char_tokenizer import SPECIALS, char_tokenizer
-from netchu.models.hub.tiny_checkpoints import write_trocr
+from netchu.models.hub.own_checkpoints import write_trocr
 from netchu.models.networks.trocr import BOS_ID, EOS_ID, PAD_ID, TrOCR, TrOCRSettings
 
 TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ ợ 12/3")
-TINY = TrOCRSettings("tiny", image_size=64, beams=2)
+SMALL = TrOCRSettings("small", image_height=32, image_width=128, beams=2, ctc_weight=0.5)
+TINY = TrOCRSettings("tiny", image_height=64, image_width=64, beams=2)
 
 
 def lines(texts=TEXTS):
@@ -47,7 +48,8 @@ def test_every_character_has_one_token_and_decodes_to_itself(tmp_path):
 
 def test_it_is_found_by_name_and_notes_the_tiny_checkpoint():
     assert network_class("trocr") is TrOCR
-    assert made().hub_note == TINY_NOTE
+    assert made().hub_note == hub_note("tiny") != hub_note("small") != ""
+    assert hub_note("microsoft/trocr-base-handwritten") == ""
 
 
 def test_all_configs_have_the_same_special_tokens():
@@ -113,7 +115,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     marks = []
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.manual_seed(len(marks))  # what was drawn before must not matter
-        write_trocr(tmp_path / place, 64, seed)
+        write_trocr(tmp_path / place, (64, 64), "tiny", seed)
         marks.append(hash_folder(tmp_path / place))
     assert marks[0] == marks[1] != marks[2]
 
@@ -131,7 +133,7 @@ def test_pixels_equal_those_of_the_checkpoints_processor():
     ("config", "said"),
     [
         (TrOCRSettings("nobody/no-such-checkpoint-here"), "nobody/no-such-checkpoint-here"),
-        (TrOCRSettings("tiny", 64, max_length=10_000), "lower it"),
+        (TrOCRSettings("tiny", 64, 64, max_length=10_000), "lower it"),
     ],
 )
 def test_impossible_settings_are_errors_of_one_line(config, said, monkeypatch):
@@ -143,9 +145,9 @@ def test_impossible_settings_are_errors_of_one_line(config, said, monkeypatch):
 
 
 def test_a_checkpoint_of_another_size_or_alphabet_is_refused(tmp_path):
-    write_trocr(tmp_path / "small", 64)
-    with pytest.raises(NetchuError, match="set it to 64"):
-        TrOCR(TrOCRSettings(str(tmp_path / "small"), image_size=96), ALPHABET)
+    write_trocr(tmp_path / "other", (64, 64), "tiny")
+    with pytest.raises(NetchuError, match="image_height: 64 and image_width: 64"):
+        TrOCR(TrOCRSettings(str(tmp_path / "other"), 96, 96), ALPHABET)
     made().save(tmp_path)
     with pytest.raises(NetchuError, match="another alphabet"):
         TrOCR.load(tmp_path, TINY, ALPHABET[:-1])
@@ -154,3 +156,65 @@ def test_a_checkpoint_of_another_size_or_alphabet_is_refused(tmp_path):
 def test_a_character_outside_the_alphabet_is_named():
     with pytest.raises(NetchuError, match="'漢'"):
         made().loss(lines(("漢",)))
+
+
+def test_a_line_keeps_its_shape_in_an_image_that_is_no_square():
+    how = made(SMALL).preprocessing
+    assert (how.variant, how.height, how.max_width) == ("grey", 32, 128)
+    assert made().preprocessing.variant == "square"
+
+
+def test_a_batch_narrower_than_the_image_is_padded_with_paper():
+    recogniser = made(SMALL)
+    narrow = torch.rand(2, 1, 32, 96, generator=torch.Generator().manual_seed(1))
+    wide = torch.cat([narrow, torch.zeros(2, 1, 32, 32)], 3)
+    pixels = recogniser._pixels(narrow)
+    assert pixels.shape == (2, 3, 32, 128)
+    torch.testing.assert_close(pixels, recogniser._pixels(wide))
+
+
+def test_columns_are_the_means_of_the_patches_one_above_the_other():
+    recogniser = made(SMALL)
+    # Patches of 16 × 8 pixels: 2 rows of 16. Each is marked by its row and column.
+    marks = torch.tensor([[100.0 * row + column] for row in range(2) for column in range(16)])
+    hidden = torch.cat([torch.tensor([[-1.0]]), marks])[None]  # the class token comes first
+    columns, steps = recogniser._columns(hidden.expand(3, -1, -1), torch.tensor([64, 65, 128]))
+    assert columns[0, :, 0].tolist() == [50.0 + column for column in range(16)]
+    assert steps.tolist() == [8, 9, 16]
+
+
+def test_the_ctc_head_adds_its_loss_and_learns_and_is_saved(tmp_path):
+    texts = ("Hà", "xã")
+    batch = LineBatch(
+        torch.rand(2, 1, 32, 64, generator=torch.Generator().manual_seed(1)),
+        torch.tensor([64, 64]), texts, ("0", "1"), ("line",) * 2,
+    )  # fmt: skip
+    recogniser = made(SMALL).eval()  # no dropout
+    with torch.no_grad():
+        whole = recogniser.loss(batch)
+        head, recogniser.ctc_head = recogniser.ctc_head, None
+        attention = recogniser.loss(batch)
+        recogniser.ctc_head = head
+        hidden = recogniser.model.encoder(recogniser._pixels(batch.images_BCHW))[0]
+        columns = hidden[:, 1:].reshape(2, 2, 16, -1).mean(1)[:, :8]
+        likelihoods = [
+            torch.nn.functional.ctc_loss(
+                head(row).log_softmax(-1), torch.tensor(recogniser.codec.encode(text)),
+                torch.tensor(8), torch.tensor(len(text)), blank=PAD_ID, reduction="sum",
+            ) / len(text)
+            for row, text in zip(columns, texts, strict=True)
+        ]  # fmt: skip
+    torch.testing.assert_close(whole, attention + 0.5 * torch.stack(likelihoods).mean())
+    recogniser.loss(batch).backward()
+    assert [n for n, p in recogniser.named_parameters() if p.grad is None] == []
+    recogniser.save(tmp_path)
+    again = TrOCR.load(tmp_path, SMALL, ALPHABET)
+    torch.testing.assert_close(again.ctc_head.weight, head.weight)
+
+
+def test_a_line_with_too_few_columns_is_left_to_the_decoder():
+    recogniser = made(SMALL)
+    batch = LineBatch(
+        torch.zeros(1, 1, 32, 32), torch.tensor([32]), ("Nguyễn Trãi",), ("0",), ("line",)
+    )
+    assert torch.isfinite(recogniser.loss(batch))

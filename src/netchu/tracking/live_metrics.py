@@ -19,6 +19,7 @@ from netchu.tracking import store
 from netchu.tracking.location import tracking_uri
 from netchu.tracking.readings_image import ReadLine, draw_readings
 from netchu.tracking.runs import CURVES
+from netchu.training.callbacks import gradient_norm
 
 if TYPE_CHECKING:
     from netchu.tracking.live_run import LiveRun
@@ -99,9 +100,7 @@ class LiveMetrics(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         if (trainer.global_step + 1) % STEPS == 0:
-            # Before it is clipped.
-            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-            self._norm = float(torch.nn.utils.get_total_norm(gradients))
+            self._norm = float(gradient_norm(pl_module))  # before it is clipped
 
     def on_train_batch_end(
         self,

@@ -16,9 +16,9 @@ import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
-from netchu.core.params import Params, PhaseParams
+from netchu.core.params import Params
 from netchu.core.paths import CARD
-from netchu.training.stage_info import cost_file
+from netchu.training.stage_info import cost_file, stage_phases
 
 CURVES = ("train_loss", "val_loss", "val_cer", "learning_rate")
 """Columns of history.csv that are logged step by step."""
@@ -92,14 +92,6 @@ def system_params(params: Params, system: str, *stages: str) -> dict[str, Any]:
         }
         for stage in stages
     }
-
-
-def stage_phases(params: Params, system: str, stage: str) -> Sequence[PhaseParams]:
-    """Return the phases of a training stage; the pretraining may be that of another system."""
-    settings = params.system(system)
-    if stage == "finetune":
-        return list(settings.finetune.values())
-    return list(params.system(settings.start or system).pretrain.values())
 
 
 def training_run(params: Params, system: str, stage: str, folder: Path) -> Run:

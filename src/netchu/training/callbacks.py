@@ -27,14 +27,19 @@ class SeedEachStep(Callback):
         torch.manual_seed(self.seed + trainer.fit_loop.total_batch_idx)
 
 
+def gradient_norm(module: torch.nn.Module) -> torch.Tensor:
+    """Return the norm of all gradients together, a scalar."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
 class SkipNonFiniteGradients(Callback):
     """Skip the optimiser step if a gradient is NaN or infinite; it would make every weight NaN."""
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        if not torch.isfinite(gradient_norm(pl_module)):
             optimizer.zero_grad()
             print(f"netchu: step {trainer.global_step} has no finite gradient and is skipped",
                   file=sys.stderr)  # fmt: skip

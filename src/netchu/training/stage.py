@@ -31,7 +31,7 @@ from netchu.models.model_folder import load_model, save_model, weights_hash
 from netchu.training.folds import fit_best_fold
 from netchu.training.monitor import TrainingMonitor
 from netchu.training.phase import PhaseResult, fit_phase, phase_preprocessing
-from netchu.training.stage_info import code_fingerprint, cost_file
+from netchu.training.stage_info import code_fingerprint, cost_file, stage_phases
 
 
 def train_stage(
@@ -56,15 +56,14 @@ def train_stage(
             parameters do not suit the network.
     """
     settings = params.system(system)
-    named = settings.pretrain if stage == "pretrain" else settings.finetune
-    phases = list(named.values())
-    data = {name: hash_folder(params.lines / name) for phase in phases for name in phase.datasets}
+    phases = stage_phases(params, system, stage)
     start = params.model_folder(settings.start or system, "pretrain")
     # Lightning keeps the mode of a network, and a loaded one is in evaluation mode.
     recogniser = (
         build_recogniser(params, system) if stage == "pretrain" else load_model(start)
     ).train()
     origin = recogniser.origin() if stage == "pretrain" else start
+    data = {name: hash_folder(params.lines / name) for phase in phases for name in phase.datasets}
     card: dict[str, Any] = {
         "stage": stage,
         "provenance": {

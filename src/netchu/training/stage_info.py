@@ -14,13 +14,20 @@ def training_stages(params: Params, system: str) -> tuple[str, ...]:
     return ("pretrain", "finetune") if start == system else ("finetune",)
 
 
+def stage_phases(params: Params, system: str, stage: str) -> list[PhaseParams]:
+    """Return the phases of a training stage; the pretraining may be that of another system."""
+    settings = params.system(system)
+    if stage == "pretrain":
+        return list(params.system(settings.start or system).pretrain.values())
+    return list(settings.finetune.values())
+
+
 def training_phases(params: Params, system: str) -> list[PhaseParams]:
     """Return all phases of those stages, in order."""
-    settings = params.system(system)
     return [
         phase
         for stage in training_stages(params, system)
-        for phase in getattr(settings, stage).values()
+        for phase in stage_phases(params, system, stage)
     ]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from netchu.core import runtime
 from netchu.core.errors import NetchuError, one_line_errors
 from netchu.core.files import read_json
-from netchu.core.params import Params, PhaseParams, TrainerParams, parse_config
+from netchu.core.params import Params, TrainerParams, parse_config
 from netchu.training.bundle import Bundle, extract
 from netchu.training.checkpoint_archive import (
     ARCHIVE,
@@ -28,7 +28,7 @@ from netchu.training.checkpoint_archive import (
     restore_archive,
     save_archive,
 )
-from netchu.training.stage_info import code_fingerprint, training_stages
+from netchu.training.stage_info import code_fingerprint, stage_phases, training_stages
 
 _SAVING_SECONDS = 40.0
 """Time at the end of a run in which the archive is written, loading torch included."""
@@ -129,8 +129,7 @@ def _progress(training: SystemTraining) -> str:
         finished = " and ".join(training.finished())
         return f"{finished} finished" if finished else "no epoch finished yet"
     stage, _, folder = newest.relative_to(training.checkpoints).parts[:3]
-    settings = training.params.system(training.system)
-    phases: list[PhaseParams] = list(getattr(settings, stage).values())
+    phases = stage_phases(training.params, training.system, stage)
     phase = phases[int(folder.removeprefix("phase"))]
     rows, seconds = _history(newest)
     rate = len(rows) * phase.steps_per_epoch * phase.batch_size / max(seconds, 1e-9)

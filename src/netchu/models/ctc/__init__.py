@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
@@ -16,6 +15,7 @@ from netchu.data.batches import LineBatch
 from netchu.decoding.greedy import greedy_decode
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.models.base import Recogniser
+from netchu.models.ctc_loss import ctc_loss
 
 
 class CTCRecogniser(Recogniser):
@@ -72,13 +72,11 @@ class CTCRecogniser(Recogniser):
         for text, width, line in zip(batch.texts, batch.widths_B.tolist(), batch.ids, strict=True):
             if reason := self.rejection_reason(text, width):
                 raise NetchuError(f"line {line}: {reason}; drop it or widen the image")
-        targets = [self.codec.encode(text) for text in batch.texts]
-        return F.ctc_loss(
-            logits_BTV.float().log_softmax(-1).transpose(0, 1),
-            torch.tensor([i for ids in targets for i in ids], device=logits_BTV.device),
-            self._steps(batch.widths_B, logits_BTV.shape[1]).to(logits_BTV.device),
-            torch.tensor([len(ids) for ids in targets], device=logits_BTV.device),
-            blank=self.BLANK,
+        return ctc_loss(
+            logits_BTV,
+            self._steps(batch.widths_B, logits_BTV.shape[1]),
+            [self.codec.encode(text) for text in batch.texts],
+            self.BLANK,
         )
 
     def forward(self, images_BCHW: Tensor) -> Tensor:

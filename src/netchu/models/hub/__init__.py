@@ -12,35 +12,42 @@ from transformers import logging
 
 from netchu.core.errors import NetchuError
 
-TINY = "tiny"
-"""Name of a small random checkpoint that is written when needed instead of fetched."""
+TINY, SMALL = "tiny", "small"
+"""Names of checkpoints of random weights that are written when needed instead of fetched."""
 
-TINY_NOTE = (
-    "tiny random checkpoint in the hub's format: "
-    "shows that the code runs, not how good the system is"
-)
+_NOTES = {
+    TINY: "tiny random checkpoint in the hub's format: shows that the code runs, not how good the "
+    "system is",
+    SMALL: "small checkpoint in the hub's format, pretrained here instead of published",
+}
+
+
+def hub_note(checkpoint: str) -> str:
+    """Return the note about a checkpoint for the report; '' for a published one."""
+    return _NOTES.get(checkpoint, "")
 
 
 @contextmanager
-def checkpoint_source(checkpoint: str | Path, write_tiny: Callable[[Path], None]) -> Iterator[str]:
+def checkpoint_source(checkpoint: str | Path, write: Callable[[Path], None]) -> Iterator[str]:
     """Yield the folder or hub id to pass to `from_pretrained`.
 
     Transformers reports nothing while it loads a checkpoint that this package wrote.
 
     Args:
-        checkpoint: `tiny`, a folder, or a hub id; a `Path` is a folder that `save` wrote.
-        write_tiny: writes the checkpoint `tiny` into a folder, which is removed at the end.
+        checkpoint: `tiny`, `small`, a folder, or a hub id; a `Path` is a folder that `save` wrote.
+        write: writes the checkpoint `tiny` or `small` into a folder, which is removed at the end.
 
     Raises:
         NetchuError: there is no such folder and the hub does not answer, or loading fails.
     """
-    own = checkpoint == TINY or isinstance(checkpoint, Path)
+    written = checkpoint in (TINY, SMALL)
+    own = written or isinstance(checkpoint, Path)
     with TemporaryDirectory() as scratch, silenced() if own else nullcontext():
-        if checkpoint == TINY:
-            write_tiny(Path(scratch))
+        if written:
+            write(Path(scratch))
         try:
-            _ask_hub(checkpoint)
-            yield scratch if checkpoint == TINY else str(checkpoint)
+            _ask_hub(scratch if written else checkpoint)
+            yield scratch if written else str(checkpoint)
         except (OSError, ValueError, KeyError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise NetchuError(
@@ -51,7 +58,7 @@ def checkpoint_source(checkpoint: str | Path, write_tiny: Callable[[Path], None]
 
 def _ask_hub(checkpoint: str | Path) -> None:
     """Ask the hub once, because `from_pretrained` would retry for minutes, file by file."""
-    if checkpoint == TINY or Path(checkpoint).is_dir():
+    if Path(checkpoint).is_dir():
         return
     if try_to_load_from_cache(str(checkpoint), "config.json"):
         return

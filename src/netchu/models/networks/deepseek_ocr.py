@@ -28,7 +28,8 @@ from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
-from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source
+from netchu.models.hub import checkpoint_source, hub_note
+from netchu.models.hub.own_checkpoints import write_deepseek
 from netchu.models.hub.qlora import (
     add_adapter,
     disable_cpu_repacking,
@@ -36,7 +37,6 @@ from netchu.models.hub.qlora import (
     load_adapter,
     split_experts,
 )
-from netchu.models.hub.tiny_checkpoints import write_deepseek
 from netchu.models.hub.tokens import read_tokens
 
 IGNORED = -100
@@ -106,7 +106,7 @@ class DeepSeekOCR(Recogniser):
     @property
     def hub_note(self) -> str:
         """Note about the weights for the report; '' for a published checkpoint."""
-        return TINY_NOTE if self.config.checkpoint == TINY else ""
+        return hub_note(self.config.checkpoint)
 
     @property
     def preprocessing(self) -> Preprocessing:

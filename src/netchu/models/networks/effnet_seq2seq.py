@@ -23,6 +23,7 @@ from netchu.data.batches import LineBatch
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import Recogniser
+from netchu.models.ctc_loss import CTCHead
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class EffnetSeq2SeqConfig(Strict):
     dropout: float = 0.1
     """Dropout in encoder and decoder."""
 
+    ctc_weight: float = 0.0
+    """Weight of the loss of a CTC head on the encoder's columns, beside 1 for the decoder's; 0 adds
+    no head. Networks without pretrained weights need it."""
+
 
 class Member(nn.Module):
     """Encoder, bidirectional GRU over its columns, and a GRU decoder with additive attention.
@@ -81,8 +86,11 @@ class Member(nn.Module):
     The decoder is VietOCR's (pbcquoc/vietocr, `seqmodel/seq2seq.py`), after Bahdanau et al. 2015.
     """
 
-    def __init__(self, config: MemberConfig, classes: int, imagenet: bool, dropout: float) -> None:
+    def __init__(
+        self, config: MemberConfig, classes: int, imagenet: bool, dropout: float, ctc: bool
+    ) -> None:
         super().__init__()
+        self.stride = config.stride
         self.encoder = _encoder(config, imagenet)
         channels = self.encoder.feature_info.channels()[-1]
         hidden = config.hidden
@@ -95,6 +103,7 @@ class Member(nn.Module):
         self.embedding = nn.Embedding(classes, config.embedding)
         self.decoder = nn.GRUCell(2 * hidden + config.embedding, hidden)
         self.head = nn.Linear(3 * hidden + config.embedding, classes)
+        self.ctc_head = CTCHead(2 * hidden, classes, AttentionRecogniser.PAD) if ctc else None
         self.dropout = nn.Dropout(dropout)
 
     def begin(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,6 +114,12 @@ class Member(nn.Module):
         sequence_BSC = features_BCHW.transpose(2, 3).flatten(2).transpose(1, 2)
         context_BSC, _ = self.context_rnn(self.dropout(sequence_BSC))
         return context_BSC, self.key(context_BSC), torch.tanh(self.first_state(context_BSC.mean(1)))
+
+    def columns(self, context_BSC: Tensor, height: int) -> Tensor:
+        """Return the mean (B, T, C) of each column of the context; images are `height` px high."""
+        batch, places, channels = context_BSC.shape
+        rows = -(-height // self.stride)
+        return context_BSC.reshape(batch, places // rows, rows, channels).mean(2)
 
     def advance(
         self, ids_B: Tensor, context_BSC: Tensor, keys_BSC: Tensor, state_BC: Tensor
@@ -127,7 +142,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
     def __init__(self, config: EffnetSeq2SeqConfig, alphabet: str) -> None:
         super().__init__(config, alphabet)
         self.members = nn.ModuleList(
-            Member(member, self.codec.size, config.imagenet, config.dropout)
+            Member(member, self.codec.size, config.imagenet, config.dropout, config.ctc_weight > 0)
             for member in config.members
         )
 
@@ -142,35 +157,47 @@ class EffnetSeq2Seq(AttentionRecogniser):
     def _members(self) -> list[Member]:
         return [cast(Member, member) for member in self.members]
 
-    def member_logits(self, member: Member, images_BCHW: Tensor, inputs_BL: Tensor) -> Tensor:
-        """Return logits (B, L, V) of one member under teacher forcing."""
-        context, keys, state = member.begin(images_BCHW)
+    def member_logits(
+        self, member: Member, state: tuple[Tensor, Tensor, Tensor], inputs_BL: Tensor
+    ) -> Tensor:
+        """Return logits (B, L, V) of one member under teacher forcing, from its `begin`."""
+        context, keys, hidden = state
         steps = []
         for ids_B in inputs_BL.unbind(1):
-            logits_BV, state = member.advance(ids_B, context, keys, state)
+            logits_BV, hidden = member.advance(ids_B, context, keys, hidden)
             steps.append(logits_BV)
         return torch.stack(steps, 1)
 
     def forward(self, images_BCHW: Tensor, widths_B: Tensor, inputs_BL: Tensor) -> Tensor:
         """Return logarithms (B, L, V) of the members' mean probabilities."""
         mean_BLV = torch.stack(
-            [self.member_logits(m, images_BCHW, inputs_BL).softmax(-1) for m in self._members()]
+            [
+                self.member_logits(member, member.begin(images_BCHW), inputs_BL).softmax(-1)
+                for member in self._members()
+            ]
         ).mean(0)
         return mean_BLV.clamp_min(1e-9).log()
 
     def loss(self, batch: LineBatch) -> Tensor:
         """Return the mean of the members' losses; the ensemble exists only when reading."""
+        return torch.stack([self._member_loss(m, batch) for m in self._members()]).mean()
+
+    def _member_loss(self, member: Member, batch: LineBatch) -> Tensor:
         ids_BL = self.targets(batch.texts)
-        losses = [
-            F.cross_entropy(
-                self.member_logits(member, batch.images_BCHW, ids_BL[:, :-1]).flatten(0, 1).float(),
-                ids_BL[:, 1:].flatten(),
-                ignore_index=self.PAD,
-                label_smoothing=self.config.smoothing if self.training else 0.0,
-            )
-            for member in self._members()
-        ]
-        return torch.stack(losses).mean()
+        state = member.begin(batch.images_BCHW)
+        loss = F.cross_entropy(
+            self.member_logits(member, state, ids_BL[:, :-1]).flatten(0, 1).float(),
+            ids_BL[:, 1:].flatten(),
+            ignore_index=self.PAD,
+            label_smoothing=self.config.smoothing if self.training else 0.0,
+        )
+        if member.ctc_head is None:
+            return loss
+        columns_BTC = member.columns(state[0], batch.images_BCHW.shape[2])
+        steps_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
+        targets = [self.codec.encode(text) for text in batch.texts]
+        loss += self.config.ctc_weight * member.ctc_head.loss(columns_BTC, steps_B, targets)
+        return loss
 
     def start(self, images_BCHW: Tensor, widths_B: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         return [member.begin(images_BCHW) for member in self._members()]

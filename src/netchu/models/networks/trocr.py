@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -26,13 +27,15 @@ from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
-from netchu.models.hub import TINY, TINY_NOTE, checkpoint_source, silenced
+from netchu.models.ctc_loss import CTCHead
+from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
-from netchu.models.hub.tiny_checkpoints import write_trocr
+from netchu.models.hub.own_checkpoints import OwnSize, write_trocr
 
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
 IGNORED = -100
 MARGIN = 1.1
+HEAD_FILE = "ctc_head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,25 @@ class TrOCRSettings(Strict):
     """Config."""
 
     checkpoint: str = "microsoft/trocr-base-handwritten"
-    """A folder, a model id of the hub, or `tiny` for a small random checkpoint."""
+    """A folder, a model id of the hub, `small` for a checkpoint of random weights that pretraining
+    teaches, or `tiny` for one that only shows that the code runs."""
 
-    image_size: int = 384
-    """Side of the square images in pixels, which the checkpoint prescribes."""
+    image_height: int = 384
+    """Height of the images in pixels, which the checkpoint prescribes."""
+
+    image_width: int = 384
+    """Width of the images in pixels, which the checkpoint prescribes. Photos are squeezed to a
+    square; to another shape they are resized by their height, and padded on the right."""
 
     beams: int = 4
     """Beam width; 1 decodes greedily."""
 
     max_length: int = 0
     """Maximum number of characters of a reading; 0 derives it from the training texts."""
+
+    ctc_weight: float = 0.0
+    """Weight of the loss of a CTC head on the encoder's columns of patches, beside 1 for the
+    decoder's; 0 adds no head. A checkpoint of random weights needs it."""
 
 
 class TrOCR(Recogniser):
@@ -70,7 +82,7 @@ class TrOCR(Recogniser):
         super().__init__(config, alphabet)
         self.codec = Codec(alphabet, specials=len(SPECIALS))
         source = folder or config.checkpoint
-        with checkpoint_source(source, partial(_write_tiny, config)) as location:
+        with checkpoint_source(source, partial(_write_checkpoint, config)) as location:
             self.model = VisionEncoderDecoderModel.from_pretrained(location)
             processor = TrOCRProcessor.from_pretrained(location)
         # The pooler is unused, and a parameter without gradients would stop DDP.
@@ -85,16 +97,24 @@ class TrOCR(Recogniser):
             self._set_max_length(config.max_length or self._positions)
         elif self.model.decoder.config.vocab_size != self.codec.size:
             raise NetchuError(f"{folder} was trained with another alphabet; train it again")
+        self.ctc_head: CTCHead | None = None
+        if config.ctc_weight > 0:
+            self.ctc_head = CTCHead(self.model.encoder.config.hidden_size, self.codec.size, PAD_ID)
+            if folder is not None:
+                self.ctc_head.load_state_dict(load_file(folder / HEAD_FILE))
         self.train()
 
     @property
     def hub_note(self) -> str:
         """Note about the weights for the report; '' for a published checkpoint."""
-        return TINY_NOTE if self.config.checkpoint == TINY else ""
+        return hub_note(self.config.checkpoint)
 
     @property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing("square", self.config.image_size)
+        height, width = self.config.image_height, self.config.image_width
+        if height == width:
+            return Preprocessing("square", height)
+        return Preprocessing("grey", height, width)
 
     @property
     def encoder(self) -> nn.Module:
@@ -136,11 +156,13 @@ class TrOCR(Recogniser):
         self.model.generation_config.max_new_tokens = characters + 1
 
     def _check_size(self) -> None:
-        size = self.model.encoder.config.image_size
-        if size != self.config.image_size:
+        wanted = (self.config.image_height, self.config.image_width)
+        height, width = size = _pair(self.model.encoder.config.image_size)
+        if size != wanted:
             raise NetchuError(
-                f"trocr: checkpoint {self.config.checkpoint!r} takes images of {size} pixels, but "
-                f"image_size is {self.config.image_size}; set it to {size}"
+                f"trocr: checkpoint {self.config.checkpoint!r} takes images of {height} × {width} "
+                f"pixels, not {wanted[0]} × {wanted[1]}; set image_height: {height} and "
+                f"image_width: {width}"
             )
 
     def _set_special_tokens(self) -> None:
@@ -164,6 +186,7 @@ class TrOCR(Recogniser):
 
     def _pixels(self, images_BCHW: Tensor) -> Tensor:
         """Return (B, 3, H, W) as from the checkpoint's image processor: white paper, normalised."""
+        images_BCHW = F.pad(images_BCHW, (0, self.config.image_width - images_BCHW.shape[3]))
         paper_white_BCHW = (1 - images_BCHW).expand(-1, 3, -1, -1)
         return (paper_white_BCHW - self.mean[:, None, None]) / self.std[:, None, None]
 
@@ -182,7 +205,26 @@ class TrOCR(Recogniser):
             decoder_attention_mask=inputs_BL != PAD_ID,
         )
         logits_NV = output.logits.flatten(0, 1).float()
-        return F.cross_entropy(logits_NV, labels_BL.flatten(), ignore_index=IGNORED)
+        loss: Tensor = F.cross_entropy(logits_NV, labels_BL.flatten(), ignore_index=IGNORED)
+        if self.ctc_head is None:
+            return loss
+        columns_BTC, steps_B = self._columns(output.encoder_last_hidden_state, batch.widths_B)
+        targets = [self.codec.encode(text) for text in batch.texts]
+        loss += self.config.ctc_weight * self.ctc_head.loss(columns_BTC, steps_B, targets)
+        return loss
+
+    def _columns(self, hidden_BSC: Tensor, widths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean (B, T, C) of each column of patches, and how many columns are a line's.
+
+        Args:
+            hidden_BSC: the encoder's last hidden states, of a class token and of patches by row.
+            widths_B: of the lines, in pixels.
+        """
+        height, width = _pair(self.model.encoder.config.patch_size)
+        rows, columns = self.config.image_height // height, self.config.image_width // width
+        patches_BSC = hidden_BSC[:, -rows * columns :]
+        grid_BRTC = patches_BSC.reshape(len(hidden_BSC), rows, columns, -1)
+        return grid_BRTC.mean(1), (widths_B / width).ceil().long().clamp(max=columns)
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
@@ -220,6 +262,9 @@ class TrOCR(Recogniser):
         with silenced():
             self.model.save_pretrained(folder)
             processor.save_pretrained(folder)
+        if self.ctc_head is not None:
+            weights = {name: value.cpu() for name, value in self.ctc_head.state_dict().items()}
+            save_file(weights, folder / HEAD_FILE)
 
     @classmethod
     def load(cls, folder: Path, config: Any, alphabet: str) -> TrOCR:
@@ -227,8 +272,15 @@ class TrOCR(Recogniser):
         return cls(config, alphabet, folder)
 
 
-def _write_tiny(config: TrOCRSettings, folder: Path) -> None:
-    write_trocr(folder, config.image_size)
+def _write_checkpoint(config: TrOCRSettings, folder: Path) -> None:
+    size: OwnSize = "small" if config.checkpoint == SMALL else "tiny"
+    write_trocr(folder, (config.image_height, config.image_width), size)
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return height and width of a size in a config of transformers, where one number is both."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 @torch.no_grad()

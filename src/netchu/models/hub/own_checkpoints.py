@@ -1,13 +1,14 @@
-"""Tiny random checkpoints in the hub's format, for machines without access to the hub.
+"""Checkpoints of random weights in the hub's format, for machines without access to the hub.
 
-They have the files, class names and config keys of the published ones, and a few small layers of
-seeded random weights, so that the real loading code (`from_pretrained`) runs on them. Even after
-training they read little.
+They have the files, class names and config keys of the published ones, and fewer and narrower
+layers, so that the real loading code (`from_pretrained`) runs on them. `tiny` ones read little even
+after training; `small` ones read once they are pretrained.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -30,35 +31,53 @@ from transformers import (
 
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 
+OwnSize = Literal["tiny", "small"]
+
 IMAGE = "<image>"
 TILE_SIZE = 8192
 """Tile size in pixels; a longer image would be cut into tiles of 144 tokens each."""
 
 
-def write_trocr(folder: Path, image_size: int, seed: int = 0) -> None:
-    """Write a TrOCR of 0.4 M parameters: ViT encoder, TrOCR decoder, byte-level tokeniser.
+def write_trocr(folder: Path, image_size: tuple[int, int], size: OwnSize, seed: int = 0) -> None:
+    """Write a TrOCR: ViT encoder, TrOCR decoder, byte-level tokeniser.
 
-    `image_size` is in pixels and a multiple of 8. As in the published checkpoints, decoding starts
-    with the end token, and a Vietnamese letter may be several tokens.
+    As in the published checkpoints, decoding starts with the end token, and a Vietnamese letter may
+    be several tokens.
+
+    Args:
+        folder: must exist.
+        image_size: height and width in pixels, multiples of the patch: 8 × 8, or 16 × 8 if small.
+        size: tiny has 0.4 M parameters, small 2.4 M.
+        seed: of the weights.
     """
     tokenizer = _byte_tokenizer()
+    shapes = {"tiny": ((8, 8), 64, 2, 96), "small": ((16, 8), 160, 6, 160)}
+    patch, encoder_width, layers, decoder_width = shapes[size]
     encoder = ViTConfig(
-        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        image_size=image_size, patch_size=8,
+        hidden_size=encoder_width, num_hidden_layers=layers, num_attention_heads=4,
+        intermediate_size=2 * encoder_width, image_size=_plain(image_size),
+        patch_size=_plain(patch),
     )  # fmt: skip
     decoder = TrOCRConfig(
-        vocab_size=len(tokenizer), d_model=96, decoder_layers=2, decoder_attention_heads=4,
-        decoder_ffn_dim=192, max_position_embeddings=256, cross_attention_hidden_size=64,
+        vocab_size=len(tokenizer), d_model=decoder_width, decoder_layers=2,
+        decoder_attention_heads=4, decoder_ffn_dim=2 * decoder_width, max_position_embeddings=256,
+        cross_attention_hidden_size=encoder_width,
     )  # fmt: skip
     config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
     config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 2, 1, 2
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         VisionEncoderDecoderModel(config).save_pretrained(folder)
+    height, width = image_size
     image_processor = ViTImageProcessor(
-        size={"height": image_size, "width": image_size}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        size={"height": height, "width": width}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
     TrOCRProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
+
+
+def _plain(size: tuple[int, int]) -> int | list[int]:
+    """Return a size as configs hold it: one number for a square, as published."""
+    return size[0] if size[0] == size[1] else list(size)
 
 
 def _byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -1,0 +1,56 @@
+"""The loss of connectionist temporal classification (CTC), and a head that adds it to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def ctc_loss(
+    logits_BTV: Tensor,
+    steps_B: Tensor,
+    targets: Sequence[Sequence[int]],
+    blank: int,
+    zero_infinity: bool = False,
+) -> Tensor:
+    """Return the CTC loss (Graves et al. 2006) per character, averaged over the batch, a scalar.
+
+    Args:
+        logits_BTV: of V classes at T time steps.
+        steps_B: number of time steps of each line that count; the others are padding.
+        targets: classes of each text, without blanks.
+        blank: class of the blank.
+        zero_infinity: leave out lines with fewer time steps than their text needs, whose loss is
+            infinite.
+    """
+    device = logits_BTV.device
+    return F.ctc_loss(
+        logits_BTV.float().log_softmax(-1).transpose(0, 1),
+        torch.tensor([i for ids in targets for i in ids], device=device),
+        steps_B.to(device),
+        torch.tensor([len(ids) for ids in targets], device=device),
+        blank=blank,
+        zero_infinity=zero_infinity,
+    )
+
+
+class CTCHead(nn.Linear):
+    """A linear head on the columns of an encoder whose text is decoded by attention.
+
+    Its loss is used in training only. It aligns columns and characters from left to right long
+    before the attention does (Kim et al. 2017, "Joint CTC-attention based end-to-end speech
+    recognition"). Lines with too few columns are left out of it.
+    """
+
+    def __init__(self, channels: int, classes: int, blank: int) -> None:
+        super().__init__(channels, classes)
+        self.blank = blank
+
+    def loss(
+        self, columns_BTC: Tensor, steps_B: Tensor, targets: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Return the loss of columns (B, T, C), of which `steps_B` are no padding; a scalar."""
+        return ctc_loss(self(columns_BTC), steps_B, targets, self.blank, zero_infinity=True)
