@@ -70,9 +70,32 @@ def test_the_intervals_of_test_lines_are_by_writer_whatever_the_order_of_reading
     read = lines.assign(decoded=["xy", "ab"] * 20).sort_values(["writer", "id"])
     monkeypatch.setattr(system_export, "load_lines", lambda params, split: lines)
     monkeypatch.setattr(system_export, "check_export_agrees", lambda folder, part: read)
-    rates = system_export._test(PROJECT, Path("nowhere"))["drawn"]
+    rates = system_export._test(PROJECT, Path("nowhere"))["test"]["drawn"]
     assert (rates["cer"], rates["cer_low"], rates["cer_high"]) == (0.5, 0, 1)
     assert rates["groups"] == 2
+
+
+def test_lines_of_new_texts_share_no_four_words_with_a_training_label(monkeypatch):
+    texts = ["một hai ba bốn năm", "Hai, ba bốn! NĂM sáu", "hai ba bốn", "bảy tám chín mười"]
+    ids = list("abcd")
+    lines = pd.DataFrame({"id": ids, "writer": ids, "text": texts, "dataset": "drawn"})
+    lines = lines.assign(source="drawn")
+    decoded = ["", "", "hai ba bốn", "bảy tám chín một"]  # of new texts, the last two letters
+    read = lines.assign(decoded=decoded, exported=["", "", "hai ba", "bảy tám chín mười"])
+    monkeypatch.setattr(system_export, "load_lines", lambda params, split: lines)
+    monkeypatch.setattr(system_export, "check_export_agrees", lambda folder, part: read[::-1])
+    monkeypatch.setattr(
+        system_export, "_training_labels", lambda params: ["không hai ba bốn năm không"]
+    )
+    new = system_export._test(PROJECT, Path("nowhere"))["new_texts"]["drawn"]
+    characters = len("hai ba bốn") + len("bảy tám chín mười")
+    assert {way: rates["lines"] for way, rates in new.items()} == {"decoded": 2, "greedy": 2}
+    assert new["decoded"]["cer"] == pytest.approx(3 / characters, abs=1e-5)  # ười → ột
+    assert new["greedy"]["cer"] == pytest.approx(4 / characters, abs=1e-5)
+
+
+def test_datasets_without_shared_texts_have_no_row_of_new_ones(home):
+    assert json.loads((home / "export.json").read_text())["new_texts"] == {}
 
 
 def test_export_json_holds_the_measurements(home):
@@ -168,7 +191,7 @@ def test_the_export_has_the_language_model_its_scalings_and_metrics(with_lm):
     decoder = summary["decoder"]
     assert set(decoder) == {"cer", "reject", "character_ece", "line_ece"}
     assert decoder["reject"][0]["cer"] == decoder["cer"]
-    figures = {name: summary[name] for name in ("calibration", "cer", "decoder", "test")}
+    figures = {name: summary[name] for name in system_export.FIGURES}
     assert card["figures"] == figures == ExportedModel(with_lm / "export").figures
 
 

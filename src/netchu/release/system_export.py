@@ -15,6 +15,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import read_json, write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
+from netchu.data.held_out import HeldOutTexts, labels
 from netchu.decoding.language_model import LANGUAGE_MODEL, TEXTS
 from netchu.evaluation.eval_subset import load_eval_subset
 from netchu.evaluation.latency import WARM_UP_LINES, describe_machine, latency_quantiles
@@ -34,7 +35,7 @@ from netchu.release.onnx_export import export_recogniser, read_with_both, round_
 COPIED_KEYS = ("provenance", "training")
 """Keys of the trained model's card that the exported card copies."""
 
-FIGURES = ("calibration", "cer", "decoder", "test")
+FIGURES = ("calibration", "cer", "decoder", "test", "new_texts")
 """Keys of export.json that the exported card copies."""
 
 LATENCY_SIZE = (800, 64)
@@ -77,7 +78,7 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
         texts = language_model.with_name(TEXTS)
         summary["texts"] = read_json(texts, "run 'dvc repro language'") if texts.is_file() else {}
         summary["language_model_mb"] = round(language_model.stat().st_size / 1e6, 3)
-    summary["test"] = _test(params, out)
+    summary |= _test(params, out)
     figures = {key: summary[key] for key in FIGURES if key in summary}
     write_json(read_card(out) | {"figures": figures}, out / CARD)
     write_json(summary, home / "export.json")
@@ -135,19 +136,40 @@ def _rates(truths: list[str], readings: pd.Series, confidences: pd.Series) -> di
 
 
 def _test(params: Params, folder: Path) -> dict[str, Any]:
-    """Return rates by dataset of the test lines, as a `Reader` reads them.
+    """Return rates of the test lines, as a `Reader` reads them.
+
+    Returns:
+        `test`: rates by dataset. `new_texts`: rates of the lines that share no `SHARED_WORDS`
+        consecutive words with a training label, `decoded` and `greedy`, by dataset, for datasets
+        that have others as well.
 
     Raises:
         NetchuError: torch and the exported model differ on a line, both decoded greedily.
     """
-    rates = {}
+    known = HeldOutTexts(_training_labels(params))
+    test, new_texts = {}, {}
     for dataset, part in load_lines(params, "test").groupby("dataset", sort=False):
         readings = check_export_agrees(folder, part)
         lines = part.set_index("id").loc[readings["id"]].reset_index()
-        scored = score_lines(readings["text"].tolist(), readings["decoded"].tolist())
-        resamples = params.evaluate.resamples
-        rates[str(dataset)] = summarise(scored, bootstrap_groups(lines), resamples, params.seed)
-    return rates
+        test[str(dataset)] = _summary(params, lines, readings["decoded"])
+        new = np.array([not known.shares_words(text) for text in lines["text"]])
+        if 0 < new.sum() < len(new):
+            new_texts[str(dataset)] = {
+                "decoded": _summary(params, lines[new], readings.loc[new, "decoded"]),
+                "greedy": _summary(params, lines[new], readings.loc[new, "exported"]),
+            }
+    return {"test": test, "new_texts": new_texts}
+
+
+def _summary(params: Params, lines: pd.DataFrame, readings: pd.Series) -> dict[str, Any]:
+    scored = score_lines(lines["text"].tolist(), readings.tolist())
+    groups = bootstrap_groups(lines.reset_index(drop=True))
+    return summarise(scored, groups, params.evaluate.resamples, params.seed)
+
+
+def _training_labels(params: Params) -> list[str]:
+    tables = [params.lines / name for name in params.handwriting]
+    return [text for table in tables for text in labels(table, ("train",))]
 
 
 def time_export(params: Params, folder: Path, out: Path) -> dict[str, Any]:
