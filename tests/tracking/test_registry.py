@@ -48,7 +48,10 @@ def test_a_version_becomes_challenger_and_the_first_one_champion(project):
     assert aliases() == {"champion": 1}
     client = MlflowClient(tracking_uri())
     version = client.get_model_version(NAME, "1")
-    assert version.tags == {"system": SYSTEM, "weights": "aa"}
+    assert version.tags == {
+        "system": SYSTEM, "weights": "aa", "size": "1.50 MB", "latency": "2.3 ms a line",
+        "cer drawn": "10.0 % (10.0–10.0)",
+    }  # fmt: skip
     assert version.description.startswith("netchu_small, exported.\n\n| lines of |")
     run = client.get_run(version.run_id)
     assert (run.data.tags["stage"], run.data.tags["weights"]) == ("evaluate", "aa")

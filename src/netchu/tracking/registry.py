@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
+from netchu.core.formatting import confidence_interval, megabytes, milliseconds
 from netchu.core.params import Params
 from netchu.evaluation.comparison import (
     OVERALL,
@@ -28,6 +30,9 @@ from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.runs import REPRODUCE
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+
+EXPORT, EXPORT_SPEED = "export.json", "export.speed.json"
+"""Files of `export@SYSTEM`, beside the exported model."""
 
 
 def register(params: Params, system: str) -> str:
@@ -52,12 +57,33 @@ def register(params: Params, system: str) -> str:
         version = _find_version(client, name, run_id, exported["weights"])
         if version is None:
             version = store.log_reader(run_id, folder, name)
-            for key, value in {"system": system, "weights": str(exported["weights"])}.items():
+            tags = {"system": system, "weights": str(exported["weights"])}
+            for key, value in (tags | _figures(folder.parent)).items():
                 client.set_model_version_tag(name, version, key, value)
             note = evaluation_run(params, system).note
             client.update_model_version(name, version, f"{system}, exported.\n\n{note}")
         client.set_registered_model_alias(name, CHALLENGER, version)
     return version
+
+
+def _figures(home: Path) -> dict[str, str]:
+    """Return what MLflow's table of versions shows of an export: error, size and latency.
+
+    Args:
+        home: the folder of the system, with what `export@SYSTEM` has written.
+    """
+    export, speed = (read_json(home / name, REPRODUCE) for name in (EXPORT, EXPORT_SPEED))
+    decides = deciding_metric()
+    rates = {
+        f"{decides.name} {dataset}": (
+            f"{decides.format(found[decides.name])} ({confidence_interval(found, decides.name)})"
+        )
+        for dataset, found in export["test"].items()
+    }
+    return rates | {
+        "size": f"{megabytes(export['size_mb'])} MB",
+        "latency": f"{milliseconds(speed['latency_p50_ms'])} ms a line",
+    }
 
 
 def _evaluation_run_id(client: store.Client, params: Params, system: str, weights: str) -> str:
