@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -59,6 +60,32 @@ def test_too_many_survivors_fail(monkeypatch, capsys, arguments, killed, message
         mutants.main()
     assert ended.value.code == (message or 0)
     assert f"{killed} of 100 mutants killed" in capsys.readouterr().out
+
+
+def test_a_sample_is_drawn_by_the_commit_from_groups_with_fast_tests(monkeypatch):
+    drawn = []
+    commits = iter(["ab", "ab", *map(str, range(30))])
+
+    def commit(command, **_):
+        assert command == ["git", "rev-parse", "HEAD"]
+        return SimpleNamespace(stdout=next(commits) + "\n")
+
+    monkeypatch.setattr(mutants.subprocess, "run", commit)
+    monkeypatch.setattr(
+        mutants, "run_group", lambda *arguments: drawn.append(arguments[:4]) or [mutant(1)]
+    )
+    monkeypatch.setattr(sys, "argv", ["mutants.py", "--sample", "100"])
+    for _ in range(32):
+        with pytest.raises(SystemExit) as ended:
+            mutants.main()
+        assert ended.value.code == 0
+    assert drawn[:2] == drawn[2:4]
+    assert {name for name, *_ in drawn} == {name for name, group in GROUPS.items() if group.sampled}
+    assert {count for _, _, count, _ in drawn} == {50}
+    names = [f"mutant {number}" for number in range(300)]
+    first, again, other = (mutants._draw(names, 50, seed) for seed in ("ab", "ab", "cd"))
+    assert first == again != other
+    assert len(set(first)) == 50
 
 
 def test_a_run_without_time_fails(monkeypatch):

@@ -1,15 +1,21 @@
 """Calibration: fitting the temperature and the scalings."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+import language
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
+from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.greedy import greedy_decode
 from netchu.decoding.scaling import fit_platt_scaling, softmax
 from netchu.evaluation.metrics.confidence import expected_calibration_error
+from netchu.release import calibration
 from netchu.release.calibration import (
     DecodedLine,
     Evidence,
@@ -19,6 +25,7 @@ from netchu.release.calibration import (
     decode_and_compare,
     evaluate_scales,
     fit_and_evaluate_temperature,
+    fit_calibration,
     fit_scales,
     fit_temperature,
     line_confidences,
@@ -240,6 +247,60 @@ def test_lines_on_which_nothing_was_read_do_not_change_the_scalings():
     empty = [DecodedLine((), (), False)] * 60
     assert fit_scales(decoded + empty) == fit_scales(decoded)
     assert evaluate_scales(empty) == {"character_ece": 0.0, "line_ece": 0.0}
+
+
+class NoisyNetwork:
+    """Logits (B, T, V) of lines by their number, each a text with noise."""
+
+    alphabet, preprocessing = ALPHABET, "as the network's lines are prepared"
+
+    def __init__(self, texts, steps=58):
+        codec, rng = Codec(ALPHABET), np.random.default_rng(3)
+        self.logits_LTV = rng.normal(0, 1.2, (len(texts), steps, codec.size)).astype(np.float32)
+        for logits_TV, text in zip(self.logits_LTV, texts, strict=True):
+            ids = [i for letter in codec.encode(text) for i in (letter, 0)]
+            ids += [0] * (steps - len(ids))
+            logits_TV[np.arange(steps), ids] += 4
+
+    def __call__(self, numbers_B):
+        return torch.from_numpy(self.logits_LTV)[numbers_B].double()
+
+
+def test_a_network_is_calibrated_with_and_without_a_language_model(tmp_path, monkeypatch):
+    texts = [*language.TOWNS, *language.PROSE[:1]] * 2
+    network, codec = NoisyNetwork(texts), Codec(ALPHABET)
+    asked = []
+
+    def batches(lines, preprocessing, batch_size):
+        asked.append((lines, preprocessing, batch_size))
+        for numbers in np.array_split(np.arange(len(texts)), 5):
+            yield SimpleNamespace(
+                images_BCHW=torch.tensor(numbers), texts=tuple(texts[n] for n in numbers)
+            )
+
+    monkeypatch.setattr(calibration, "frame_batches", batches)
+    pairs = list(zip(network.logits_LTV, texts, strict=True))
+    greedy = fit_and_evaluate_temperature(collect_evidence(pairs, codec))
+    assert abs(greedy["temperature"] - 1) > 0.1
+    found = fit_calibration(network, "the lines", None)
+    assert (found.greedy, found.scales, found.decoder) == (greedy, None, {})
+    assert found.card() == {"temperature": greedy["temperature"]}
+    file = language.write(tmp_path / "language_model.npz")
+    helped = fit_calibration(network, "the lines", file)
+    assert asked == [("the lines", network.preprocessing, 8)] * 2
+    decoder = BeamDecoder(ALPHABET, file)
+    decoded, unscaled = (
+        decode_and_compare(((softmax(logits, t), text) for logits, text in pairs), codec,
+                           decoder.decode)
+        for t in (greedy["temperature"], 1.0)
+    )  # fmt: skip
+    assert helped.greedy == greedy
+    assert helped.scales == fit_scales(decoded) != fit_scales(unscaled)
+    assert helped.decoder == evaluate_scales(decoded)
+    assert helped.card() == {
+        "temperature": greedy["temperature"],
+        "scales": {"characters": helped.scales.characters, "lines": helped.scales.lines},
+    }
 
 
 @pytest.mark.parametrize(
