@@ -129,6 +129,52 @@ def test_concat_prob_and_seed_decide_which_words_are_concatenated(drawn):
     assert plan_items(words, 0.5, 3) == plan_items(words, 0.5, 3) != plan_items(words, 0.5, 4)
 
 
+def test_items_and_batches_of_a_seed_have_not_changed():
+    """A published model can be trained again only while its seed draws the same batches."""
+    lines = pd.DataFrame(
+        {
+            "level": ["word", "word", "line", "word"] * 4,
+            "writer": ["Bo", "An", "An", "Bo", "An", "Bo", "An", "Bo"] * 2,
+            "weight": [1.0, 1.5, 1.0, 0.5] * 4,
+        },
+        index=range(100, 116),
+    )
+    items = plan_items(lines, 0.8, 3)
+    # Row 1 makes two items and row 7 none. The words of An are joined before those of Bo.
+    assert items[:15] == [(row,) for row in (0, 1, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14)]
+    assert items[15:] == [(15,), (12, 4), (1, 9, 1), (13, 15), (5, 8), (0, 3, 11)]
+    batches = WidthBatchSampler([64, 32, 32, 96, 32, 64, 96, 32], 3, 5, (7, 1))
+    assert list(batches) == [[0, 5], [6, 3], [2], [4, 1, 7], [3, 6]]
+    assert len(batches) == 5
+
+
+@pytest.mark.parametrize(
+    ("seed", "index", "drawn_seed"),
+    [(0, 3, 3), (5, 7, 5_000_022), (2**31 - 1, 10, 2**31 - 1_000_003 + 10)],
+)
+def test_the_augmentation_of_a_seed_has_not_changed(drawn, seed, index, drawn_seed):
+    seeds = []
+
+    def augmenter(photo, number):
+        seeds.append(number)
+        return photo
+
+    LineDataset(drawn, plan_items(drawn, 0, 0), GREY, augmenter, seed)[index]
+    assert seeds == [drawn_seed]
+
+
+def test_a_batch_is_moved_and_pinned_with_all_that_it_holds(drawn, monkeypatch):
+    (batch, *_) = frame_batches(drawn, GREY, 4)
+    moved = batch.to(torch.device("meta"))
+    assert (moved.images_BCHW.device.type, moved.widths_B.device.type) == ("meta", "meta")
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    pinned = batch.pin_memory()
+    assert pinned.images_BCHW.equal(batch.images_BCHW + 1)
+    assert pinned.widths_B.equal(batch.widths_B + 1)
+    for other in (moved, pinned):
+        assert (other.texts, other.ids, other.levels) == (batch.texts, batch.ids, batch.levels)
+
+
 def test_a_weight_says_how_many_items_a_line_makes():
     weights = np.repeat([1.0, 2.0, 0.25, 1.5], 400)
     lines = pd.DataFrame({"level": "line", "writer": "w", "weight": weights})
@@ -148,9 +194,11 @@ def test_a_weight_does_not_change_the_lines_that_are_read_once(drawn):
 
 
 def test_photos_are_concatenated_on_the_paper_of_the_first():
-    joined = concat_photos([picture("một", 40), picture("hai", 20)])
+    joined = concat_photos([picture("một", 40), np.full((20, 64), 120, np.uint8)])
     assert joined.shape == (40, 64 + 10 + 128)
+    assert (joined[:, :64] == picture("một", 40)).all()
     assert (joined[:, 64:74] == 235).all()
+    assert (joined[:, 74:] == 120).all()
 
 
 def test_batches_hold_images_texts_ids_and_levels(drawn):

@@ -2,6 +2,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import tracked_project
@@ -44,6 +45,25 @@ def test_a_training_run_has_time_size_and_curves(project):
     curve = [(step, value) for name, step, value in run.curves if name == "train_loss"]
     assert curve == [(5, 4.0), (10, 3.0), (15, 2.0), (20, 1.5)]
     assert [step for name, step, _ in run.curves if name == "val_cer"] == [10, 15, 20]
+
+
+@pytest.mark.parametrize(
+    ("phases", "steps", "together"),
+    [
+        ([0, 1, 1], [3, 3, 6], [3, 6, 9]),  # as long as the epoch of the phase before
+        ([0, 0, 1, 2], [40, 80, 250, 10], [40, 80, 330, 340]),
+    ],
+)
+def test_steps_of_a_phase_follow_those_of_the_phases_before(phases, steps, together):
+    history = pd.DataFrame({"phase": phases, "step": steps, "train_loss": 2.0, "val_loss": 3.0,
+                            "val_cer": [float("nan")] + [0.5] * (len(steps) - 1),
+                            "learning_rate": 1e-3})  # fmt: skip
+    curves = runs._curves(history)
+    for name, points in (("train_loss", together), ("val_cer", together[1:])):
+        assert [step for curve, step, _ in curves if curve == name] == points
+    assert {curve: value for curve, _, value in curves} == {
+        "train_loss": 2, "val_loss": 3, "val_cer": 0.5, "learning_rate": 1e-3,
+    }  # fmt: skip
 
 
 def test_a_stage_without_phases_is_a_run(project):

@@ -99,6 +99,7 @@ def test_a_line_is_augmented_in_another_way_in_every_epoch(drawn, augmentations)
     assert [strength for strength, _ in augmentations] == [0.1, 0.1, 0.2, 0.3, 0.1]
     seeds = dict(zip(keys, (seed for _, seed in augmentations), strict=True))
     assert len(set(seeds.values())) == 4
+    assert seeds[2, 3] == ((5 + 2 * 7919) * 1_000_003 + 3) % 2**31
     assert augmentations[0] == augmentations[-1]
 
 

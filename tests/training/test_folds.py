@@ -1,13 +1,16 @@
 from collections import Counter
+from types import SimpleNamespace
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 import small_project
 from netchu.core.params import PhaseParams, parse_config
 from netchu.training import folds
-from netchu.training.phase import fit_phase
+from netchu.training.phase import PhaseResult, fit_phase
 from netchu.training.stage import build_recogniser
 from small_project import as_table
 
@@ -66,3 +69,42 @@ def test_each_training_line_is_held_out_once(project_folder, monkeypatch):
     assert len(result.fold_cers) == 2
     assert result.summary()["fold_val_cer"] == [round(cer, 6) for cer in result.fold_cers]
     assert all(value.equal(before[name]) for name, value in start.state_dict().items())
+
+
+def test_the_fold_that_reads_the_validation_lines_best_is_kept(project_folder, monkeypatch):
+    lines = as_table(small_project.drawn_lines("train", 8) + small_project.drawn_lines("val", 3))
+    project = small_project.params()
+    phase = parse_config(PhaseParams, small_project.PHASE | {"folds": 3, "val_lines": 2}, "test")
+    fitted, read = [], []
+
+    def fit(recogniser, table, of_phase, params, folder, seed, instruments, prefix):
+        assert (of_phase, params) == (phase, project)
+        fitted.append((recogniser, folder.name, seed, instruments, prefix))
+        return PhaseResult(recogniser, phase, [], 1.5 * len(fitted), len(table))
+
+    def cer(recogniser, val, of_phase):
+        read.append((recogniser, sorted(val["split"]), of_phase))
+        return [0.4, 0.2, 0.3][len(read) - 1]
+
+    monkeypatch.setattr(folds, "fit_phase", fit)
+    monkeypatch.setattr(folds, "_cer", cer)
+    start = nn.Linear(1, 1)
+    kept = folds.fit_best_fold(start, lines, phase, project, project_folder, 5, "watching")
+    assert [one[1:] for one in fitted] == [
+        (f"fold{fold}", 5 + fold, "watching", f"fold{fold}/") for fold in range(3)
+    ]
+    networks = [one[0] for one in fitted]
+    assert len({id(network) for network in [start, *networks]}) == 4
+    assert read == [(network, ["val", "val"], phase) for network in networks]
+    assert kept.recogniser is networks[1]
+    assert (kept.fold_cers, kept.seconds) == ([0.4, 0.2, 0.3], 9)
+
+
+def test_a_fold_is_scored_by_the_cer_of_all_lines_together(monkeypatch):
+    def read(recogniser, lines, batch_size):
+        assert (recogniser, batch_size) == ("network", 7)
+        return [SimpleNamespace(text=text) for text in ("hoà", "ấp 5 xx")]
+
+    monkeypatch.setattr(folds, "read_lines", read)
+    lines = pd.DataFrame({"text": ["hoạ", "ấp 5"]})
+    assert folds._cer("network", lines, SimpleNamespace(batch_size=7)) == pytest.approx(4 / 7)

@@ -213,8 +213,8 @@ def finite_numbers(values: Mapping[str, Any]) -> dict[str, float]:
 def _curves(history: pd.DataFrame) -> list[tuple[str, int, float]]:
     """Return the curves over optimiser steps of all phases together, without missing values."""
     # Each phase counts its steps from the start; those of the phases before are added.
-    before = history["step"].shift(fill_value=0)
-    steps = history["step"] + before.where(history["step"] < before, 0).cumsum()
+    last = history.groupby("phase")["step"].max()
+    steps = history["step"] + history["phase"].map(last.shift(fill_value=0).cumsum())
     return [
         (key, int(step), float(value))
         for key in CURVES
