@@ -117,6 +117,16 @@ def test_an_unreadable_image_is_named_on_stderr_and_the_others_are_read(home):
     assert run("read", "bad.png", "empty").exit_code == 2
 
 
+def test_ink_that_was_not_read_is_one_line_on_stderr(home):
+    (home / "turned.png").write_bytes(encode(bars("ah")[::-1, ::-1].copy()))
+    done = run("read", "turned.png", "1.png")
+    assert done.stdout == "turned.png:\n\n1.png:\nạọ\n"
+    (told,) = done.stderr.splitlines()
+    size = f"[0, 0, {bars('ah').shape[1]}, {bars('ah').shape[0]}]"
+    assert told == f"netchu: turned.png: ink that was not read at {size}; crop it to read it"
+    assert done.exit_code == 0
+
+
 def test_every_page_of_a_scan_is_read_and_named(home):
     pages = [Image.fromarray(bars(text)) for text in ("ah", "bah")]
     for name in ("scan.tif", "scan.pdf"):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -79,6 +80,24 @@ def test_hocr_has_a_page_for_each_photo_and_a_box_for_each_word():
     assert words[1].get("title") == "bbox 40 20 51 50; x_wconf 90"
 
 
+def test_ink_that_was_not_read_is_in_every_document():
+    for reading in (READING, EMPTY):
+        reading = replace(reading, unread=((1, 2, 30, 40), (5, 6, 7, 8)))
+        alto = ET.fromstring(to_alto(NAME, reading).encode())
+        found = alto.findall(".//a:PrintSpace/a:Illustration", {"a": ALTO})
+        edges = "HPOS", "VPOS", "WIDTH", "HEIGHT"
+        boxes = [tuple(map(element.get, edges)) for element in found]
+        assert boxes == [("1", "2", "29", "38"), ("5", "6", "2", "2")]
+        page = ET.fromstring(to_page(NAME, reading).encode())
+        found = page.findall(".//p:UnknownRegion/p:Coords", {"p": PAGE})
+        assert [element.get("points") for element in found] == [
+            "1,2 29,2 29,39 1,39", "5,6 6,6 6,7 5,7",
+        ]  # fmt: skip
+        hocr = ET.fromstring("".join(to_hocr([(NAME, reading)])).encode())
+        found = hocr.findall(f".//{{{XHTML}}}div[@class='ocr_image']")
+        assert [element.get("title") for element in found] == ["bbox 1 2 30 40", "bbox 5 6 7 8"]
+
+
 VALIDATE = """
 import sys
 from pathlib import Path
@@ -103,8 +122,9 @@ def test_documents_fit_the_schema_of_page_and_the_rules_of_hocr(tmp_path):
         check=True,
     )
     files = [tmp_path / name for name in ("page.xml", "empty.xml", "page.html")]
-    contents = [to_page("a.jpg", READING), to_page("a.jpg", EMPTY),
-                "".join(to_hocr([("a.jpg", READING), ("b.jpg", EMPTY)]))]  # fmt: skip
+    unread = replace(READING, unread=((1, 2, 30, 40),))
+    contents = [to_page("a.jpg", unread), to_page("a.jpg", EMPTY),
+                "".join(to_hocr([("a.jpg", unread), ("b.jpg", EMPTY)]))]  # fmt: skip
     for file, content in zip(files, contents, strict=True):
         file.write_text(content, encoding="utf-8")
     done = subprocess.run(

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,9 @@ from netchu.inference.postprocessing import (
     character_boundaries,
     mean_confidence,
     rotate_reading,
+    scale_reading,
 )
+from netchu.inference.results import PhotoReading
 
 CODEC = Codec("abc")
 SPACING = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=8)
@@ -84,3 +87,15 @@ def test_rotating_twice_changes_nothing():
     assert rotated.lines[0].characters[0].left > rotated.lines[0].characters[1].left
     assert rotated.turns == 2
     assert replace(rotate_reading(rotated, 2), turns=0) == reading
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_ink_that_was_not_read_stays_where_it_is_in_the_photo(turns):
+    box = 10, 20, 40, 30
+    reading = PhotoReading("", 0.0, (), (100, 60), unread=(box,))
+    shown_HW = np.zeros((60, 100), np.uint8)
+    shown_HW[20:30, 10:40] = 1
+    rows, columns = np.nonzero(np.rot90(shown_HW, -turns))
+    rotated = rotate_reading(reading, turns)
+    assert rotated.unread == ((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1),)
+    assert scale_reading(reading, (200, 180)).unread == ((20, 60, 80, 90),)

@@ -21,7 +21,7 @@ from netchu.core.errors import NetchuError
 from netchu.decoding.scaling import PlattScaling
 from netchu.imaging.images import encode
 from netchu.inference import reader
-from netchu.inference.segmentation.line_boxes import LineBox
+from netchu.inference.segmentation.line_boxes import LineBox, Segmentation
 from netchu.release.ngrams import Corpora, mixture_components, write_language_model
 
 
@@ -56,10 +56,12 @@ def fake_segmentation(monkeypatch):
         def find(photo_HW, line=False):
             for known_HW, boxes in boxes_by_photo:
                 if np.array_equal(photo_HW, known_HW):
-                    return [LineBox(a, b, c, d, 0.0, b, d - b) for a, b, c, d in boxes]
-            return []
+                    return Segmentation(
+                        tuple(LineBox(a, b, c, d, 0.0, b, d - b) for a, b, c, d in boxes)
+                    )
+            return Segmentation(())
 
-        monkeypatch.setattr(reader, "find_lines", find)
+        monkeypatch.setattr(reader, "segment", find)
 
     return replace_segmentation
 

@@ -144,7 +144,7 @@ def test_a_written_page_is_segmented_into_lines(real_folder):
                     30, 3)  # fmt: skip
     read = Reader(real_folder[0]).read(photo_HW)
     assert read.size == (900, 400)
-    assert len(reader.find_lines(photo_HW)) == 3
+    assert len(reader.segment(photo_HW).lines) == 3
     for line in read.lines:
         left, top, right, bottom = line.box
         assert 0 <= left < right <= 900

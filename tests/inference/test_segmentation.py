@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.inference.segmentation.line_boxes import crop_line, find_lines
+from netchu.inference.segmentation.line_boxes import crop_line, find_lines, segment
 
 FONT = cv2.FONT_HERSHEY_SCRIPT_COMPLEX
 WORDS = ["nguyen", "dinh", "hoa", "binh", "quang", "trung", "thanh", "long", "an", "giang", "xa"]
@@ -146,13 +146,96 @@ def test_columns_are_in_reading_order():
     assert_lines_are_cropped(page, page.photo())
 
 
-def test_a_gap_in_a_line_is_not_a_column():
+def test_fields_are_boxes_of_their_own_in_the_order_of_rows():
     page = SyntheticPage(260, 1100)
     for line in range(2):
         page.write(40, 100 + 80 * line, ["thanh", "pho"])
-        page.lines -= 1
         page.write(800, 100 + 80 * line, ["long", "an"])
     assert_lines_are_cropped(page, page.photo())
+
+
+@pytest.mark.parametrize("lift", [-14, 0, 14])
+def test_a_field_that_is_a_little_higher_or_lower_is_on_the_same_row(lift):
+    page = SyntheticPage(260, 1100)
+    for row in (100, 190):
+        page.write(40, row, ["thanh", "pho"])
+        page.write(700, row + lift, ["long", "an"])
+    assert_lines_are_cropped(page, page.photo())
+
+
+def test_words_with_a_wide_space_are_one_line():
+    page = SyntheticPage(400, 1100)
+    page.write(40, 100, ["quang", "trung"])
+    page.write(40, 200, ["thanh"])
+    page.lines -= 1
+    page.write(170, 200, ["long", "an"])  # 52 px after the word before, in a line 55 px high
+    page.write(40, 300, ["nguyen", "dinh"])
+    assert_lines_are_cropped(page, page.photo())
+
+
+def test_a_photo_of_two_fields_has_two_boxes_but_one_as_a_line():
+    page = SyntheticPage(64, 1000)
+    page.write(10, 44, ["thanh", "pho"])
+    page.write(700, 44, ["long", "an"])
+    photo = page.photo()
+    assert_lines_are_cropped(page, photo)
+    (box,) = find_lines(photo, line=True)
+    assert box.bounds == (0, 0, 1000, 64)
+
+
+@pytest.mark.parametrize("thickness", [3, 6, 12])
+def test_the_border_of_a_cell_is_not_a_field(thickness):
+    page = SyntheticPage(64, 1000)
+    page.write(10, 44, ["thanh", "pho"])
+    photo = page.photo()
+    photo[:, 900 : 900 + thickness] = 60
+    photo[60:62, 820:] = 60
+    assert [box.bounds for box in find_lines(photo)] == [(0, 0, 1000, 64)]
+
+
+def test_the_end_of_a_line_that_drops_is_in_a_box():
+    page = SyntheticPage(500, 1100)
+    page.write(40, 100, ["quang", "trung", "thanh"])
+    for drop, word in ((24, "an"), (52, "xa"), (84, "giang")):
+        page.write(520 + 2 * drop, 100 + drop, [word], marks=False)
+    page.write(40, 400, ["quang", "trung", "thanh"])
+    photo = page.photo()
+    found = segment(photo)
+    assert found.unread == ()
+    assert ink_fractions(page, photo, found.lines).max(axis=1).min() > 0.9
+    middles = [ink_fractions(page, photo, found.lines)[line].argmax() for line in range(page.lines)]
+    assert middles == sorted(middles)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "place"), [(30, 60, 0), (950, 70, 0), (860, 300, 2), (20, 455, 3)]
+)
+def test_an_isolated_word_is_a_line_in_reading_order(x, y, place):
+    page = SyntheticPage(500, 1100)
+    for row in (150, 250, 350):
+        page.write(180, row, ["quang", "trung", "thanh", "long"])
+    page.write(x, y, ["an"], marks=False)
+    photo = page.photo()
+    found = segment(photo)
+    assert (len(found.lines), found.unread) == (4, ())
+    shares = ink_fractions(page, photo, found.lines)
+    assert shares.max(axis=1).min() > 0.9
+    assert shares[3].argmax() == place
+
+
+def test_ink_in_no_line_is_reported():
+    page = notebook(3, width=1200)
+    photo = page.photo()
+    cv2.putText(photo, "R", (980, 240), FONT, 7, 60, 9)  # five times as high as other letters
+    found = segment(photo)
+    assert len(found.lines) == 3
+    assert found.unread
+    reported = np.zeros(photo.shape, np.uint8)
+    for left, top, right, bottom in found.unread:
+        reported[top:bottom, left:right] = 1
+    assert not reported[:, :960].any()
+    assert reported[:, 960:][photo[:, 960:] < 100].mean() > 0.8  # not its serifs
+    assert segment(page.photo(rules=35)).unread == ()
 
 
 def test_crops_of_low_words_are_as_high_as_other_crops():

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,7 @@ def test_json_has_everything_of_a_reading():
                  "alternatives": [{"text": "ă", "confidence": 0.05}]},
             ],
         }],
+        "unread": [],
     }  # fmt: skip
 
 
@@ -78,6 +80,20 @@ def test_csv_has_a_row_for_each_line():
         ("a", "1", "Số 1, ngõ 2"), ("a", "2", "Hà Nội"), ("b", "", ""), ("c", "", ""),
     ]  # fmt: skip
     assert rows[2]["error"] == str(ERROR)
+
+
+def test_ink_that_was_not_read_is_in_json_and_csv():
+    results = [("a", replace(photo("Tổ 3"), unread=((5, 6, 7, 8), (9, 10, 11, 12)))),
+               ("b", replace(photo(), unread=((1, 2, 3, 4),)))]  # fmt: skip
+    first, second = map(json.loads, serializers.to_json_lines(results))
+    assert (first["unread"], second["unread"]) == ([[5, 6, 7, 8], [9, 10, 11, 12]], [[1, 2, 3, 4]])
+    rows = list(csv.reader(io.StringIO("".join(serializers.to_csv(results)))))[1:]
+    assert [(row[0], row[1], row[4:8], row[8]) for row in rows] == [
+        ("a", "1", ["1", "2", "30", "40"], ""),
+        ("a", "", ["5", "6", "7", "8"], serializers.UNREAD),
+        ("a", "", ["9", "10", "11", "12"], serializers.UNREAD),
+        ("b", "", ["1", "2", "3", "4"], serializers.UNREAD),
+    ]  # fmt: skip
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"))

@@ -200,6 +200,55 @@ def test_write_undo_and_clear(opened, tmp_path):
     assert page.locator("#sources").is_visible()
 
 
+def form():
+    """Two rows of two fields each."""
+    photo_HW = np.full((300, 1200), 235, np.uint8)
+    for x, y, text in ((60, 100, "hoa binh"), (800, 100, "quan 1"), (60, 220, "To 3 Lang"),
+                       (800, 220, "an giang")):  # fmt: skip
+        cv2.putText(photo_HW, text, (x, y), cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, 2, 30, 3)
+    return photo_HW
+
+
+def boxes_in_photo(page):
+    """Left, top, right, bottom of each box on the picture, in pixels of the photo."""
+    return page.evaluate("""() => [...document.querySelectorAll('.frame rect[data-line]')].map(r =>
+      ['x', 'y', 'width', 'height'].map(name => Number(r.getAttribute(name))))
+      .map(([x, y, w, h]) => [x, y, x + w, y + h])""")
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("inverted", [False, True])
+def test_fields_are_shown_however_the_form_was_photographed(opened, tmp_path, turns, inverted):
+    upright_HW = form()
+    expected = [(line.text, line.box) for line in Reader().read(upright_HW).lines]
+    assert len(expected) == 4
+    photo_HW = np.ascontiguousarray(np.rot90(255 - upright_HW if inverted else upright_HW, turns))
+    page = opened()
+    upload(page, ("form.png", encode(photo_HW)))
+    predict(page)
+    page.screenshot(path=tmp_path / f"form-{turns}-{inverted}.png", full_page=True)
+    assert texts(page) == [text for text, _ in expected]
+    for shown, (_, (left, top, right, bottom)) in zip(boxes_in_photo(page), expected, strict=True):
+        in_page = np.zeros(upright_HW.shape, np.uint8)
+        in_page[top:bottom, left:right] = 1
+        rows, columns = np.nonzero(np.rot90(in_page, turns))
+        wanted = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        assert np.abs(np.subtract(shown, wanted)).max() <= 4
+    assert page.locator(".unread").count() == 0
+
+
+def test_ink_that_was_not_read_is_shown(opened, tmp_path):
+    photo_HW = cv2.imdecode(np.frombuffer(written_page(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    photo_HW = cv2.copyMakeBorder(photo_HW, 0, 0, 0, 500, cv2.BORDER_CONSTANT, value=235)
+    cv2.putText(photo_HW, "R", (950, 350), cv2.FONT_HERSHEY_SIMPLEX, 12, 30, 20)
+    page = opened()
+    upload(page, ("page.png", encode(photo_HW)))
+    predict(page)
+    page.screenshot(path=tmp_path / "unread.png", full_page=True)
+    assert page.inner_text("p.unread") == "Ink in 1 place was not read. Crop it and read it alone."
+    assert page.locator(".frame rect.unread").count() == 1
+
+
 def test_lines_and_their_boxes_are_highlighted_together(opened, tmp_path):
     page = opened()
     upload(page, ("page.png", written_page()))

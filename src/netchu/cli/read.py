@@ -94,7 +94,7 @@ def read_command(
       curl -s https://example.org/form.png | netchu read -
 
     An image that cannot be read does not stop the others: it is named on stderr
-    at the end.
+    at the end. So is an image with ink that was not read.
 
     \b
     Exit codes:
@@ -112,8 +112,10 @@ def read_command(
 
     failed: list[NetchuError] = []
     done: list[str] = []
+    warnings: list[str] = []
     images = [image for path in paths for image in _images(path, SUFFIXES, failed)]
     results = _read(images, done, failed, Reader(model, greedy=greedy), line=line, batch=batch)
+    results = _warn_of_unread(results, warnings)
     first = list(islice(results, 1 if form not in DOCUMENT_FORMATS or out else 2))
     if len(first) > 1:
         raise NetchuError(f"--format {form} has a document per image; name a folder with --out DIR")
@@ -131,8 +133,8 @@ def read_command(
         blocks = serializers.to_text(results, headings=headings)
     for block in blocks:
         print(block, end="", flush=True)
-    for error in failed:
-        print(f"netchu: {error}", file=sys.stderr)
+    for message in (*warnings, *failed):
+        print(f"netchu: {message}", file=sys.stderr)
     if failed:
         raise SystemExit(1 if done else 2)
 
@@ -144,6 +146,16 @@ def _format(form: Format, as_json: bool, as_csv: bool) -> Format:
     if len(named) > 1:
         raise typer.BadParameter("--json, --csv and --format exclude one another; choose one")
     return named.pop() if named else form
+
+
+def _warn_of_unread(results: Iterable[ReadResult], warnings: list[str]) -> Iterator[ReadResult]:
+    """Yield the results; a line about each photo with ink that was not read goes to `warnings`."""
+    for path, result in results:
+        if not isinstance(result, NetchuError) and (boxes := result.unread):
+            shown = ", ".join(str(list(box)) for box in boxes[:3])
+            more = f" and {len(boxes) - 3} more" if len(boxes) > 3 else ""
+            warnings.append(f"{path}: ink that was not read at {shown}{more}; crop it to read it")
+        yield path, result
 
 
 def _only_read(results: Iterable[ReadResult]) -> Iterator[tuple[str, PhotoReading]]:

@@ -1,7 +1,8 @@
 """Readings in the formats of archives: ALTO 4, PAGE 2019-07-15 and hOCR 1.2.
 
 A document has regions, lines and words with boxes in pixels of the photo. The confidence of a word
-is the probability that all of it is right, the product of those of its characters.
+is the probability that all of it is right, the product of those of its characters. Ink that was not
+read is an Illustration (ALTO), an UnknownRegion (PAGE) or an ocr_image (hOCR).
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ def to_alto(path: str, reading: PhotoReading) -> str:
         {"ID": "page_1", "PHYSICAL_IMG_NR": "1", "WIDTH": str(width), "HEIGHT": str(height)},
     )  # fmt: skip
     space = ET.SubElement(page, "PrintSpace", _alto_box((0, 0, width, height)))
+    for number, box in enumerate(reading.unread, start=1):
+        ET.SubElement(
+            space, "Illustration", {"ID": f"unread_{number}", "TYPE": "unread"} | _alto_box(box)
+        )
     if not reading.lines:
         return _document(root)
     block = ET.SubElement(
@@ -92,6 +97,11 @@ def to_page(path: str, reading: PhotoReading) -> str:
         root, "Page",
         {"imageFilename": _clean(path), "imageWidth": str(width), "imageHeight": str(height)},
     )  # fmt: skip
+    for number, box in enumerate(reading.unread, start=1):
+        unread = ET.SubElement(
+            page, "UnknownRegion", {"id": f"unread_{number}", "custom": "unread"}
+        )
+        ET.SubElement(unread, "Coords", points=_points(box))
     if not reading.lines:
         return _document(root)
     region = ET.SubElement(page, "TextRegion", {"id": "region_1", "type": "paragraph"})
@@ -117,7 +127,8 @@ def to_hocr(results: Iterable[tuple[str, PhotoReading]]) -> Iterator[str]:
         '<meta http-equiv="Content-Type" content="text/html; charset=utf-8"/>\n'
         f'<meta name="ocr-system" content="netchu {netchu.__version__}"/>\n'
         '<meta name="ocr-capabilities" '
-        'content="ocr_page ocr_carea ocr_par ocr_line ocrx_word ocrp_wconf"/>\n</head>\n<body>\n'
+        'content="ocr_page ocr_image ocr_carea ocr_par ocr_line ocrx_word ocrp_wconf"/>\n'
+        "</head>\n<body>\n"
     )
     for number, (path, reading) in enumerate(results, start=1):
         yield _hocr_page(path, reading, number)
@@ -129,6 +140,8 @@ def _hocr_page(path: str, reading: PhotoReading, number: int) -> str:
     whole = _bbox((0, 0, *reading.size))
     page = _hocr_element(None, "div", "ocr_page", f"page_{number}",
                          f'image "{image}"; {whole}; ppageno {number - 1}')  # fmt: skip
+    for row, box in enumerate(reading.unread, start=1):
+        _hocr_element(page, "div", "ocr_image", f"unread_{number}_{row}", _bbox(box))
     if reading.lines:
         around = _bbox(_around(reading))
         area = _hocr_element(page, "div", "ocr_carea", f"block_{number}_1", around)

@@ -84,7 +84,9 @@ def character_boundaries(emissions: Sequence[Emission]) -> list[float]:
     return [max(0.0, first.begin - before_first), *inner, last.end + after_last]
 
 
-def build_photo_reading(lines: Sequence[LineReading], shape_HW: tuple[int, ...]) -> PhotoReading:
+def build_photo_reading(
+    lines: Sequence[LineReading], shape_HW: tuple[int, ...], unread: tuple[Box, ...] = ()
+) -> PhotoReading:
     """Return the reading of a photo of shape `shape_HW`; lines without text are left out."""
     with_text = tuple(line for line in lines if line.text)
     return PhotoReading(
@@ -92,6 +94,7 @@ def build_photo_reading(lines: Sequence[LineReading], shape_HW: tuple[int, ...])
         min((line.confidence for line in with_text), default=0.0),
         with_text,
         (shape_HW[1], shape_HW[0]),
+        unread=unread,
     )
 
 
@@ -128,11 +131,14 @@ def rotate_reading(reading: PhotoReading, turns: int) -> PhotoReading:
 def _rotate_clockwise(reading: PhotoReading) -> PhotoReading:
     """Map boxes, not characters, to the photo that is rotated by 90 degrees clockwise."""
     width, height = reading.size
-    lines = []
-    for line in reading.lines:
-        left, top, right, bottom = line.box
-        lines.append(replace(line, box=(height - bottom, left, height - top, right)))
-    return replace(reading, lines=tuple(lines), size=(height, width))
+
+    def map_box(box: Box) -> Box:
+        left, top, right, bottom = box
+        return height - bottom, left, height - top, right
+
+    lines = tuple(replace(line, box=map_box(line.box)) for line in reading.lines)
+    unread = tuple(map(map_box, reading.unread))
+    return replace(reading, lines=lines, unread=unread, size=(height, width))
 
 
 def scale_reading(reading: PhotoReading, size: tuple[int, int]) -> PhotoReading:
@@ -141,12 +147,19 @@ def scale_reading(reading: PhotoReading, size: tuple[int, int]) -> PhotoReading:
         return reading
     across, down = size[0] / reading.size[0], size[1] / reading.size[1]
 
+    def scale_box(box: Box) -> Box:
+        left, top, right, bottom = box
+        return round(left * across), round(top * down), round(right * across), round(bottom * down)
+
     def scale_line(line: LineReading) -> LineReading:
-        left, top, right, bottom = line.box
         characters = tuple(
             replace(c, left=c.left * across, right=c.right * across) for c in line.characters
         )
-        box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
-        return replace(line, box=box, characters=characters)
+        return replace(line, box=scale_box(line.box), characters=characters)
 
-    return replace(reading, lines=tuple(map(scale_line, reading.lines)), size=size)
+    return replace(
+        reading,
+        lines=tuple(map(scale_line, reading.lines)),
+        unread=tuple(map(scale_box, reading.unread)),
+        size=size,
+    )

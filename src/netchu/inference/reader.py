@@ -26,8 +26,8 @@ from netchu.inference.postprocessing import (
     scale_reading,
 )
 from netchu.inference.results import Box, LineReading, PhotoReading
-from netchu.inference.segmentation.ink import runs_down
-from netchu.inference.segmentation.line_boxes import crop_line, crop_single_line, find_lines
+from netchu.inference.segmentation.ink import has_ink, runs_down
+from netchu.inference.segmentation.line_boxes import crop_line, segment, segment_single_line
 
 MAX_LINE_WIDTH = 32_768
 """Prepared pixels; a longer line is squeezed to this width."""
@@ -68,10 +68,11 @@ class _LineCrop:
 
 @dataclass(frozen=True)
 class _SegmentedPhoto:
-    """A photo and its lines."""
+    """A photo, its lines, and the boxes of ink that is in none."""
 
     photo_HW: Grey
     lines: tuple[_LineCrop, ...]
+    unread: tuple[Box, ...]
 
 
 class Reader:
@@ -205,12 +206,12 @@ class Reader:
                 selected = same_width[begin : begin + size]
                 lines = [photos[p].lines[n] for p, n in selected]
                 readings |= zip(selected, self._read_lines(lines), strict=True)
-        return [
-            build_photo_reading(
-                [readings[p, n] for n in range(len(photo.lines))], photo.photo_HW.shape
-            )
-            for p, photo in enumerate(photos)
-        ]
+        photo_readings = []
+        for p, photo in enumerate(photos):
+            found = [readings[p, n] for n in range(len(photo.lines))]
+            unread = (*photo.unread, *_without_text(photo, found))
+            photo_readings.append(build_photo_reading(found, photo.photo_HW.shape, unread))
+        return photo_readings
 
     def _prepared_width(self, line: _LineCrop) -> int:
         height, width = line.crop_HW.shape
@@ -251,15 +252,25 @@ def _load_reader(model: Path | None, threads: int, greedy: bool) -> Reader:
 
 
 def _is_one_row(photo: _SegmentedPhoto) -> bool:
-    """Return whether a single line was found, and it is wider than high."""
-    shapes = [line.crop_HW.shape for line in photo.lines]
-    return len(shapes) == 1 and shapes[0][1] > shapes[0][0]
+    """Return whether all lines that were found are on one row, which is wider than high."""
+    if not photo.lines:
+        return False
+    lefts, tops, rights, bottoms = zip(*(line.box for line in photo.lines), strict=True)
+    on_one_row = max(tops) < min(bottoms)
+    return bool(on_one_row and max(rights) - min(lefts) > max(bottoms) - min(tops))
+
+
+def _without_text(photo: _SegmentedPhoto, readings: Sequence[LineReading]) -> list[Box]:
+    """Return the boxes of lines that have ink but were read as no text."""
+    return [
+        line.box
+        for line, reading in zip(photo.lines, readings, strict=True)
+        if not reading.text and has_ink(line.crop_HW)
+    ]
 
 
 def _segment(photo_HW: Grey, line: bool) -> _SegmentedPhoto:
     """Cut out the lines, or the only one with `line`."""
-    if line:
-        crops = [crop_single_line(photo_HW)]
-    else:
-        crops = [(crop_line(photo_HW, box), box.bounds) for box in find_lines(photo_HW)]
-    return _SegmentedPhoto(photo_HW, tuple(_LineCrop(*crop) for crop in crops))
+    found = segment_single_line(photo_HW) if line else segment(photo_HW)
+    crops = tuple(_LineCrop(crop_line(photo_HW, box), box.bounds) for box in found.lines)
+    return _SegmentedPhoto(photo_HW, crops, found.unread)

@@ -57,6 +57,8 @@ class PhotoReading:
         confidence: the lowest confidence of the lines, 0 if there are none.
         lines: the lines, in reading order.
         size: width and height of the photo in pixels, after its EXIF rotation.
+        unread: boxes, as those of lines, around ink of a letter's size that is in no line, and
+            around lines in which no text was read.
         turns: quarter turns counter-clockwise that make the photo upright, as its lines were read.
     """
 
@@ -65,3 +67,4 @@ class PhotoReading:
     lines: tuple[LineReading, ...]
     size: tuple[int, int]
     turns: int = 0
+    unread: tuple[Box, ...] = ()

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     ReadResult = tuple[str, PhotoReading | NetchuError]
 
 CSV_COLUMNS = ("path", "line", "text", "confidence", "left", "top", "right", "bottom", "error")
-"""Each line of handwriting is a row; a photo without lines or that cannot be read has one row."""
+"""Each line of handwriting is a row, and so is ink that was not read: it has a box, no line and
+`UNREAD` as its error. A photo with neither, or that cannot be read, has one row."""
+
+UNREAD = "ink that was not read; crop it to read it"
 
 
 def _doc(description: str, **bounds: float) -> dict[str, Any]:
@@ -81,6 +84,9 @@ class PhotoJson:
         metadata=_doc("quarter turns counter-clockwise that make the photo upright", ge=0, le=3)
     )
     lines: list[LineJson] = field(metadata=_doc("in reading order"))
+    unread: list[tuple[int, int, int, int]] = field(
+        metadata=_doc("boxes, as those of lines, around ink that was not read")
+    )
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,15 @@ def to_json(path: str, result: PhotoReading | NetchuError) -> dict[str, Any]:
         return asdict(FailedPhotoJson(path, None, None, str(result)))
     lines = [_line(line) for line in result.lines]
     return asdict(
-        PhotoJson(path, result.text, _round(result.confidence), result.size, result.turns, lines)
+        PhotoJson(
+            path,
+            result.text,
+            _round(result.confidence),
+            result.size,
+            result.turns,
+            lines,
+            list(result.unread),
+        )
     )
 
 
@@ -129,13 +143,13 @@ def to_csv(results: Iterable[ReadResult]) -> Iterator[str]:
     for path, result in results:
         if isinstance(result, NetchuError):
             yield _csv_rows([(path, "", "", "", "", "", "", "", str(result))])
-        elif not result.lines:
-            yield _csv_rows([(path, "", "", _round(result.confidence), "", "", "", "", "")])
-        else:
-            yield _csv_rows(
-                (path, number, line.text, _round(line.confidence), *line.box, "")
-                for number, line in enumerate(result.lines, start=1)
-            )
+            continue
+        rows: list[tuple[Any, ...]] = [
+            (path, number, line.text, _round(line.confidence), *line.box, "")
+            for number, line in enumerate(result.lines, start=1)
+        ]
+        rows += [(path, "", "", "", *box, UNREAD) for box in result.unread]
+        yield _csv_rows(rows or [(path, "", "", _round(result.confidence), "", "", "", "", "")])
 
 
 def _line(line: LineReading) -> LineJson:

@@ -32,6 +32,16 @@ THIN_LINE = 0.4
 """It does if its ink per column is below this fraction of the line's."""
 MARK_REACH = 2.2
 """Distance in letter heights within which it does, and within which its marks find a letter."""
+MIN_REST = 0.5
+"""Ink that is in no line is a letter from this many letter heights on."""
+MAX_REST = 20
+"""Lines that such letters may become; more of them are the texture of a surface."""
+RULE_HEIGHT = 1.5
+"""A component higher than this, in letter heights, and `RULE_SHAPE` times as high as wide is part
+of a ruled line or a shadow; likewise across."""
+RULE_SHAPE = 8
+MIN_FILL = 0.05
+"""Ink of writing as a fraction of its box; drawn frames have less."""
 MARK_LIFT = 0.15
 """Letter heights by which letters are raised before their distance to marks is measured."""
 
@@ -63,7 +73,82 @@ def assign_components(ink_HW: Mask) -> tuple[Labels, float]:
     reach = np.where(np.append(False, are_marks)[owner], MARK_REACH, MAX_MARK_DISTANCE)
     reach = reach * letter_height
     reach[heights >= MAX_LETTER * letter_height] = 0
-    return _add_marks(labels, components, reach, letter_height), letter_height
+    labels = _add_marks(labels, components, reach, letter_height)
+    rest = _label_rest(labels, components, stats, letter_height)
+    if rest is not labels:
+        labels = _add_marks(rest, components, reach, letter_height)
+    return labels, letter_height
+
+
+def unassigned_letters(ink_HW: Mask, labels_HW: Labels, letter_height: float) -> Mask:
+    """Return a mask of the components of at least a letter's size that are in no line."""
+    rest = np.where(labels_HW == 0, ink_HW, 0).astype(np.uint8)
+    _, found, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
+    chosen = _are_letters(np.asarray(stats, np.int32), letter_height)
+    return np.asarray(np.where(chosen, 255, 0).astype(np.uint8)[found], np.uint8)
+
+
+def _are_letters(stats_N5: NDArray[np.int32], letter_height: float) -> NDArray[np.bool_]:
+    """Return which components may be letters, or several that are connected, by their shape."""
+    _, _, widths, heights, areas = stats_N5.T
+    long = np.maximum(widths, heights)
+    is_rule = (long > RULE_HEIGHT * letter_height) & (
+        long > RULE_SHAPE * np.minimum(widths, heights)
+    )
+    is_frame = (heights >= MAX_LETTER * letter_height) & (areas < MIN_FILL * widths * heights)
+    chosen = (heights >= MIN_REST * letter_height) & ~is_rule & ~is_frame
+    chosen[0] = False
+    return np.asarray(chosen)
+
+
+def _label_rest(
+    labels_HW: Labels, components_HW: Labels, stats: NDArray[np.int32], letter_height: float
+) -> Labels:
+    """Make lines of letters that are in none: an isolated word, the end of a line that drops.
+
+    In reading order each is beside the line that is nearest to it. Without such letters, or with
+    more than `MAX_REST` groups of them, the labels themselves are returned.
+    """
+    chosen = _are_letters(stats, letter_height)
+    chosen &= stats[:, cv2.CC_STAT_HEIGHT] < MAX_LETTER * letter_height
+    chosen[components_HW[labels_HW > 0]] = False
+    if not chosen.any():
+        return labels_HW
+    rest = np.where(chosen, 255, 0).astype(np.uint8)[components_HW]
+    across, down = round(2 * letter_height) | 1, round(0.5 * letter_height) | 1
+    joined = cv2.dilate(rest, np.ones((down, across), np.uint8))
+    count, groups, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    if count - 1 > MAX_REST:
+        return labels_HW
+    lines = [int(number) for number in np.unique(labels_HW) if number]
+    labels, order = labels_HW.copy(), list(lines)
+    for group in np.argsort(-boxes[1:, cv2.CC_STAT_LEFT], kind="stable") + 1:
+        number = len(lines) + int(group)
+        box = boxes[group]
+        near = slice(box[1], box[1] + box[3]), slice(box[0], box[0] + box[2])
+        own = (np.asarray(groups)[near] == group) & (rest[near] > 0)
+        labels[near][own] = number
+        order.insert(_place(labels_HW, lines, labels == number, order), number)
+    renumbered = np.zeros(len(order) + 1, np.int32)
+    renumbered[order] = np.arange(1, len(order) + 1)
+    return renumbered[labels]
+
+
+def _place(labels_HW: Labels, lines: list[int], own_HW: NDArray[np.bool_], order: list[int]) -> int:
+    """Return the index in `order` of new ink: before or after the line that is nearest to it."""
+    if not lines:
+        return len(order)
+    y, x = np.nonzero(own_HW)
+    line_y, line_x = np.nonzero(labels_HW)
+    distance = np.hypot(line_x - x.mean(), line_y - y.mean())
+    nearest = labels_HW[line_y[distance.argmin()], line_x[distance.argmin()]]
+    of_nearest = labels_HW[line_y, line_x] == nearest
+    line_y, line_x = line_y[of_nearest], line_x[of_nearest]
+    if x.max() < line_x.min() or line_x.max() < x.min():
+        before = x.max() < line_x.min()
+    else:
+        before = y.mean() < line_y[np.abs(line_x - x.mean()).argmin()]
+    return order.index(int(nearest)) + (not before)
 
 
 def _letter_height(heights: NDArray[np.int32], areas: NDArray[np.int32]) -> float:

@@ -28,6 +28,10 @@ MIN_PAPER_BRIGHTNESS = 0.3
 """Where the background is darker than this fraction of the paper's brightness, it is not paper."""
 EDGE_WIDTH = 25
 """Largest width in pixels of the transition from a desk to the sheet."""
+MIN_DARKNESS = 64
+"""Grey levels by which ink is darker than paper beyond doubt."""
+MIN_INK = 0.003
+"""Smallest share of a line's crop that is ink."""
 MIN_RULE_LENGTH = 1 / 6
 """A straight stroke of this fraction of the page's width or height is a ruled line."""
 MAX_STEM_LENGTH = 90
@@ -81,6 +85,12 @@ def runs_down(photo_HW: Grey) -> bool:
         return float(np.square(profile).mean() / max(profile.mean(), 1e-9) ** 2)
 
     return bool(ink_HW.any()) and unevenness(0) > unevenness(1)
+
+
+def has_ink(grey_HW: Grey) -> bool:
+    """Return whether something on the crop of a line is much darker than the paper around it."""
+    darkness = cv2.subtract(estimate_background(grey_HW, max(8, grey_HW.shape[0])), grey_HW)
+    return float(np.mean(darkness >= MIN_DARKNESS)) > MIN_INK
 
 
 def estimate_background(grey_HW: Grey, max_stroke: int) -> Grey:

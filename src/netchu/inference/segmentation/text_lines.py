@@ -32,6 +32,11 @@ MIN_DISTANCE = 0.7
 MIN_DISTANCE_THIN = 1.6
 """The same for lines with less ink per column than `THIN` of the stronger one's."""
 THIN = 0.4
+MIN_BESIDE = 0.5
+"""Such a line lies with at least this fraction of its length between the ends of the stronger one;
+else it may be the end of that line, which drops."""
+MAX_ROW_OFFSET = 0.8
+"""Letter heights between the middles of two lines that are side by side on one row."""
 MAX_RIDGES = 500
 """Ridges that are used, the heaviest: textured paper has thousands."""
 GUTTER = 3
@@ -205,8 +210,25 @@ def _split_columns(ridges: Sequence[_RidgeChain]) -> list[list[_RidgeChain]]:
 
 
 def _chain_lines(ridges: list[_RidgeChain]) -> list[_RidgeChain]:
-    lines = _drop_duplicates(_chain(ridges))
-    return sorted(lines, key=lambda line: line.moment_W.sum() / line.weight)
+    return _row_by_row(_drop_duplicates(_chain(ridges)))
+
+
+def _row_by_row(lines: list[_RidgeChain]) -> list[_RidgeChain]:
+    """Order lines from top to bottom, and those on one row from left to right."""
+    rows: list[list[_RidgeChain]] = []
+    for line in sorted(lines, key=lambda line: line.moment_W.sum() / line.weight):
+        if rows and all(_on_one_row(line, other) for other in rows[-1]):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [line for row in rows for line in sorted(row, key=lambda line: line.left)]
+
+
+def _on_one_row(line: _RidgeChain, other: _RidgeChain) -> bool:
+    first, second = sorted((line, other), key=lambda line: line.left)
+    between = (first.right + second.left) // 2
+    offset = abs(float(first.centres[between] - second.centres[between]))
+    return first.right < second.left and offset < MAX_ROW_OFFSET * UNIT
 
 
 def _chain(ridges: list[_RidgeChain]) -> list[_RidgeChain]:
@@ -243,7 +265,8 @@ def _drop_duplicates(lines: list[_RidgeChain]) -> list[_RidgeChain]:
 
 
 def _is_part_of(line: _RidgeChain, other: _RidgeChain) -> bool:
-    if line.right < other.left or line.left > other.right:
+    beside = (line.columns >= other.left) & (line.columns <= other.right)
+    if beside.mean() < MIN_BESIDE:
         return False
     middles = line.moment_W[line.columns] / line.mass_W[line.columns]
     distance = float(np.median(np.abs(middles - other.centres[line.columns])))

@@ -58,6 +58,7 @@ function joinPages(readings) {
     text: readings.map((page) => page.text ?? "").join("\n"),
     confidence: Math.min(...readings.map((page) => page.confidence ?? 0)),
     lines: readings.flatMap((page) => page.lines ?? []),
+    unread: readings.flatMap((page) => page.unread ?? []),
     ...(readings.some((page) => page.error) && { failure: "badImage" }),
   };
 }

@@ -185,23 +185,29 @@ function showItem(item, number) {
 function picture(item, number, reading, light) {
   const image = make("img", { src: item.url, alt: `${word("image", number + 1)}: ${item.name}` });
   const frame = make("div", { className: "frame" }, image);
-  if (reading?.lines?.length > 1 && !reading.pages) frame.append(boxes(reading, light));
+  const marked = reading?.lines?.length > 1 || reading?.unread?.length;
+  if (marked && !reading.pages) frame.append(boxes(reading, light));
   image.addEventListener("error", () => frame.remove()); // such as a TIFF, which few browsers show
   return make("figure", {}, frame, make("figcaption", {}, item.name));
 }
 
-function boxes({ size, lines }, light) {
+function boxes({ size, lines, unread }, light) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
   svg.setAttribute("aria-hidden", "true");
-  lines.forEach(({ box: [left, top, right, bottom] }, number) => {
+  const draw = ([left, top, right, bottom]) => {
     const rect = document.createElementNS(svg.namespaceURI, "rect");
     const places = { x: left, y: top, width: right - left, height: bottom - top };
     for (const [name, value] of Object.entries(places)) rect.setAttribute(name, value);
+    svg.append(rect);
+    return rect;
+  };
+  for (const box of unread) draw(box).classList.add("unread");
+  lines.forEach(({ box }, number) => {
+    const rect = draw(box);
     rect.dataset.line = number;
     rect.addEventListener("pointerenter", () => light(number));
     rect.addEventListener("pointerleave", () => light(-1));
-    svg.append(rect);
   });
   return svg;
 }

@@ -23,7 +23,9 @@ export function showReading(item, model, reading, { heading, collecting, light, 
   }
   const all = { item, reading, collecting, light, say };
   lines.forEach((line, number) => shown.append(showLine(line, number, lines.length, all)));
-  if (!lines.length) shown.append(make("p", { className: "empty" }, word("blank")));
+  const unread = reading.unread?.length;
+  if (!lines.length && !unread) shown.append(make("p", { className: "empty" }, word("blank")));
+  if (unread) shown.append(make("p", { className: "unread" }, word("unread", unread)));
   if (lines.length !== 1) shown.append(facts(lines.length ? null : { text: "", box: null }, all));
   return shown;
 }
