@@ -332,13 +332,16 @@ def _report(name: str, mutants: Sequence[Mutant], known: Sequence[dict[str, str]
             print("\n".join(f"  + {line}" for line in mutant.after.split("\n")))
     killed, tested = killed_share(mutants, known)
     left_out = sum(mutant.exit_code in NOT_RUN for mutant in mutants)
-    share = 100 * killed / tested if tested else 0
     equivalent = len(mutants) - left_out - tested
     timed_out = sum(mutant.exit_code in TIMED_OUT for mutant in mutants)
     print(
-        f"\n{name}: {killed} of {tested} mutants killed ({share:.1f} %), {timed_out} of them by "
-        f"time, {equivalent} equivalent, {left_out} not tested"
+        f"\n{name}: {killed} of {tested} mutants killed ({_percent(killed, tested)}), "
+        f"{timed_out} of them by time, {equivalent} equivalent, {left_out} not tested"
     )
+
+
+def _percent(killed: int, tested: int) -> str:
+    return f"{100 * killed / tested:.1f} %" if tested else "–"
 
 
 def main() -> None:
@@ -360,17 +363,25 @@ def main() -> None:
         names = options.groups or [name for name, group in GROUPS.items() if group.sampled]
         names = random.Random(seed).sample(names, min(SAMPLED_GROUPS, len(names)))
         count = -(-options.sample // len(names))
-    failed, everything = [], []
+    failed, everything, table = [], [], []
     expected, variance = 0.0, 0.0
     for number, name in enumerate(names):
         # What is left of the time is divided among the groups that are left.
         until = started + options.minutes * 60
         until = time.monotonic() + (until - time.monotonic()) / (len(names) - number)
-        mutants = run_group(name, GROUPS[name], count, seed, until)
+        begun = time.monotonic()
+        try:
+            mutants = run_group(name, GROUPS[name], count, seed, until)
+        except SystemExit as error:
+            failed.append(str(error))
+            continue
         everything += mutants
         _report(name, mutants, known)
         killed, tested = killed_share(mutants, known)
         share = GROUPS[name].share
+        table.append((name, tested, killed, _percent(killed, tested),
+                      sum(mutant.survived for mutant in mutants) - (tested - killed),
+                      f"{(time.monotonic() - begun) / 60:.1f}"))  # fmt: skip
         expected, variance = expected + share * tested, variance + share * (1 - share) * tested
         if not options.sample and killed < share * tested:
             failed.append(f"{name} has to kill {share:.0%}")
@@ -380,7 +391,13 @@ def main() -> None:
     lowest = math.ceil(expected - CHANCE * math.sqrt(variance))
     if options.sample and killed < lowest:
         failed.append(f"a sample of {tested} has to kill {lowest}")
-    print(f"\n{killed} of {tested} killed in {(time.monotonic() - started) / 60:.1f} minutes")
+    print(f"\n{killed} of {tested} killed in {(time.monotonic() - started) / 60:.1f} minutes\n")
+    for row in (
+        ("group", "mutants", "killed", "share", "equivalent", "minutes"),
+        ("---",) * 6,
+        *table,
+    ):
+        print(f"| {' | '.join(map(str, row))} |")
     raise SystemExit("; ".join(failed) if failed else 0)
 
 

@@ -88,6 +88,29 @@ def test_a_sample_is_drawn_by_the_commit_from_groups_with_fast_tests(monkeypatch
     assert len(set(first)) == 50
 
 
+def test_a_group_that_cannot_be_run_fails_after_the_others_which_are_in_a_table(
+    monkeypatch, capsys, tmp_path
+):
+    def run(name, *_):
+        if name == "data":
+            raise SystemExit("data: mutmut failed")
+        return [mutant(1)] * 8 + [mutant(0), mutant(0, "other"), mutant(None)]
+
+    equivalent = tmp_path / "equivalent.yaml"
+    equivalent.write_text(yaml.safe_dump(KNOWN))
+    monkeypatch.setattr(mutants, "EQUIVALENT", equivalent)
+    monkeypatch.setattr(mutants, "run_group", run)
+    monkeypatch.setattr(sys, "argv", ["mutants.py", "metrics", "data", "serve"])
+    with pytest.raises(SystemExit, match=r"^metrics has to kill 90%; data: mutmut failed$"):
+        mutants.main()
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")] == [
+        "| group | mutants | killed | share | equivalent | minutes |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| metrics | 9 | 8 | 88.9 % | 1 | 0.0 |",
+        "| serve | 9 | 8 | 88.9 % | 1 | 0.0 |",
+    ]
+
+
 def test_a_run_without_time_fails(monkeypatch):
     monkeypatch.setattr(mutants, "run_group", lambda *_: [mutant(None)])
     monkeypatch.setattr(sys, "argv", ["mutants.py", "--sample", "100", "--minutes", "1"])
