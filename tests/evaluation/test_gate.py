@@ -16,9 +16,9 @@ from netchu.evaluation.metrics_io import write_metrics
 SYSTEMS = ("netchu_small", "crnn_vgg", "trocr")
 
 
-def speed(multiply_adds):
+def speed(multiply_adds, relative_time=2.0):
     sample = {"width": 400, "multiply_adds": multiply_adds}
-    return {"speed": {"by_width": [sample, sample]}}
+    return {"speed": {"by_width": [sample, sample], "relative_time": relative_time}}
 
 
 @pytest.fixture
@@ -138,12 +138,19 @@ def test_a_reason_is_a_text(faults, reason):
         (lambda systems, _: systems["trocr"].update(size_mb=4.5), "4 → 4.5 MB"),
         (lambda systems, _: systems["trocr"].pop("size_mb"), "lacks its MB"),
         (lambda _, speeds: speeds.update(trocr=speed(1200)), "2000 → 2400 multiply-adds"),
-        (lambda _, speeds: speeds.pop("trocr"), "lacks its multiply-adds"),
+        (lambda _, speeds: speeds["trocr"]["speed"].pop("by_width"), "lacks its multiply-adds"),
+        (lambda _, speeds: speeds.update(trocr=speed(1000, 3.1)), "2 → 3.1 times the reference"),
+        (lambda _, speeds: speeds.update(trocr=speed(1000, None)), "lacks its times the reference"),
     ],
 )
 def test_a_larger_system_or_more_arithmetic_fails(faults, change, message):
     (fault,) = faults(change)
     assert message in fault
+
+
+@pytest.mark.parametrize("relative_time", [0.1, 2.9])
+def test_a_relative_time_may_vary(faults, relative_time):
+    assert faults(lambda _, speeds: speeds.update(trocr=speed(1000, relative_time))) == []
 
 
 @pytest.mark.parametrize("size_mb", [0.4, 4.4])

@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 
 import pandas as pd
@@ -12,7 +13,9 @@ from netchu.evaluation.latency import (
     describe_machine,
     latency_quantiles,
     latency_sample,
+    measure_relative_time,
     measure_speed,
+    run_reference,
 )
 from netchu.imaging.images import decode
 from netchu.imaging.preparation import Preprocessing
@@ -89,9 +92,25 @@ def test_speed_has_every_width_and_threads_are_restored():
     assert counts == sorted(counts)
     assert counts[0] > 0
     assert speed["throughput_lines_per_s"] > 0
+    assert speed["relative_time"] > 0
     batches = [shape for count, shape in seen if shape[0] > 1]
     assert set(batches) == {(16, 1, HEIGHT, 416)}
     assert {count for count, shape in seen if shape[0] == 1} == {1}
+
+
+def test_the_relative_time_is_that_of_the_work_and_not_of_waiting():
+    def read(images):
+        time.sleep(0.2)
+        for _ in range(4):
+            run_reference()
+
+    assert 3.2 < measure_relative_time(reader(read), latency_sample(lines(), 400)) < 5
+
+
+def test_a_gpu_has_no_relative_time():
+    gpu = reader(lambda images: None)
+    gpu.device = torch.device("cuda")
+    assert measure_relative_time(gpu, latency_sample(lines(), 400)) is None
 
 
 def test_latency_quantiles():

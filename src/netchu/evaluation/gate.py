@@ -3,7 +3,8 @@
 Readings are compared by the paired test of `comparison`, on equal test lines. Sizes and the
 multiply-adds of reading a line are exact, so they can be compared between machines. Latencies
 cannot: a report holds times of one build, and a busy machine has slowed one system down eight
-times as much as the others.
+times as much as the others. Therefore times are compared as a ratio to that of a reference workload
+in the same process (`latency.measure_relative_time`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from netchu.evaluation.comparison import (
 )
 from netchu.evaluation.metrics_io import read_metrics
 
-GROWTH = 1.1
-"""The largest permitted ratio of sizes, and of multiply-adds."""
+GROWTH = {"MB": 1.1, "multiply-adds": 1.1, "times the reference workload": 1.5}
+"""The largest permitted ratio of sizes, of multiply-adds, and of relative times.
+
+A relative time is measured; one that the report before lacks is not compared.
+"""
 
 
 def find_regressions(before: Path, after: Path, new_lines: Path) -> list[str]:
@@ -85,25 +89,30 @@ def _only(system: EvaluatedSystem, names: list[str]) -> EvaluatedSystem:
 
 
 def _growth(before: Path, after: Path) -> list[str]:
-    """Return the systems that grew or need more arithmetic."""
-    old, new = (
-        {
-            "MB": _by_system(read_metrics(folder)["systems"], _size),
-            "multiply-adds": _by_system(read_metrics(folder / "speed.json"), _multiply_adds),
-        }
-        for folder in (before, after)
-    )
+    """Return the systems that grew, need more arithmetic, or are slower."""
+    old, new = (_costs(folder) for folder in (before, after))
     faults = []
     for unit, values in old.items():
         for system, value in values.items():
             if system not in new[unit]:
                 faults.append(f"{system}: {after} lacks its {unit}; build the report again")
-            elif new[unit][system] > GROWTH * value:
+            elif new[unit][system] > GROWTH[unit] * value:
                 faults.append(
                     f"{system}: {value:.4g} → {new[unit][system]:.4g} {unit}, "
-                    f"more than {GROWTH} times as much"
+                    f"more than {GROWTH[unit]} times as much"
                 )
     return faults
+
+
+def _costs(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the costs of each system of a report, by unit."""
+    speed = read_metrics(folder / "speed.json")
+    costs = (
+        _by_system(read_metrics(folder)["systems"], _size),
+        _by_system(speed, _multiply_adds),
+        _by_system(speed, _relative_time),
+    )
+    return dict(zip(GROWTH, costs, strict=True))
 
 
 def _by_system(content: Mapping[str, Any], value: Callable[[Any], Any]) -> dict[str, float]:
@@ -123,3 +132,7 @@ def _size(entry: Mapping[str, Any]) -> Any:
 
 def _multiply_adds(entry: Mapping[str, Any]) -> Any:
     return sum(sample["multiply_adds"] for sample in entry["speed"]["by_width"])
+
+
+def _relative_time(entry: Mapping[str, Any]) -> Any:
+    return entry["speed"]["relative_time"]

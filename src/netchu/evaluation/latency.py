@@ -31,6 +31,9 @@ SAMPLE_HEIGHT, SAMPLE_WIDTHS = 64, (400, 800, 1600)
 REPEATS = 10
 """Number of times each latency sample is read."""
 
+REFERENCE_SHAPE, REFERENCE_LAYERS = (1, 64, 32, 200), 4
+"""Input of the reference workload, and how often it is convolved with 3×3 weights."""
+
 BATCH_SIZE, BATCHES = 16, 3
 """Throughput is measured on batches of the sample of middle width."""
 
@@ -42,23 +45,27 @@ def measure_speed(recogniser: Recogniser, lines: pd.DataFrame, number: int) -> d
 
     Returns:
         The content of `speed.json`: milliseconds per line (latency_p50_ms, latency_p95_ms) and
-        timed_lines; by_width, the same with multiply-adds for the latency samples; throughput on
-        all threads; device, machine and version of torch.
+        timed_lines; by_width, the same with multiply-adds for the latency samples; relative_time,
+        see `measure_relative_time`; throughput on all threads; device, machine and version of
+        torch.
     """
     timed = lines.iloc[:number]
     samples = [latency_sample(timed, width) for width in SAMPLE_WIDTHS]
+    middle = samples[len(SAMPLE_WIDTHS) // 2]
     with _one_thread():
         for index in range(min(WARM_UP_LINES, len(timed))):
             _time_reading(recogniser, timed.iloc[[index]])
         times = [_time_reading(recogniser, timed.iloc[[index]]) for index in range(len(timed))]
         by_width = [_measure_sample(recogniser, sample) for sample in samples]
-    batch = pd.concat([samples[len(SAMPLE_WIDTHS) // 2]] * BATCH_SIZE, ignore_index=True)
+        relative_time = measure_relative_time(recogniser, middle)
+    batch = pd.concat([middle] * BATCH_SIZE, ignore_index=True)
     _time_reading(recogniser, batch)
     batch_ms = float(np.median([_time_reading(recogniser, batch) for _ in range(BATCHES)]))
     return {
         **latency_quantiles(times),
         "threads": 1,
         "by_width": by_width,
+        "relative_time": relative_time,
         "throughput_lines_per_s": round(1000 * BATCH_SIZE / batch_ms, 1),
         "throughput_threads": torch.get_num_threads(),
         "device": str(recogniser.device),
@@ -95,6 +102,36 @@ def _measure_sample(recogniser: Recogniser, sample: pd.DataFrame) -> dict[str, A
         **latency_quantiles([_time_reading(recogniser, sample) for _ in range(REPEATS)]),
         "multiply_adds": count_multiply_adds(recogniser, sample),
     }
+
+
+def measure_relative_time(recogniser: Recogniser, line: pd.DataFrame) -> float | None:
+    """Return the processor time of reading `line`, divided by that of the reference workload.
+
+    The two alternate, and time in which other processes run does not count, so the ratio is nearly
+    the same on a busy machine. None on other devices than the CPU, whose time is not the thread's.
+    """
+    if torch.device(recogniser.device).type != "cpu":
+        return None
+    _time_reading(recogniser, line)
+    run_reference()
+    times = []
+    for _ in range(REPEATS):
+        begin = time.thread_time()
+        _time_reading(recogniser, line)
+        middle = time.thread_time()
+        run_reference()
+        times.append((middle - begin, time.thread_time() - middle))
+    own, reference = np.median(times, axis=0)
+    return round(float(own / reference), 3)
+
+
+def run_reference() -> None:
+    """Run a fixed workload, against which times of the same process are compared."""
+    channels = REFERENCE_SHAPE[1]
+    features_BCHW = torch.ones(REFERENCE_SHAPE)
+    weights = torch.ones(channels, channels, 3, 3)
+    for _ in range(REFERENCE_LAYERS):
+        torch.nn.functional.conv2d(features_BCHW, weights, padding=1)
 
 
 def _time_reading(recogniser: Recogniser, lines: pd.DataFrame) -> float:
