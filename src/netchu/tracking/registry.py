@@ -13,7 +13,7 @@ from pathlib import Path
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
-from netchu.core.formatting import confidence_interval, megabytes, milliseconds
+from netchu.core.formatting import megabytes, milliseconds
 from netchu.core.params import Params
 from netchu.evaluation.comparison import (
     OVERALL,
@@ -74,10 +74,9 @@ def _figures(home: Path) -> dict[str, str]:
     """
     export, speed = (read_json(home / name, REPRODUCE) for name in (EXPORT, EXPORT_SPEED))
     decides = deciding_metric()
+    # A cell of the table is 20 characters wide; the intervals are in the description.
     rates = {
-        f"{decides.name} {dataset}": (
-            f"{decides.format(found[decides.name])} ({confidence_interval(found, decides.name)})"
-        )
+        f"{decides.name} {dataset}": decides.format(found[decides.name])
         for dataset, found in export["test"].items()
     }
     return rates | {

@@ -51,8 +51,8 @@ def systems_view() -> dict[str, str]:
 def _columns() -> list[str]:
     decides, *others = (metric.name for metric in compared_metrics())
     metrics = [
-        decides, "size_mb", "latency_p50_ms", "parameters", f"interval/{decides} low",
-        f"interval/{decides} high", *others, "train_seconds",
+        decides, "size_mb", "latency_p50_ms", f"interval/{decides} low",
+        f"interval/{decides} high", "train_seconds", *others, "parameters",
     ]  # fmt: skip
     return [
         # MLflow's own column of datasets is so wide that latency would lie off the screen.
