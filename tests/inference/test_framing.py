@@ -69,6 +69,13 @@ def test_lines_written_uphill_are_levelled(photos, rate, tight_cer, degrees, lin
     assert rate(partial(photos.rotate, degrees=degrees), line) <= tight_cer + 0.5
 
 
+@pytest.mark.parametrize("line", [False, True])
+@pytest.mark.parametrize("share", [0.0005, 0.002])
+def test_cer_does_not_depend_on_specks(photos, rate, share, line):
+    clean = rate(partial(photos.add_specks, share=0.0), line)
+    assert rate(partial(photos.add_specks, share=share), line) <= clean + 0.5
+
+
 def test_a_line_has_one_box_though_marks_and_letters_are_apart(photos, lines, shipped):
     image_HW = photos.add_margins(lines[0][0], 3)
     cv2.circle(image_HW, (200, 60), 6, 30, cv2.FILLED)

@@ -25,6 +25,7 @@ from netchu.core.text import normalise
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.photos import read_photo
 from netchu.imaging.polarity import with_dark_ink
+from netchu.imaging.specks import without_specks
 from netchu.inference.results import Box
 from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 
@@ -134,7 +135,7 @@ def _crop(photo_HW: Grey, box: Box | None, turns: int) -> Grey:
         bounds = top, page_HW.shape[1] - right, bottom, page_HW.shape[1] - left
         page_HW = np.ascontiguousarray(np.rot90(page_HW))
     if bounds == (0, 0, *page_HW.shape[::-1]):
-        return page_HW
+        return without_specks(page_HW)
     # The second segmentation runs only if the first has no such line.
     for found in chain.from_iterable(find_lines(page_HW, line) for line in (False, True)):
         if found.bounds == bounds:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netchu.imaging.images import Grey
+from netchu.imaging.specks import without_specks
 from netchu.inference.results import Box
 from netchu.inference.segmentation.components import assign_components, unassigned_letters
 from netchu.inference.segmentation.ink import (
@@ -237,7 +238,7 @@ def _fills_photo(photo_HW: Grey) -> bool:
 
 
 def crop_line(photo_HW: Grey, box: LineBox) -> Grey:
-    """Return the crop of a line, levelled, with the ink of other lines painted over.
+    """Return the crop of a line, levelled, with specks and the ink of other lines painted over.
 
     Columns are shifted vertically, so column c of the crop is column `box.left + c` of the photo.
     """
@@ -249,10 +250,10 @@ def crop_line(photo_HW: Grey, box: LineBox) -> Grey:
         size, border = (width, box.height), cv2.BORDER_REPLICATE
         warped = cv2.warpAffine(photo_HW, _to_photo(box)[:2], size, flags=flags, borderMode=border)
         crop = np.asarray(warped, np.uint8)
-    if box.other_lines is None:
-        return crop
-    others = cv2.resize(box.other_lines, (width, box.height), interpolation=cv2.INTER_NEAREST)
-    return np.where(others > 0, estimate_background(crop, box.height), crop)
+    if box.other_lines is not None:
+        others = cv2.resize(box.other_lines, (width, box.height), interpolation=cv2.INTER_NEAREST)
+        crop = np.where(others > 0, estimate_background(crop, box.height), crop)
+    return without_specks(crop)
 
 
 def _to_photo(box: LineBox) -> Affine:
