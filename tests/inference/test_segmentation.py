@@ -150,10 +150,20 @@ def test_a_large_photo_is_cropped_at_full_resolution():
 
 def test_columns_are_in_reading_order():
     page = SyntheticPage(420, 1100)
-    for x in (40, 640):
+    for x in (40, 560):
         for line in range(4):
-            page.write(x, 100 + 80 * line, ["thanh", "pho"])
+            page.write(x, 100 + 80 * line, ["thanh", "pho", "long", "nguyen"])
     assert_lines_are_cropped(page, page.photo())
+
+
+def test_a_table_is_read_row_by_row():
+    page = SyntheticPage(420, 1100)
+    for line in range(4):
+        for x in (40, 420, 800):
+            page.write(x, 100 + 80 * line, ["thanh", "pho"])
+    photo = page.photo()
+    photo[50:380:80] = photo[:, 20:1100:380] = 90
+    assert_lines_are_cropped(page, photo)
 
 
 def test_fields_are_boxes_of_their_own_in_the_order_of_rows():

@@ -43,6 +43,9 @@ GUTTER = 3
 """Letter heights of paper between two columns of text."""
 MIN_COLUMN_LINES = 3
 """Lines of the shortest column."""
+MIN_COLUMN_WIDTH = 2
+"""Width of the narrowest column over that of the gutter beside it. Where more of a row is paper, it
+is that of a table or a form, and read from left to right."""
 
 
 @dataclass(frozen=True)
@@ -191,10 +194,20 @@ def _find_ridges(small_HW: FloatMap) -> tuple[Labels, list[_RidgeChain]]:
 
 def _in_reading_order(ridges: list[_RidgeChain]) -> list[_RidgeChain]:
     """Chain ridges to lines, from top to bottom, and column by column if gutters separate them."""
-    columns = [_chain_lines(column) for column in _split_columns(ridges)]
+    split = _split_columns(ridges)
+    columns = [_chain_lines(column) for column in split] if _are_wide(split) else []
     if min(map(len, columns), default=0) < MIN_COLUMN_LINES:
         return _chain_lines(ridges)
     return [line for column in columns for line in column]
+
+
+def _are_wide(columns: Sequence[Sequence[_RidgeChain]]) -> bool:
+    """Return whether columns are text: at least `MIN_COLUMN_WIDTH` times as wide as gutters."""
+    lefts = [min(ridge.left for ridge in column) for column in columns]
+    rights = [max(ridge.right for ridge in column) for column in columns]
+    gutters = [left - right for left, right in zip(lefts[1:], rights[:-1], strict=True)]
+    narrowest = min((r - left for left, r in zip(lefts, rights, strict=True)), default=0)
+    return narrowest >= MIN_COLUMN_WIDTH * max(gutters, default=0)
 
 
 def _split_columns(ridges: Sequence[_RidgeChain]) -> list[list[_RidgeChain]]:
