@@ -40,7 +40,7 @@ slow: env  ## run the slow tests: several processes, killed processes, full size
 
 # What runs without the training packages. onnx and pandas are for the tests alone.
 READER_TESTS := tests/inference tests/decoding tests/serve tests/cli/test_read_command.py \
-	tests/cli/test_serve_command.py tests/imaging/test_photos.py tests/imaging/test_images.py \
+	tests/cli/test_serve_command.py tests/imaging/test_photos.py tests/imaging/test_images.py tests/imaging/test_specks.py \
 	tests/core/test_errors.py tests/core/test_files.py tests/core/test_locks.py tests/core/test_text.py
 
 pythons: env  ## run the reader's tests on each Python from 3.11 on that uv finds or installs
