@@ -1,6 +1,7 @@
 """Simulated photos: of the given height, ink darker than paper; papers taken from photos."""
 
 import pickle
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -108,6 +109,50 @@ def test_vertical_form_lines_are_right_of_the_text():
         assert all(column >= 400 for column in printed.columns)
         forms.print_form(page, 400, np.random.default_rng(seed))
         assert page.min() < 225
+
+
+@pytest.mark.parametrize("draw", [forms._squares, forms._notebook])
+def test_school_paper_has_narrow_lines_of_which_every_fourth_or_fifth_may_be_darker(draw):
+    periods, tones = set(), set()
+    for seed in range(40):
+        printed = draw(64, 500, 400, np.random.default_rng(seed))
+        steps = np.abs(np.diff(printed.rows))
+        assert steps.min() > 0.14 * 64
+        assert np.ptp(steps) < 1e-6
+        assert steps.max() < 0.36 * 64
+        periods.add(printed.period)
+        tones |= {printed.tone(printed.period), printed.tone(1)}
+        assert printed.tone(0) == printed.tone(printed.period) == 255
+    assert periods == ({1, 4, 5} if draw is forms._squares else {4})
+    assert min(tones) < 100
+
+
+def test_darker_lines_of_a_notebook_are_to_be_seen_on_the_page(monkeypatch):
+    printed = forms.PrintedLines([8.0, 24.0, 40.0], [], 0.5, period=2, faint=0.4)
+    monkeypatch.setattr(forms, "_cell", lambda *_: printed)
+    rng = SimpleNamespace(choice=lambda *_, **__: 0, normal=lambda *_: 0.0, uniform=lambda *_: 0.0)
+    page = np.full((64, 500), 200, np.float32)
+    forms.print_form(page, 400, rng)
+    np.testing.assert_allclose(page[[8, 24, 40], 250], [109, 163, 109], atol=3)
+    assert (page[[16, 32]] == 200).all()
+
+
+def test_pencil_is_lighter_and_grainier_than_ink():
+    def layer(style, monkeypatched):
+        monkeypatched.setattr(paper, "INK_STYLES", (style,) * 3)
+        inked = []
+        for seed in range(20):
+            page = np.full((64, 300), 200, np.float32)
+            paper._apply_ink(page, np.ones((64, 300), np.float32), np.random.default_rng(seed), 0.5)
+            inked.append(page)
+        grain = np.mean([np.abs(np.diff(page, axis=1)).mean() for page in inked])
+        return float(np.mean(inked)), float(grain)
+
+    with pytest.MonkeyPatch.context() as patch:
+        (ink, smooth), (pencil, grainy) = (layer(s, patch) for s in (paper.BLACK_INK, paper.PENCIL))
+    assert ink < 60
+    assert 70 < pencil < 120
+    assert smooth < 1 < 5 < grainy
 
 
 def test_a_texture_is_the_photo_without_ink_and_printed_lines():

@@ -108,7 +108,7 @@ class InkStyle:
 
 BLACK_INK = InkStyle((0.7, 0.95), 0.12, 0.0)
 BLUE_INK = InkStyle((0.4, 0.65), 0.06, 0.0)
-PENCIL = InkStyle((0.3, 0.55), 0.15, 0.35)
+PENCIL = InkStyle((0.25, 0.5), 0.2, 0.45)
 INK_STYLES = (BLACK_INK, BLUE_INK, PENCIL)
 
 
@@ -212,6 +212,8 @@ def _apply_ink(page_HW: Field, ink_HW: Ink, rng: np.random.Generator, distortion
     height, width = page_HW.shape
     chances = np.array([1 - 0.6 * distortion, 0.35 * distortion, 0.25 * distortion])
     style = INK_STYLES[int(rng.choice(len(INK_STYLES), p=chances))]
+    if style is PENCIL:  # light and grainy in a good photo, too
+        distortion = float(np.sqrt(distortion))
     opacity = 0.9 + distortion * (rng.uniform(*style.opacity) - 0.9)
     rows, columns = grid_points(height), grid_points(width)
     pressure = 1 + style.pressure * distortion * smooth_noise(rows, columns, 1.5, rng)
