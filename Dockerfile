@@ -20,7 +20,8 @@ COPY src src
 RUN uv pip install --no-deps .
 
 FROM tools AS build-mlflow
-RUN uv pip install --constraints /tmp/versions.txt mlflow
+# With the driver of PostgreSQL, for a team's store.
+RUN uv pip install --constraints /tmp/versions.txt mlflow 'psycopg[binary]'
 
 FROM base AS mlflow
 COPY --from=build-mlflow /opt/venv /opt/venv
