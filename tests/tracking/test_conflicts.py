@@ -1,5 +1,8 @@
 """Processes that write to the same database at the same time."""
 
+import multiprocessing
+import os
+
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_ALREADY_EXISTS
@@ -57,3 +60,46 @@ def test_what_exists_already_is_not_tried_again():
     with pytest.raises(MlflowException, match="exists already"):
         store.retry_conflicts(create)
     assert len(calls) == 1
+
+
+WRITERS, RUNS = 4, 5
+
+
+def write_runs(number, uri, together):
+    """Record several runs, beginning at the same time as the other writers."""
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    params = tracked_project.params(profile="shared")
+    together.wait()
+    for n in range(RUNS):
+        name = f"{number}-{n}"
+        tags = {"stage": "evaluate", "own": name}
+        run = Run(name, tags, {"n": n}, {"cer": n / 100}, experiment_tags={"shown": name})
+        store.track_run(params, run)
+
+
+@pytest.mark.slow
+def test_processes_that_write_at_once_lose_no_run(tmp_path, monkeypatch, capfd):
+    uri = tracked_project.put_store(tmp_path)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["netchu.tracking.store", "tracked_project"])
+    together = context.Barrier(WRITERS, timeout=300)
+    processes = [
+        context.Process(target=write_runs, args=(n, uri, together)) for n in range(WRITERS)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * WRITERS
+    assert "netchu:" not in capfd.readouterr().err
+
+    client = MlflowClient(uri)
+    (shared,) = client.search_experiments(filter_string="name = 'netchu-shared'")
+    runs = client.search_runs([shared.experiment_id])
+    names = {f"{writer}-{n}" for writer in range(WRITERS) for n in range(RUNS)}
+    assert sorted(run.info.run_name for run in runs) == sorted(names)
+    for run in runs:
+        n = int(run.info.run_name[-1])
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics == {"cer": n / 100}
+        assert (run.data.params["n"], run.data.tags["own"]) == (str(n), run.info.run_name)

@@ -286,6 +286,17 @@ def test_a_server_that_is_down_costs_one_line_and_no_time(project, monkeypatch, 
     assert lines[0].startswith(f"netchu: netchu_small pretrain is not tracked, {DEAD}: ")
 
 
+def test_a_deleted_experiment_costs_one_line_and_no_training(project, capsys):
+    experiment = client().create_experiment("netchu-live")
+    client().delete_experiment(experiment)
+    folder = train(project)
+    assert (folder / "model.json").is_file()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("netchu:")]
+    assert "netchu_small pretrain is not tracked" in line
+    assert f"'mlflow experiments restore -x {experiment}'" in line
+    assert client().search_runs([experiment]) == []
+
+
 def test_what_hangs_in_the_thread_does_not_hold_up_the_training(project):
     with tracked_training(project, SYSTEM, "pretrain") as monitor:
         monitor.begin(Path(".checkpoints/key"))
