@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import albumentations as A
 import cv2
 import numpy as np
 
 from netchu.imaging.images import Grey
-
-SLACK = 0.3
-"""Largest share of the height that is free above and below a line at strength 1. The reader leaves
-up to 0.23 where it reads a photo whole."""
-TIGHTNESS = 0.05
-"""Largest share of the height that is cropped at strength 1."""
-SLOPE = math.tan(math.radians(2))
-"""Largest slope that is left after levelling, in pixels per pixel."""
 
 
 class Augmenter:
@@ -35,42 +25,19 @@ class Augmenter:
         if self.strength <= 0:
             return image_HW
         self._pipeline.set_random_seed(seed)
-        rng = np.random.default_rng(seed)
-        strokes = _stroke_width(image_HW, rng, self.strength)
-        changed = self._pipeline(image=_reframe(strokes, rng, self.strength))
+        changed = self._pipeline(image=_stroke_width(image_HW, seed, self.strength))
         return np.asarray(changed["image"], np.uint8)
 
 
-def _stroke_width(image_HW: Grey, rng: np.random.Generator, strength: float) -> Grey:
+def _stroke_width(image_HW: Grey, seed: int, strength: float) -> Grey:
     """Sometimes thicken or thin the strokes (ink is dark, so erosion thickens)."""
-    draw = rng.random()
+    draw = np.random.default_rng(seed).random()
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2, 2))
     if draw < 0.25 * strength:
         return np.asarray(cv2.erode(image_HW, kernel), np.uint8)
     if draw < 0.4 * strength:
         return np.asarray(cv2.dilate(image_HW, kernel), np.uint8)
     return image_HW
-
-
-def _reframe(image_HW: Grey, rng: np.random.Generator, strength: float) -> Grey:
-    """Move the line in every second frame: smaller, somewhere in it, rising or falling, or cropped.
-
-    The aspect ratio of the letters is kept. A line that falls stays in the frame, since the drop is
-    part of the free height. What was outside the photo has the grey of its paper.
-    """
-    if rng.random() < 0.5:
-        return image_HW
-    height, width = image_HW.shape
-    slack = strength * rng.uniform(-TIGHTNESS, SLACK)
-    steepest = min(max(slack, 0.0) * height, SLOPE * (1 - slack) * width)
-    drop = steepest * rng.uniform(-1, 1)
-    left = slack * width * rng.random()
-    top = max(0.0, -drop) + (slack * height - abs(drop)) * rng.random()
-    # Columns are shifted vertically, as in the crops of the reader.
-    to_frame = np.array([[1 - slack, 0, left], [drop / width, 1 - slack, top]])
-    paper = (float(np.median(image_HW)),)
-    moved = cv2.warpAffine(image_HW, to_frame, (width, height), borderValue=paper)
-    return np.asarray(moved, np.uint8)
 
 
 def _pipeline(strength: float) -> A.Compose:
