@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow mutants mutants-sample pythons bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
+.PHONY: help env repro test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -37,6 +37,9 @@ test: env  ## run the tests
 
 slow: env  ## run the slow tests: several processes, killed processes, full sizes
 	@$(RUN) python -m pytest -m slow
+
+containers: env  ## build both images on a fresh Debian and run that of the page (root, ten minutes)
+	@$(RUN) python -m pytest -m containers
 
 # What runs without the training packages. onnx and pandas are for the tests alone.
 READER_TESTS := tests/inference tests/decoding tests/serve tests/cli/test_read_command.py \

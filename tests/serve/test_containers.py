@@ -13,7 +13,7 @@ from compositions import ROOT
 from containers import USER_ID, engine
 from mlflow_process import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(3000)]
 
 LARGEST_MB = {"netchu": 500, "mlflow": 1200}
 
