@@ -52,6 +52,7 @@ def faults(tmp_path, evaluation):
         reasons.write_text(reason)
         return find_regressions(tmp_path / "before", tmp_path / "after", reasons)
 
+    run.before = metrics
     return run
 
 
@@ -65,6 +66,19 @@ def test_one_system_that_reads_worse_fails(faults, evaluation):
         "overall reads worse, CER 2.0 % → 3.9 %", "drawn/line reads worse, CER 2.0 % → 3.9 %"
     ]  # fmt: skip
     assert all(fault.startswith("crnn_vgg (") for fault in found)
+
+
+@pytest.mark.parametrize(("before", "after", "found"), [(1, 1, 0), (1, 0, 2), (0, 1, 2)])
+def test_the_readings_of_a_random_checkpoint_are_not_compared(
+    faults, evaluation, before, after, found
+):
+    notes = ["small checkpoint, pretrained here", "tiny random checkpoint"]
+
+    def change(systems, _):
+        systems.update(trocr=evaluation(9) | {"hub_note": notes[after]})
+
+    faults.before["systems"]["trocr"]["hub_note"] = notes[before]
+    assert len(faults(change)) == found
 
 
 def test_a_system_that_reads_better_passes(faults, evaluation):
