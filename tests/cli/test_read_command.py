@@ -121,9 +121,9 @@ def test_ink_that_was_not_read_is_one_line_on_stderr(home):
     (home / "turned.png").write_bytes(encode(bars("ah")[::-1, ::-1].copy()))
     done = run("read", "turned.png", "1.png")
     assert done.stdout == "turned.png:\n\n1.png:\nạọ\n"
-    (told,) = done.stderr.splitlines()
+    (warning,) = done.stderr.splitlines()
     size = f"[0, 0, {bars('ah').shape[1]}, {bars('ah').shape[0]}]"
-    assert told == f"netchu: turned.png: ink that was not read at {size}; crop it to read it"
+    assert warning == f"netchu: turned.png: ink that was not read at {size}; crop it to read it"
     assert done.exit_code == 0
 
 

@@ -1,6 +1,5 @@
 """Processes that write to the same database at the same time."""
 
-import multiprocessing
 import os
 
 import pytest
@@ -11,6 +10,7 @@ from mlflow.tracking import MlflowClient
 import tracked_project
 from netchu.tracking import store
 from netchu.tracking.runs import Run
+from processes import run_at_once
 
 ERRORS = [
     "(sqlite3.OperationalError) database is locked",
@@ -80,17 +80,9 @@ def write_runs(number, uri, together):
 @pytest.mark.slow
 def test_processes_that_write_at_once_lose_no_run(tmp_path, monkeypatch, capfd):
     uri = tracked_project.put_store(tmp_path)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["netchu.tracking.store", "tracked_project"])
-    together = context.Barrier(WRITERS, timeout=300)
-    processes = [
-        context.Process(target=write_runs, args=(n, uri, together)) for n in range(WRITERS)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * WRITERS
+    imported_once = ["netchu.tracking.store", "tracked_project"]
+    codes = run_at_once(write_runs, range(WRITERS), uri, preload=imported_once)
+    assert codes == [0] * WRITERS
     assert "netchu:" not in capfd.readouterr().err
 
     client = MlflowClient(uri)

@@ -1,7 +1,6 @@
 """A team's tracking server, MLflow on PostgreSQL, with several experiments at once."""
 
 import getpass
-import multiprocessing
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import tracked_project
 from mlflow_process import free_port, mlflow_server
 from netchu.tracking.evaluation_run import track_evaluation
 from netchu.tracking.live_run import tracked_training
+from processes import run_at_once
 from tracked_project import SYSTEM
 
 pytestmark = pytest.mark.slow
@@ -95,16 +95,9 @@ def rate(number):
 
 
 def test_four_experiments_at_once_lose_no_run(server, capfd):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED_ONCE)
-    together = context.Barrier(EXPERIMENTS, timeout=120)
     numbers = range(1, EXPERIMENTS + 1)
-    processes = [context.Process(target=experiment, args=(n, together)) for n in numbers]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * EXPERIMENTS
+    codes = run_at_once(experiment, numbers, preload=IMPORTED_ONCE)
+    assert codes == [0] * EXPERIMENTS
     assert "tracked" not in capfd.readouterr().err
 
     client = MlflowClient(server)
