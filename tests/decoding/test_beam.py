@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from netchu.core.text import ALPHABET
 from netchu.decoding import beam
 from netchu.decoding.alignment import force_align
-from netchu.decoding.beam import BeamDecoder
+from netchu.decoding.beam import BLANK, MAX_CLASSES_PER_STEP, BeamDecoder
 from netchu.decoding.greedy import collapse_path, greedy_decode
 from netchu.decoding.language_model import LanguageModel
 from netchu.decoding.scaling import PlattScaling
@@ -211,6 +211,20 @@ def test_an_unreadable_line_extends_a_bounded_number_of_prefixes(decoder, monkey
     assert (noise_TV > beam.MIN_CLASS_PROBABILITY).sum() > 60 * steps
     decoder.decode(noise_TV)
     assert 0 < len(children) <= steps * beam.MAX_CLASSES_PER_STEP * beam.BEAM_WIDTH
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 2, 9])
+def test_the_most_probable_classes_of_a_line_are_tried(more):
+    steps = 3
+    limit = steps * MAX_CLASSES_PER_STEP
+    rows_TV = np.zeros((steps, 200), np.float32)
+    rows_TV[:, BLANK] = 0.9  # is no class to try
+    values = np.random.default_rng(more + 1).permutation(limit + more) / 1e4 + 0.01
+    rows_TV.reshape(-1)[np.arange(limit + more) * 31 + 1] = values
+    found = [p for pairs in beam._candidates(rows_TV) for _, p in pairs]
+    assert sorted(found) == pytest.approx(sorted(values)[max(more, 0) :])
+    for row_V, pairs in zip(rows_TV, beam._candidates(rows_TV), strict=True):
+        assert all(row_V[id] == p for id, p in pairs)
 
 
 def test_no_time_steps_or_only_blanks_give_no_emissions(decoder):

@@ -72,3 +72,10 @@ def test_a_repeated_letter_needs_a_blank_in_between():
     assert (first.begin, first.end, second.begin, second.end) == (0, 2, 3, 4)
     assert first.probability == pytest.approx(0.8)
     assert first.alternatives == ((1, pytest.approx(0.1)),)
+
+
+def test_of_equally_probable_alternatives_the_first_classes_are_kept():
+    rows_TV = np.full((1, 80), 0.01, np.float32)
+    rows_TV[0, 70] = 0.21
+    (emission,) = greedy_decode(rows_TV)
+    assert [id for id, _ in emission.alternatives] == list(range(1, 1 + MAX_ALTERNATIVES))

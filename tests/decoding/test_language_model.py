@@ -64,6 +64,37 @@ def test_an_ngram_is_kept_if_it_gains_enough():
         assert nodes_4N.shape[1] == 1 + 3 + sum(gain >= threshold for gain in gains)
 
 
+# A trie of a, b, ab, ba and aba: of each node its symbol, its number of children, the cost of the
+# symbol and the cost of backing off.
+TRIE = np.array([[0, 1, 2, 2, 1, 1], [2, 1, 1, 1, 0, 0], [0, 10, 20, 30, 40, 50],
+                 [5, 6, 7, 8, 9, 11]], np.uint8)  # fmt: skip
+ROOT, A, B, AB, BA, ABA = range(6)
+
+
+@pytest.mark.parametrize(
+    ("before", "symbol", "cost", "after"),
+    [
+        (ROOT, 1, 10, A),
+        (A, 2, 30, AB),
+        (AB, 1, 50, ABA),
+        (BA, 2, 9 + 30, AB),  # "bab" is not there, "ab" is
+        (ABA, 2, 11 + 9 + 30, AB),
+        (B, 2, 7 + 20, B),
+        (AB, 2, 8 + 7 + 20, B),
+        (ABA, 1, 11 + 9 + 6 + 10, A),
+        (ABA, 3, 11 + 9 + 6 + 5, ROOT),  # unknown to the trie: one of four symbols
+    ],
+)
+def test_an_unknown_ngram_is_backed_off_to_its_suffixes(before, symbol, cost, after):
+    factor, state = NgramModel(TRIE, 4).step(before, symbol)
+    seen = 4 if symbol == 3 else 1
+    assert (factor, state) == (pytest.approx(np.exp(-cost / STEPS_PER_NAT) / seen), after)
+
+
+def test_a_character_that_the_texts_lack_is_symbol_0(file):
+    assert LanguageModel(file).symbol("\N{SNOWMAN}") == 0
+
+
 def test_texts_are_counted_with_their_weights():
     # a once with weight 6, b once with weight 2, and a space around each of them.
     texts = ((["a"], 6), (["b"], 2))

@@ -11,7 +11,8 @@ code is 1 if a group kills fewer mutants than it has to.
 
 Left out are mutants that change nothing but the words of an error or a warning: the arguments of
 `raise NetchuError(…)` and `raise ValueError(…)`, and what `print(…, file=sys.stderr)` prints. That
-an error is raised, and when, is tested.
+an error is raised, and when, is tested. So are those of `strict` in `zip(…, strict=True)`: like an
+assertion, it fails only if other code is wrong.
 """
 
 from __future__ import annotations
@@ -232,7 +233,7 @@ def _prepare(folder: Path, name: str, group: Group) -> None:
 
 
 def _mutant_names() -> list[str]:
-    """Return the names of the group's mutants that change more than words of a message."""
+    """Return the names of the group's mutants that change more than a message or an assertion."""
     from mutmut.configuration import config, reset_config
     from mutmut.mutation.file_mutation import mutate_file_contents
     from mutmut.utils.format_utils import get_mutant_name
@@ -242,19 +243,23 @@ def _mutant_names() -> list[str]:
     for path in sorted(Path("src/netchu").rglob("*.py")):
         if config().should_mutate(path):
             mutated = mutate_file_contents(str(path), path.read_text(encoding="utf-8"))
-            words = words_only(mutated.code)
-            names += [get_mutant_name(path, n) for n in mutated.mutant_names if n not in words]
+            left_out = without_effect(mutated.code)
+            names += [get_mutant_name(path, n) for n in mutated.mutant_names if n not in left_out]
     return names
 
 
-def words_only(code: str) -> set[str]:
-    """Return the mutants in a module that mutmut generated which change only words of a message."""
+def without_effect(code: str) -> set[str]:
+    """Return the mutants of a module that change only a message or `strict`; see above.
+
+    Args:
+        code: of the module as mutmut generated it, with the original and all mutants.
+    """
     functions = {
         node.name: node
         for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    without = {name: _without_messages(node) for name, node in functions.items()}
+    without = {name: _what_counts(node) for name, node in functions.items()}
     originals = {name: f"{name.rpartition('__mutmut_')[0]}__mutmut_orig" for name in functions}
     return {
         name
@@ -263,11 +268,13 @@ def words_only(code: str) -> set[str]:
     }
 
 
-def _without_messages(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    return [ast.dump(_MessageRemover().visit(node)) for node in (function.args, *function.body)]
+def _what_counts(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    return [ast.dump(_Remover().visit(node)) for node in (function.args, *function.body)]
 
 
-class _MessageRemover(ast.NodeTransformer):
+class _Remover(ast.NodeTransformer):
+    """Removes the words of messages, and `strict`."""
+
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         call = node.exc
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("NetchuError", "ValueError"):
@@ -278,6 +285,8 @@ class _MessageRemover(ast.NodeTransformer):
         streams = [ast.unparse(word.value) for word in node.keywords if word.arg == "file"]
         if ast.unparse(node.func) == "print" and streams == ["sys.stderr"]:
             node.args = []
+        if ast.unparse(node.func) == "zip":
+            node.keywords = [word for word in node.keywords if word.arg != "strict"]
         return self.generic_visit(node)
 
 

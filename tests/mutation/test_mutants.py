@@ -9,7 +9,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 import mutants
-from mutants import GROUPS, Group, Mutant, check_paths, is_equivalent, killed_share, words_only
+from mutants import GROUPS, Group, Mutant, check_paths, is_equivalent, killed_share, without_effect
 from mutmut.mutation.file_mutation import mutate_file_contents
 
 CODE = "def rate(edits, units):\n    return edits / units\n"
@@ -137,16 +137,16 @@ def test_a_module_that_is_not_there_is_an_error(group, missing):
 
 
 def changed_lines(code):
-    """Return the changed line of each mutant of a function `f`, by whether words alone change."""
+    """Return the changed line of each mutant of a function `f`: those left out, and the others."""
     mutated = mutate_file_contents("f.py", code)
     before = code.splitlines()
-    words, others = [], []
+    left_out, others = [], []
     for name in mutated.mutant_names:
         text = mutated.code.partition(f"def {name}(")[2].splitlines()[: len(before)]
         pairs = zip(text[1:], before[1:], strict=False)
         line = next((new.strip() for new, old in pairs if new != old), "the header")
-        (words if name in words_only(mutated.code) else others).append(line)
-    return words, others
+        (left_out if name in without_effect(mutated.code) else others).append(line)
+    return left_out, others
 
 
 def test_mutants_of_a_messages_words_are_left_out():
@@ -164,6 +164,16 @@ def test_mutants_of_a_messages_words_are_left_out():
     assert {"the header", "if cer >= 2:", "if cer > 3:", "print(None, cer)",
             'print("a warning", name, file=None)', "raise HTTPException(402, \"no key\")",
             "raise HTTPException(401, None)"} <= set(others)  # fmt: skip
+
+
+def test_mutants_of_strict_are_left_out():
+    left_out, others = changed_lines("def f(a, b):\n    return dict(zip(a, b, strict=True))\n")
+    assert set(left_out) == {
+        f"return dict(zip(a, b, {strict}))" for strict in ("strict=None", "", "strict=False")
+    }
+    assert {"return dict(zip(b, strict=True))", "return dict(zip(a, None, strict=True))"} <= set(
+        others
+    )
 
 
 @pytest.mark.slow

@@ -151,7 +151,8 @@ def _suffixes(symbols: NDArray[np.uint8], first: NDArray[np.int64]) -> NDArray[n
     while begin < end:
         # The suffix of a node is the child, by the same symbol, of its parent's suffix.
         wanted = suffix[parents[begin - 1 : end - 1]] * 256 + symbols[begin:end]
-        nodes = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        # No key that is wanted is greater than the last one: a suffix comes before its n-gram.
+        nodes = np.searchsorted(keys, wanted)
         if (keys[nodes] != wanted).any():
             raise ValueError("an n-gram without its suffix")
         suffix[begin:end] = nodes
