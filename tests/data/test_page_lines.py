@@ -10,6 +10,7 @@ from netchu.data.line_table import Line, Skipped
 from netchu.data.parse.handwriting import alto, page
 from netchu.imaging.images import decode, encode
 from netchu.inference.page_formats import to_alto, to_page
+from netchu.inference.postprocessing import rotate_reading
 from netchu.inference.results import Character, LineReading, PhotoReading
 
 
@@ -80,19 +81,45 @@ def test_a_folder_without_a_document_is_an_error(tmp_path, source):
         list(source.parse(tmp_path))
 
 
+@pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize(("source", "write"), [(alto, to_alto), (page, to_page)])
-def test_what_netchu_writes_is_read_again(tmp_path, source, write):
+def test_what_netchu_writes_is_read_again(tmp_path, source, write, turns):
     letters = tuple(
-        Character(c, 0.9, 5.0 + 8 * n, 13.0 + 8 * n, ()) for n, c in enumerate("Hà Nội")
+        Character(c, 0.9, 5.0 + 8 * n, 10, 13.0 + 8 * n, 30, ()) for n, c in enumerate("Hà Nội")
     )
     reading = PhotoReading(
         "Hà Nội", 0.5, (LineReading("Hà Nội", 0.5, (5, 10, 60, 30), letters),), (80, 40)
     )
+    reading = rotate_reading(reading, turns)
     (tmp_path / "a.xml").write_text(write("a.png", reading), encoding="utf-8")
-    photo_HW = np.random.default_rng(0).integers(0, 255, (40, 80), np.uint8)
+    upright_HW = np.random.default_rng(0).integers(0, 255, (40, 80), np.uint8)
+    photo_HW = np.ascontiguousarray(np.rot90(upright_HW, -turns))
     assert cv2.imwrite(str(tmp_path / "a.png"), photo_HW)
     (line,) = source.parse(tmp_path)
     assert isinstance(line, Line)
     assert line.text == "Hà Nội"
-    assert abs(line.width - 55) <= 1
-    assert abs(line.height - 20) <= 1
+    crop_HW = decode(line.image, "line")
+    assert crop_HW.shape in {(20, 55), (19, 54)}  # the points of PAGE are those of pixels
+    middle = (slice(2, 17), slice(2, 52))
+    offsets = [(y, x) for y in range(10, 12) for x in range(5, 7)]
+    assert any((crop_HW[middle] == upright_HW[y:, x:][middle]).all() for y, x in offsets)
+
+
+@pytest.mark.parametrize(
+    ("where", "attribute", "turns"),
+    [
+        ("Page", 'orientation="-90"', 1),
+        ("TextRegion", 'orientation="87.5"', 3),
+        ("TextRegion", 'orientation="0.9"', 0),
+        ("TextRegion", 'readingOrientation="180"', 2),
+        ("TextRegion", 'orientation="90" readingOrientation="90"', 2),
+        ("TextRegion", 'orientation="askew"', 0),
+    ],
+)
+def test_lines_of_a_turned_page_are_made_upright(tmp_path, where, attribute, turns):
+    archives.page(tmp_path)
+    (file,) = tmp_path.rglob("*.xml")
+    straight = [decode(line.image, "line") for line in page.parse(tmp_path)]
+    file.write_text(file.read_text().replace(f"<{where}", f"<{where} {attribute}"))
+    for before_HW, line in zip(straight, page.parse(tmp_path), strict=True):
+        np.testing.assert_array_equal(decode(line.image, "line"), np.rot90(before_HW, turns))

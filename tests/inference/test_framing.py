@@ -119,8 +119,13 @@ def test_a_turned_page_is_read_and_has_its_boxes_in_the_photo(photos, lines, shi
         shown[top:bottom, left:right] = 1
         rows, columns = np.nonzero(np.rot90(shown, turns))
         assert line.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        for character in line.characters:
-            assert line.box[0] <= character.left <= character.right <= line.box[2]
+        first, last = line.characters[0], line.characters[-1]
+        begin, end = ((c.left, c.top) for c in (first, last))
+        axis = turns % 2  # text that is turned by quarters runs along the rows
+        assert (begin[axis] < end[axis]) == (turns == 3)
+        for c in line.characters:
+            assert line.box[0] <= c.left < c.right <= line.box[2]
+            assert line.box[1] <= c.top < c.bottom <= line.box[3]
 
 
 def test_an_upright_page_is_read_once(photos, lines, shipped, monkeypatch):

@@ -6,15 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from netchu.inference.page_formats import ALTO, PAGE, XHTML, to_alto, to_hocr, to_page
+from netchu.inference.postprocessing import rotate_reading
 from netchu.inference.results import Character, LineReading, PhotoReading
 
 
-def characters(text, left, step):
+def characters(text, left, step, top, bottom):
     return tuple(
-        Character(letter, 0.9, left + step * n, left + step * (n + 1), ())
+        Character(letter, 0.9, left + step * n, top, left + step * (n + 1), bottom, ())
         for n, letter in enumerate(text)
     )
 
@@ -23,8 +25,10 @@ READING = PhotoReading(
     "Số 5 <A&B>\nhuyện",
     0.6,
     (
-        LineReading("Số 5 <A&B>", 0.7, (10, 20, 111, 50), characters("Số 5 <A&B>", 10.2, 10)),
-        LineReading("huyện", 0.6, (12, 60, 80, 90), characters("huyện", 12, 10)),
+        LineReading(
+            "Số 5 <A&B>", 0.7, (10, 20, 111, 50), characters("Số 5 <A&B>", 10.2, 10, 20, 50)
+        ),
+        LineReading("huyện", 0.6, (12, 60, 80, 90), characters("huyện", 12, 10, 60, 90)),
     ),
     (200, 100),
 )
@@ -98,15 +102,60 @@ def test_ink_that_was_not_read_is_in_every_document():
         assert [element.get("title") for element in found] == ["bbox 1 2 30 40", "bbox 5 6 7 8"]
 
 
+@pytest.mark.parametrize(
+    ("turns", "counter_clockwise", "clockwise"), [(1, 270, -90), (2, 180, 180), (3, 90, 90)]
+)
+def test_a_turned_photo_has_its_boxes_in_the_photo_and_says_so(turns, counter_clockwise, clockwise):
+    """Text that is turned by `counter_clockwise` is upright after a clockwise turn of as much."""
+    reading = rotate_reading(READING, turns)
+    shown_HW = np.zeros((100, 200), np.uint8)
+    shown_HW[20:50, 10:31] = 1  # the first word
+    shown_HW[20:50, 31:40] = 2  # the space after it
+    photo_HW = np.rot90(shown_HW, -turns)
+
+    def box(value):
+        rows, columns = np.nonzero(photo_HW == value)
+        return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+    root, space = ET.fromstring(to_alto("a.jpg", reading).encode()), {"a": ALTO}
+    page = root.find(".//a:Page", space)
+    assert (int(page.get("HEIGHT")), int(page.get("WIDTH"))) == photo_HW.shape
+    assert float(root.find(".//a:TextBlock", space).get("ROTATION")) == counter_clockwise
+    for kind, value in (("String", 1), ("SP", 2)):
+        part = root.find(f".//a:{kind}", space)
+        left, top, width, height = (
+            int(part.get(name)) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")
+        )
+        assert np.abs(np.subtract((left, top, left + width, top + height), box(value))).max() <= 1
+
+    root, space = ET.fromstring(to_page("a.jpg", reading).encode()), {"p": PAGE}
+    page = root.find("p:Page", space)
+    assert (int(page.get("imageHeight")), int(page.get("imageWidth"))) == photo_HW.shape
+    assert float(root.find(".//p:TextRegion", space).get("orientation")) == clockwise
+    points = root.find(".//p:Word/p:Coords", space).get("points").split()
+    (left, top), (right, bottom) = (map(int, points[n].split(",")) for n in (0, 2))
+    assert np.abs(np.subtract((left, top, right + 1, bottom + 1), box(1))).max() <= 1
+
+    hocr = ET.fromstring("".join(to_hocr([("a.jpg", reading)])).encode())
+    line = hocr.find(f".//{{{XHTML}}}span[@class='ocr_line']").get("title")
+    assert line.split("; ")[1:] == [f"textangle {counter_clockwise}"]
+
+
+def test_an_upright_photo_has_no_angle():
+    assert "ROTATION" not in to_alto("a.jpg", READING)
+    assert "orientation" not in to_page("a.jpg", READING)
+    assert "textangle" not in "".join(to_hocr([("a.jpg", READING)]))
+
+
 VALIDATE = """
 import sys
 from pathlib import Path
 from lxml import etree
-schema = etree.XMLSchema(etree.parse(sys.argv[4]))
-for path in sys.argv[1:3]:
+schema = etree.XMLSchema(etree.parse(sys.argv[-1]))
+for path in sys.argv[1:-2]:
     schema.assertValid(etree.parse(path))
 from hocr_spec import HocrValidator
-report = HocrValidator("standard").validate(sys.argv[3])
+report = HocrValidator("standard").validate(sys.argv[-2])
 errors = [part for part in report.format("text").splitlines() if "error" in part.lower()]
 print("\\n".join(errors))
 """
@@ -121,10 +170,12 @@ def test_documents_fit_the_schema_of_page_and_the_rules_of_hocr(tmp_path):
         [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--target", site, *packages],
         check=True,
     )
-    files = [tmp_path / name for name in ("page.xml", "empty.xml", "page.html")]
+    files = [tmp_path / name for name in ("page.xml", "empty.xml", "turned.xml", "page.html")]
     unread = replace(READING, unread=((1, 2, 30, 40),))
-    contents = [to_page("a.jpg", unread), to_page("a.jpg", EMPTY),
-                "".join(to_hocr([("a.jpg", unread), ("b.jpg", EMPTY)]))]  # fmt: skip
+    turned = rotate_reading(unread, 1)
+    hocr = to_hocr([("a.jpg", unread), ("b.jpg", EMPTY), ("c.jpg", turned)])
+    contents = [to_page("a.jpg", unread), to_page("a.jpg", EMPTY), to_page("a.jpg", turned),
+                "".join(hocr)]  # fmt: skip
     for file, content in zip(files, contents, strict=True):
         file.write_text(content, encoding="utf-8")
     done = subprocess.run(

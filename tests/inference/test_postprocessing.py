@@ -85,8 +85,20 @@ def test_rotating_twice_changes_nothing():
     rotated = rotate_reading(reading, 2)
     assert rotated.lines[0].box == (15, 18, 55, 28)
     assert rotated.lines[0].characters[0].left > rotated.lines[0].characters[1].left
+    assert {(c.top, c.bottom) for c in reading.lines[0].characters} == {(2, 12)}
+    assert {(c.top, c.bottom) for c in rotated.lines[0].characters} == {(18, 28)}
     assert rotated.turns == 2
     assert replace(rotate_reading(rotated, 2), turns=0) == reading
+
+
+def test_characters_are_scaled_with_the_photo():
+    line = build_line_reading(emissions_of((1, 0.5, 1, 2)), CODEC, (5, 2, 45, 12), 4.0)
+    (before,) = line.characters
+    scaled = scale_reading(build_photo_reading([line], (30, 60)), (120, 90)).lines[0]
+    (after,) = scaled.characters
+    assert scaled.box == (10, 6, 90, 36)
+    assert (after.left, after.right) == (2 * before.left, 2 * before.right)
+    assert (after.top, after.bottom) == (6, 36)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

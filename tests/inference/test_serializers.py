@@ -18,7 +18,7 @@ ERROR = NetchuError("b.jpg: not an image; replace it")
 
 def line(text, box=(1, 2, 30, 40), confidence=0.87654):
     characters = tuple(
-        Character(letter, 0.91239, 8.04 * place, 8.04 * (place + 1), (("ă", 0.05),))
+        Character(letter, 0.91239, 8.04 * place, 2, 8.04 * (place + 1), 40, (("ă", 0.05),))
         for place, letter in enumerate(text)
     )
     return LineReading(text, confidence, box, characters)
@@ -53,10 +53,10 @@ def test_json_has_everything_of_a_reading():
         "turns": 0, "lines": [{
             "text": "Tổ", "confidence": 0.8765, "box": [1, 2, 30, 40],
             "characters": [
-                {"text": "T", "confidence": 0.9124, "left": 0.0, "right": 8.0,
-                 "alternatives": [{"text": "ă", "confidence": 0.05}]},
-                {"text": "ổ", "confidence": 0.9124, "left": 8.0, "right": 16.1,
-                 "alternatives": [{"text": "ă", "confidence": 0.05}]},
+                {"text": "T", "confidence": 0.9124, "left": 0.0, "top": 2, "right": 8.0,
+                 "bottom": 40, "alternatives": [{"text": "ă", "confidence": 0.05}]},
+                {"text": "ổ", "confidence": 0.9124, "left": 8.0, "top": 2, "right": 16.1,
+                 "bottom": 40, "alternatives": [{"text": "ă", "confidence": 0.05}]},
             ],
         }],
         "unread": [],

@@ -3,6 +3,10 @@
 A document has regions, lines and words with boxes in pixels of the photo. The confidence of a word
 is the probability that all of it is right, the product of those of its characters. Ink that was not
 read is an Illustration (ALTO), an UnknownRegion (PAGE) or an ocr_image (hOCR).
+
+Boxes are those in the photo as it is, also if the photo is turned. Its text block has then the
+ROTATION of the text (ALTO), its region the `orientation` that corrects it (PAGE), and its lines a
+`textangle` (hOCR).
 """
 
 from __future__ import annotations
@@ -65,17 +69,18 @@ def to_alto(path: str, reading: PhotoReading) -> str:
     block = ET.SubElement(
         space, "TextBlock", {"ID": "block_1", "LANG": "vi"} | _alto_box(_around(reading))
     )
+    if reading.turns:
+        block.set("ROTATION", str(_text_angle(reading)))
     numbers = count(1)
     for number, line in enumerate(reading.lines, start=1):
         if not line.text.strip():  # a line of ALTO has a word
             continue
         shown = ET.SubElement(block, "TextLine", {"ID": f"line_{number}"} | _alto_box(line.box))
-        end = None
+        before = None
         for word in _words(line):
-            if end is not None:
-                ET.SubElement(shown, "SP", HPOS=str(end), VPOS=str(word.box[1]),
-                              WIDTH=str(max(0, word.box[0] - end)))  # fmt: skip
-            end = word.box[2]
+            if before:
+                ET.SubElement(shown, "SP", _alto_box(_between(before, word.box, reading.turns % 2)))
+            before = word.box
             ET.SubElement(shown, "String", {
                 "ID": f"word_{next(numbers)}", "CONTENT": _clean(word.text),
                 "WC": f"{word.confidence:.4f}",
@@ -105,6 +110,9 @@ def to_page(path: str, reading: PhotoReading) -> str:
     if not reading.lines:
         return _document(root)
     region = ET.SubElement(page, "TextRegion", {"id": "region_1", "type": "paragraph"})
+    if reading.turns:
+        # Clockwise, from -180 (exclusive) to 180.
+        region.set("orientation", str({1: -90, 2: 180, 3: 90}[reading.turns]))
     ET.SubElement(region, "Coords", points=_points(_around(reading)))
     numbers = count(1)
     for number, line in enumerate(reading.lines, start=1):
@@ -146,10 +154,11 @@ def _hocr_page(path: str, reading: PhotoReading, number: int) -> str:
         around = _bbox(_around(reading))
         area = _hocr_element(page, "div", "ocr_carea", f"block_{number}_1", around)
         paragraph = _hocr_element(area, "p", "ocr_par", f"par_{number}_1", around)
+        angle = f"; textangle {_text_angle(reading)}" if reading.turns else ""
         words = count(1)
         for row, line in enumerate(reading.lines, start=1):
             shown = _hocr_element(paragraph, "span", "ocr_line", f"line_{number}_{row}",
-                                  _bbox(line.box))  # fmt: skip
+                                  _bbox(line.box) + angle)  # fmt: skip
             for word in _words(line):
                 confidence = f"{_bbox(word.box)}; x_wconf {round(100 * word.confidence)}"
                 element = _hocr_element(shown, "span", "ocrx_word",
@@ -170,18 +179,32 @@ def _hocr_element(
 
 def _words(line: LineReading) -> Iterator[_Word]:
     """Yield the words of a line."""
-    _, top, _, bottom = line.box
     for space, group in groupby(line.characters, lambda character: character.text.isspace()):
         if space:
             continue
         characters = list(group)
-        left = min(floor(c.left) for c in characters)
-        right = max(ceil(c.right) for c in characters)
+        left, top = (max(0, min(map(floor, edges))) for edges in
+                     zip(*((c.left, c.top) for c in characters), strict=True))  # fmt: skip
+        right, bottom = (max(map(ceil, edges)) for edges in
+                         zip(*((c.right, c.bottom) for c in characters), strict=True))  # fmt: skip
         yield _Word(
             "".join(c.text for c in characters),
             prod(c.confidence for c in characters),
-            (max(0, left), top, max(left + 1, right), bottom),
+            (left, top, max(left + 1, right), max(top + 1, bottom)),
         )
+
+
+def _between(box: Box, other: Box, axis: int) -> Box:
+    """Return the space between two words of a line that runs along an axis, 0 is across."""
+    first, second = sorted((box, other), key=lambda word: word[axis])
+    gap = list(first)
+    gap[axis], gap[axis + 2] = first[axis + 2], max(first[axis + 2], second[axis])
+    return gap[0], gap[1], gap[2], gap[3]
+
+
+def _text_angle(reading: PhotoReading) -> int:
+    """Return by how many degrees the text is rotated in the photo, counter-clockwise."""
+    return -90 * reading.turns % 360
 
 
 def _around(reading: PhotoReading) -> Box:

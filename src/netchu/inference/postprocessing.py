@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import exp, log
@@ -30,14 +30,16 @@ def build_line_reading(
         step: pixels of the photo per time step.
         scaling: scaling of the line's confidence, the product of its characters' confidences.
     """
-    left, _, right, _ = box
+    left, top, right, bottom = box
     edges = [min(right, left + step * time) for time in character_boundaries(emissions)]
     characters = tuple(
         Character(
             codec.decode([emission.id]),
             emission.probability,
             begin,
+            top,
             end,
+            bottom,
             tuple((codec.decode([i]), probability) for i, probability in emission.alternatives),
         )
         for emission, (begin, end) in zip(emissions, pairwise(edges), strict=True)
@@ -106,39 +108,24 @@ def mean_confidence(reading: PhotoReading) -> float:
 
 
 def rotate_reading(reading: PhotoReading, turns: int) -> PhotoReading:
-    """Map the positions of a reading of `np.rot90(photo, turns)` to the photo.
-
-    A line that runs up or down the photo has characters as wide as its box.
-    """
-    width = reading.size[0]
+    """Map the positions of a reading of `np.rot90(photo, turns)` to the photo."""
     for _ in range(turns % 4):
         reading = _rotate_clockwise(reading)
-
-    def map_character(character: Character, box: Box) -> Character:
-        if turns % 2:
-            return replace(character, left=float(box[0]), right=float(box[2]))
-        if turns % 4:
-            return replace(character, left=width - character.right, right=width - character.left)
-        return character
-
-    lines = tuple(
-        replace(line, characters=tuple(map_character(c, line.box) for c in line.characters))
-        for line in reading.lines
-    )
-    return replace(reading, lines=lines, turns=turns % 4)
+    return replace(reading, turns=turns % 4)
 
 
 def _rotate_clockwise(reading: PhotoReading) -> PhotoReading:
-    """Map boxes, not characters, to the photo that is rotated by 90 degrees clockwise."""
+    """Map the positions to the photo that is rotated by 90 degrees clockwise."""
     width, height = reading.size
 
     def map_box(box: Box) -> Box:
         left, top, right, bottom = box
         return height - bottom, left, height - top, right
 
-    lines = tuple(replace(line, box=map_box(line.box)) for line in reading.lines)
-    unread = tuple(map(map_box, reading.unread))
-    return replace(reading, lines=lines, unread=unread, size=(height, width))
+    def map_character(c: Character) -> Character:
+        return replace(c, left=height - c.bottom, top=c.left, right=height - c.top, bottom=c.right)
+
+    return replace(_map_positions(reading, map_box, map_character), size=(height, width))
 
 
 def scale_reading(reading: PhotoReading, size: tuple[int, int]) -> PhotoReading:
@@ -151,15 +138,25 @@ def scale_reading(reading: PhotoReading, size: tuple[int, int]) -> PhotoReading:
         left, top, right, bottom = box
         return round(left * across), round(top * down), round(right * across), round(bottom * down)
 
-    def scale_line(line: LineReading) -> LineReading:
-        characters = tuple(
-            replace(c, left=c.left * across, right=c.right * across) for c in line.characters
+    def scale_character(c: Character) -> Character:
+        return replace(
+            c,
+            left=c.left * across,
+            top=c.top * down,
+            right=c.right * across,
+            bottom=c.bottom * down,
         )
-        return replace(line, box=scale_box(line.box), characters=characters)
 
-    return replace(
-        reading,
-        lines=tuple(map(scale_line, reading.lines)),
-        unread=tuple(map(scale_box, reading.unread)),
-        size=size,
+    return replace(_map_positions(reading, scale_box, scale_character), size=size)
+
+
+def _map_positions(
+    reading: PhotoReading,
+    map_box: Callable[[Box], Box],
+    map_character: Callable[[Character], Character],
+) -> PhotoReading:
+    lines = tuple(
+        replace(line, box=map_box(line.box), characters=tuple(map(map_character, line.characters)))
+        for line in reading.lines
     )
+    return replace(reading, lines=lines, unread=tuple(map(map_box, reading.unread)))

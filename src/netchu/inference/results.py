@@ -17,8 +17,7 @@ class Character:
     Attributes:
         text: the character.
         confidence: probability in [0, 1] that it is right.
-        left: where it begins along the line.
-        right: where it ends along the line.
+        left, top, right, bottom: the part of the line's box that it takes up.
         alternatives: other characters that it might be, as (text, probability), most probable
             first.
     """
@@ -26,7 +25,9 @@ class Character:
     text: str
     confidence: float
     left: float
+    top: float
     right: float
+    bottom: float
     alternatives: tuple[tuple[str, float], ...]
 
 
@@ -39,7 +40,7 @@ class LineReading:
         confidence: probability in [0, 1] that all of it is right.
         box: left, top, right, bottom in pixels of the photo after its EXIF rotation; right and
             bottom are exclusive.
-        characters: the characters, from left to right.
+        characters: the characters, in the order of the text.
     """
 
     text: str

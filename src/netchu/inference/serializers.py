@@ -51,10 +51,10 @@ class CharacterJson:
 
     text: str
     confidence: float = field(metadata=_doc("probability that it is right", ge=0, le=1))
-    left: float = field(
-        metadata=_doc("where it begins, in px of the photo after its EXIF rotation")
-    )
-    right: float = field(metadata=_doc("where it ends, in px of the photo after its EXIF rotation"))
+    left: float = field(metadata=_doc("of its box, in px of the photo after its EXIF rotation"))
+    top: float
+    right: float
+    bottom: float
     alternatives: list[AlternativeJson] = field(
         metadata=_doc("other characters, most probable first")
     )
@@ -69,7 +69,7 @@ class LineJson:
     box: tuple[int, int, int, int] = field(
         metadata=_doc("left, top, right, bottom, in px of the photo after its EXIF rotation")
     )
-    characters: list[CharacterJson] = field(metadata=_doc("from left to right"))
+    characters: list[CharacterJson] = field(metadata=_doc("in the order of the text"))
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,9 @@ def _character(character: Character) -> CharacterJson:
         character.text,
         _round(character.confidence),
         round(character.left, 1),
+        round(character.top, 1),
         round(character.right, 1),
+        round(character.bottom, 1),
         [AlternativeJson(text, _round(p)) for text, p in character.alternatives],
     )
 

@@ -6,7 +6,7 @@ The sources `alto` and `page` share this module; each finds the lines in its own
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -33,11 +33,13 @@ class DocumentLine:
         id: its id in the document, '' without one.
         text: its transcription, '' without one.
         points: the polygon around it, in units of the document; None without one.
+        turns: quarter turns counter-clockwise that make it upright.
     """
 
     id: str
     text: str
     points: Points | None
+    turns: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def parse_documents(
 ) -> Iterator[Line | Skipped]:
     """Yield the lines of all documents in a folder and below it.
 
-    The writer is the document, so the lines of a page are in one split. An image is looked for at
+    The writer is the document, so the lines of a page are in one split. Lines of a turned page are
+    made upright. An image is looked for at
     its path relative to the document, and by its name beside it. What is outside the polygon of a
     line is painted over with paper.
 
@@ -111,7 +114,7 @@ def _lines(prefix: str, name: str, file: Path, document: Document) -> Iterator[L
         if line.points is None:
             yield Skipped(line_name, "no coordinates")
             continue
-        crop_HW = _crop(photo_HW, line.points * scale)
+        crop_HW = np.rot90(_crop(photo_HW, line.points * scale), line.turns)
         if not crop_HW.size:
             yield Skipped(line_name, "coordinates are outside the image")
         else:
@@ -139,6 +142,29 @@ def _crop(photo_HW: Grey, points: Points) -> Grey:
     cv2.fillPoly(inside_HW, [corners - (left, top)], 1)
     paper = np.uint8(np.median(crop_HW))
     return np.where(inside_HW == 1, crop_HW, paper)
+
+
+def text_lines(
+    element: ET.Element, attributes: Sequence[str], angle: float = 0.0
+) -> Iterator[tuple[ET.Element, float]]:
+    """Yield the text lines in an element, each with its angle in degrees.
+
+    The angle is the sum of the attributes of the line and of all elements around it.
+    """
+    angle += sum(_degrees(element.get(name, "")) for name in attributes)
+    if local_name(element) == "TextLine":
+        yield element, angle
+        return
+    for child in element:
+        yield from text_lines(child, attributes, angle)
+
+
+def _degrees(text: str) -> float:
+    try:
+        angle = float(text)
+    except ValueError:
+        return 0.0
+    return angle if np.isfinite(angle) else 0.0
 
 
 def page_size(page: ET.Element | None, width: str, height: str) -> tuple[float, float] | None:

@@ -21,6 +21,7 @@ from netchu.data.parse.page_lines import (
     page_size,
     parse_documents,
     parse_points,
+    text_lines,
 )
 
 
@@ -38,8 +39,9 @@ def _read(root: ET.Element) -> Document:
         (root.findtext(".//{*}sourceImageInformation/{*}fileName") or "").strip(),
         page_size(root.find(".//{*}Page"), "WIDTH", "HEIGHT"),
         [
-            DocumentLine(line.get("ID", ""), _text(line), _points(line))
-            for line in root.iterfind(".//{*}TextLine")
+            # The angle is that of the text, counter-clockwise.
+            DocumentLine(line.get("ID", ""), _text(line), _points(line), round(-angle / 90) % 4)
+            for line, angle in text_lines(root, ("ROTATION",))
         ],
     )
 

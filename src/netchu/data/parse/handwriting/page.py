@@ -18,6 +18,7 @@ from netchu.data.parse.page_lines import (
     page_size,
     parse_documents,
     parse_points,
+    text_lines,
 )
 
 
@@ -36,8 +37,9 @@ def _read(root: ET.Element) -> Document:
         "" if page is None else page.get("imageFilename", ""),
         page_size(page, "imageWidth", "imageHeight"),
         [
-            DocumentLine(line.get("id", ""), _text(line), _points(line))
-            for line in root.iterfind(".//{*}TextLine")
+            # The angle is clockwise, and corrects the rotation.
+            DocumentLine(line.get("id", ""), _text(line), _points(line), round(-angle / 90) % 4)
+            for line, angle in text_lines(root, ("orientation", "readingOrientation"))
         ],
     )
 
