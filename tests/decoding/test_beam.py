@@ -108,6 +108,8 @@ def test_the_best_text_has_the_highest_sum_over_its_paths(doubled, seed, steps, 
 
     found = tuple(search_without_pruning(BeamDecoder(FEW, doubled), rows_TV))
     assert score(found) == pytest.approx(max(map(score, sums)), rel=1e-6)
+    alone = tuple(search_without_pruning(BeamDecoder(FEW), rows_TV))
+    assert sums[alone] == pytest.approx(max(sums.values()), rel=1e-6)
 
 
 def test_a_repeated_class_is_one_letter_without_a_blank_in_between(doubled):

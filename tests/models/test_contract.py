@@ -75,6 +75,27 @@ def test_the_loss_is_a_finite_scalar_with_a_gradient_for_every_parameter(network
     assert all(torch.isfinite(p.grad).all() for p in trained.values())
 
 
+def test_beam_search_adds_up_the_paths_of_a_text():
+    # Two steps: the path of two blanks is the most probable one (0.36), but three paths read "a"
+    # (0.16 + 2 × 0.24 = 0.64).
+    recogniser = made("netchu_small").eval()
+    logits_BTV = torch.full((1, 2, len(ALPHABET) + 1), -100.0)
+    logits_BTV[..., 0], logits_BTV[..., recogniser.codec.encode("a")[0]] = np.log([0.6, 0.4])
+    recogniser.forward = lambda images_BCHW: logits_BTV
+    recogniser.time_steps = lambda width: 2
+    batch = batch_for(recogniser, ("a",))
+    ways = recogniser.variants()
+    assert list(ways) == ["greedy", "beam"]
+    assert [read(batch)[0].text for read in ways.values()] == ["", "a"]
+
+
+@every_network
+def test_the_first_way_of_reading_is_the_usual_one(network):
+    recogniser = made(network).eval()
+    first, *_ = recogniser.variants().values()
+    assert first == recogniser.transcribe
+
+
 @every_network
 def test_one_reading_for_each_image(network):
     recogniser = made(network).eval()

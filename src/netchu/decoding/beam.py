@@ -1,5 +1,5 @@
-"""CTC prefix beam search with a language model (Hannun et al. 2014, "First-pass large vocabulary
-continuous speech recognition using bi-directional recurrent DNNs").
+"""CTC prefix beam search, with a language model or without (Hannun et al. 2014, "First-pass large
+vocabulary continuous speech recognition using bi-directional recurrent DNNs").
 
 Plain Python is fast enough: at most steps the network leaves only one class and a few prefixes.
 """
@@ -21,7 +21,7 @@ from netchu.decoding.greedy import (
     collapse_path,
     greedy_decode,
 )
-from netchu.decoding.language_model import Context, LanguageModel
+from netchu.decoding.language_model import Context, LanguageModel, NoLanguageModel
 from netchu.decoding.scaling import NO_SCALING, PlattScaling
 
 BEAM_WIDTH = 8
@@ -60,18 +60,21 @@ last class, relative to the best prefix so that nothing underflows."""
 class BeamDecoder:
     """Finds the text that is most probable by the network and the language model together."""
 
-    def __init__(self, alphabet: str, model_file: Path, scaling: PlattScaling = NO_SCALING) -> None:
+    def __init__(
+        self, alphabet: str, model_file: Path | None = None, scaling: PlattScaling = NO_SCALING
+    ) -> None:
         """Load the language model.
 
         Args:
             alphabet: characters of the network; character i is class i + 1, class 0 is the blank.
-            model_file: the language model.
+            model_file: the language model; None finds the text that is most probable by the
+                network alone, as the sum over its paths.
             scaling: scaling of the characters' confidences.
 
         Raises:
             NetchuError: `model_file` is not a language model.
         """
-        self._model = LanguageModel(model_file)
+        self._model = LanguageModel(model_file) if model_file else NoLanguageModel()
         self._symbols = [0, *map(self._model.symbol, alphabet)]
         self._scaling = scaling
 

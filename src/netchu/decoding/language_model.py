@@ -92,6 +92,21 @@ class LanguageModel:
         return factor, (address_state, prose_state, weight)
 
 
+class NoLanguageModel:
+    """Finds every text equally probable: a search with it maximises the network's probability."""
+
+    start: Context = (0, 0, INITIAL_WEIGHT)
+    space = 0
+
+    def symbol(self, character: str) -> int:
+        """Return 0."""
+        return 0
+
+    def step(self, context: Context, symbol: int) -> tuple[float, Context]:
+        """Return the factor 1, and the same context."""
+        return 1.0, context
+
+
 def normalise_symbols(text: str) -> str:
     """Lower the case and replace every digit by 0, as the language model sees text."""
     return "".join("0" if letter.isdigit() else letter for letter in text.lower())

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+MAIN_VARIANT = "main"
+"""Name of the way of reading of a system that has only one."""
+
 
 @dataclass(frozen=True)
 class Reading:

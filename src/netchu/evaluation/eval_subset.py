@@ -10,9 +10,6 @@ from netchu.core.errors import NetchuError
 from netchu.core.params import Params
 from netchu.data.line_table import read_table
 
-MAIN_VARIANT = "main"
-"""Name of the only variant of a system that reads in one way."""
-
 PREDICTION_COLUMNS = [
     "id", "dataset", "source", "level", "writer", "text", "reading", "confidence", "variant",
 ]  # fmt: skip

@@ -15,16 +15,15 @@ from torch import nn
 
 from netchu.core.files import write_json
 from netchu.core.params import Params
-from netchu.core.text import ends_in_loop
-from netchu.evaluation.eval_subset import MAIN_VARIANT, PREDICTION_COLUMNS, load_eval_subset
+from netchu.evaluation.eval_subset import PREDICTION_COLUMNS, load_eval_subset
 from netchu.evaluation.latency import measure_speed
 from netchu.evaluation.metrics.rates import DIGITS
 from netchu.evaluation.metrics.summary import summarise_predictions
 from netchu.evaluation.metrics_io import write_metrics
-from netchu.models.base import Recogniser
+from netchu.models.base import Recogniser, Transcribe
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weight_files
-from netchu.models.transcription import Transcribe, read_lines
+from netchu.models.transcription import read_lines
 
 
 def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
@@ -37,17 +36,16 @@ def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
     recogniser = load_finetuned(params, system)
     lines = load_eval_subset(params)
     lines = lines[lines["level"].isin(recogniser.levels)].reset_index(drop=True)
-    variants = _variants(recogniser)
+    variants = recogniser.variants()
     predictions = _predict(params, system, recogniser, variants, lines)
-    main = _main_variant(list(variants))
-    is_loop = getattr(recogniser, "looped", ends_in_loop)
+    main = next(iter(variants))
     summaries = {
         variant: summarise_predictions(
             predictions[predictions["variant"] == variant],
             params.evaluate.datasets,
             params.evaluate.resamples,
             params.seed,
-            is_loop,
+            recogniser.looped,
             details=variant == main,
         )
         for variant in variants
@@ -57,7 +55,7 @@ def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
         "profile": params.profile,
         "seed": params.seed,
         "note": params.system(system).note,
-        "hub_note": str(getattr(recogniser, "hub_note", "")),
+        "hub_note": recogniser.hub_note,
         "size_mb": size_mb(folder),
         "memory_mb": memory_mb(recogniser),
         "parameters": count_parameters(recogniser),
@@ -93,17 +91,6 @@ def load_finetuned(params: Params, system: str) -> Recogniser:
     cuda = accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
     recogniser.to("cuda" if cuda else "cpu")
     return recogniser
-
-
-def _variants(recogniser: Recogniser) -> dict[str, Transcribe]:
-    """Return the ways a recogniser reads by name; a vision-language model has several."""
-    variants = getattr(recogniser, "variants", None)
-    return dict(variants()) if variants else {MAIN_VARIANT: recogniser.transcribe}
-
-
-def _main_variant(names: list[str]) -> str:
-    """Return the variant that stands in the leaderboard."""
-    return "guarded" if "guarded" in names else names[0]
 
 
 def _predict(

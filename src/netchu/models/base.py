@@ -7,7 +7,7 @@ C channels, H height, W width, T time steps, V classes, L text length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,10 +19,14 @@ from torch import Tensor, nn
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import PhaseParams
+from netchu.core.text import ends_in_loop
 from netchu.data.batches import LineBatch
-from netchu.decoding.readings import Reading
+from netchu.decoding.readings import MAIN_VARIANT, Reading
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.optimisation import optimiser_and_schedule
+
+Transcribe = Callable[[LineBatch], list[Reading]]
+"""Reads a batch: one reading for each image, in order."""
 
 
 class Recogniser(L.LightningModule, ABC):
@@ -68,6 +72,19 @@ class Recogniser(L.LightningModule, ABC):
             text: the label.
             width: of the prepared image, in pixels.
         """
+
+    def variants(self) -> dict[str, Transcribe]:
+        """Return the ways it reads by name; the first one stands in the leaderboard."""
+        return {MAIN_VARIANT: self.transcribe}
+
+    def looped(self, text: str) -> bool:
+        """Return whether a reading repeats itself at its end."""
+        return ends_in_loop(text)
+
+    @property
+    def hub_note(self) -> str:
+        """Note about its first weights for the report; '' if there is nothing to say."""
+        return ""
 
     def part(self, name: str) -> nn.Module:
         """Return the submodule that `freeze: name` in a phase names.

@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from netchu.data.batches import LineBatch, frame_batches
+from netchu.data.batches import frame_batches
 from netchu.decoding.readings import Reading
-from netchu.models.base import Recogniser
-
-Transcribe = Callable[[LineBatch], list[Reading]]
+from netchu.models.base import Recogniser, Transcribe
 
 
 def read_lines(

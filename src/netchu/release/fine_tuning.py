@@ -31,6 +31,7 @@ from netchu.data.batches import frame_batches, plan_items
 from netchu.data.line_table import Line, Skipped, write_skipped
 from netchu.data.parse.handwriting import csv
 from netchu.data.splits import split_writers
+from netchu.decoding.beam import BLANK
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.evaluation.metrics.bootstrap import bootstrap_groups
 from netchu.evaluation.metrics.edits import score_lines
@@ -255,7 +256,7 @@ def _with_rows(weights: torch.Tensor, number: int) -> torch.Tensor:
     missing = number - len(weights)
     if not missing:
         return weights
-    mean = weights[CTCRecogniser.BLANK + 1 :].mean(0, keepdim=True)
+    mean = weights[BLANK + 1 :].mean(0, keepdim=True)
     return torch.cat([weights, mean.repeat_interleave(missing, 0)])
 
 

@@ -16,12 +16,13 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import new_folder
 from netchu.core.params import Params, parse_config
 from netchu.core.text import normalise
+from netchu.decoding.readings import MAIN_VARIANT
 from netchu.evaluation.baselines.base import Baseline, UnavailableError
 from netchu.evaluation.baselines.catalogue import BASELINES
 from netchu.evaluation.baselines.environments import HOME, environment_bin
 from netchu.evaluation.baselines.exporting import BaselineParams, write_images, write_training_lines
 from netchu.evaluation.baselines.processes import run_program
-from netchu.evaluation.eval_subset import MAIN_VARIANT, PREDICTION_COLUMNS, load_eval_subset
+from netchu.evaluation.eval_subset import PREDICTION_COLUMNS, load_eval_subset
 from netchu.evaluation.latency import (
     REPEATS,
     SAMPLE_HEIGHT,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.data.batches import LineBatch
-from netchu.decoding.greedy import greedy_decode
+from netchu.decoding.beam import BLANK, BeamDecoder
+from netchu.decoding.greedy import Emission, greedy_decode
 from netchu.decoding.readings import Reading, joint_probability
-from netchu.models.base import Recogniser
+from netchu.models.base import Recogniser, Transcribe
 from netchu.models.ctc_loss import ctc_loss
 
 
@@ -27,8 +32,6 @@ class CTCRecogniser(Recogniser):
     system"). The convolutions then learn long before the gradient of the recurrent layers is of
     use.
     """
-
-    BLANK: ClassVar[int] = 0
 
     def __init__(self, config: Any, alphabet: str) -> None:
         super().__init__(config, alphabet)
@@ -76,7 +79,7 @@ class CTCRecogniser(Recogniser):
             logits_BTV,
             self._steps(batch.widths_B, logits_BTV.shape[1]),
             [self.codec.encode(text) for text in batch.texts],
-            self.BLANK,
+            BLANK,
         )
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
@@ -93,19 +96,28 @@ class CTCRecogniser(Recogniser):
         total: Tensor = loss + self.config.shortcut * shortcut
         return total
 
-    @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
+        """Decode greedily; the confidence is the product of the characters' probabilities."""
+        return self._read(batch, greedy_decode)
+
+    def variants(self) -> dict[str, Transcribe]:
+        """Return ways to read by name: the best class of each step, and prefix beam search.
+
+        Both take the network alone; with a language model it is read in the stage `export`.
+        """
+        beam = BeamDecoder(self.alphabet)
+        return {"greedy": self.transcribe, "beam": partial(self._read, decode=beam.decode)}
+
+    @torch.inference_mode()
+    def _read(
+        self, batch: LineBatch, decode: Callable[[NDArray[np.float32]], list[Emission]]
+    ) -> list[Reading]:
         logits_BTV = self(batch.images_BCHW).float()
         steps_B = self._steps(batch.widths_B, logits_BTV.shape[1])
-        probabilities_BTV = logits_BTV.softmax(-1).cpu()
-        return [
-            self._greedy(probabilities_TV[:steps])
-            for probabilities_TV, steps in zip(probabilities_BTV, steps_B.tolist(), strict=True)
-        ]
-
-    def _greedy(self, probabilities_TV: Tensor) -> Reading:
-        """Decode greedily; the confidence is the product of the characters' probabilities."""
-        emissions = greedy_decode(probabilities_TV.numpy(), self.BLANK)
-        probabilities = tuple(emission.probability for emission in emissions)
-        text = self.codec.decode(emission.id for emission in emissions)
-        return Reading(text, joint_probability(probabilities), probabilities)
+        readings = []
+        for logits_TV, steps in zip(logits_BTV, steps_B.tolist(), strict=True):
+            emissions = decode(logits_TV[:steps].softmax(-1).cpu().numpy())
+            probabilities = tuple(emission.probability for emission in emissions)
+            text = self.codec.decode(emission.id for emission in emissions)
+            readings.append(Reading(text, joint_probability(probabilities), probabilities))
+        return readings

@@ -7,7 +7,7 @@ only the adapter is trained and saved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from netchu.core.text import ends_in_loop
 from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
-from netchu.models.base import Recogniser
+from netchu.models.base import Recogniser, Transcribe
 from netchu.models.hub import checkpoint_source, hub_note
 from netchu.models.hub.own_checkpoints import write_deepseek
 from netchu.models.hub.qlora import (
@@ -214,7 +214,7 @@ class DeepSeekOCR(Recogniser):
         """Return whether a reading ends in a loop or reached the maximum length."""
         return ends_in_loop(text) or len(self._answer(text)) > self.config.max_new_tokens
 
-    def variants(self) -> dict[str, Callable[[LineBatch], list[Reading]]]:
+    def variants(self) -> dict[str, Transcribe]:
         """Return ways to read by name: with guards, without them, and without the adapter."""
         return {
             "guarded": self.transcribe,
