@@ -5,7 +5,7 @@ import pytest
 import archives
 import small_project
 from netchu.core.errors import NetchuError
-from netchu.data.held_out import HeldOutTexts, held_out_of_inputs, held_out_of_tables
+from netchu.data.held_out import HeldOutTexts, held_out_of_inputs, texts_of_tables
 from netchu.data.line_table import write_table
 from netchu.data.preprocessing import split_lines
 
@@ -41,7 +41,7 @@ def test_labels_of_all_handwriting_are_held_out_but_not_training_labels(tmp_path
     lines = split_lines(params.dataset("a"), "a", params.seed, [])
     write_table(lines, params.lines / "a")
     assert {line.split for line in lines} == {"train", "val", "test"}
-    for held_out in (held_out_of_inputs(params), held_out_of_tables(params)):
+    for held_out in (held_out_of_inputs(params), texts_of_tables(params)):
         for line in lines:
             assert held_out.shares_words(f"ở {line.text} nhé") == (line.split != "train")
 
@@ -49,4 +49,4 @@ def test_labels_of_all_handwriting_are_held_out_but_not_training_labels(tmp_path
 def test_a_table_that_was_not_written_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NetchuError):
-        held_out_of_tables(project(a={"source": "cinnamon", "input": "cinnamon"}))
+        texts_of_tables(project(a={"source": "cinnamon", "input": "cinnamon"}))

@@ -23,7 +23,7 @@ _WORD = re.compile(r"\w+")
 
 
 class HeldOutTexts:
-    """The texts of lines that nothing may be learnt from.
+    """Texts of lines, to find other texts that share words with them.
 
     Case, punctuation and the placement of tones are ignored.
     """
@@ -32,11 +32,11 @@ class HeldOutTexts:
         self._runs = {run for text in texts for run in _runs_of_words(text)}
 
     def shares_words(self, text: str) -> bool:
-        """Return whether `text` shares `SHARED_WORDS` consecutive words with a held-out text."""
+        """Return whether `text` shares `SHARED_WORDS` consecutive words with one of them."""
         return not self._runs.isdisjoint(_runs_of_words(text))
 
     def keep_others(self, texts: Iterable[str]) -> list[str]:
-        """Return the texts that share no words with a held-out text."""
+        """Return the texts that share no words with one of them."""
         return [text for text in texts if not self.shares_words(text)]
 
 
@@ -64,15 +64,15 @@ def held_out_of_inputs(params: Params) -> HeldOutTexts:
     )
 
 
-def held_out_of_tables(params: Params) -> HeldOutTexts:
-    """Return the validation and test labels of all handwriting of the profile, from its tables.
+def texts_of_tables(params: Params, splits: Sequence[str] = ("val", "test")) -> HeldOutTexts:
+    """Return the labels of the profile's handwriting that belong to `splits`, from its tables.
 
     Raises:
         NetchuError: a table was not written.
     """
     texts: list[str] = []
     for name in params.handwriting:
-        texts += labels(params.lines / name, ("val", "test"))
+        texts += labels(params.lines / name, splits)
     return HeldOutTexts(texts)
 
 

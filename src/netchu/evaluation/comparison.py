@@ -54,10 +54,18 @@ class Slice:
 
 @dataclass(frozen=True)
 class EvaluatedSystem:
-    """A system's name, for messages, and its slices by name: overall, kalapa/line, …"""
+    """An evaluated system.
+
+    Attributes:
+        name: for messages, with the report's folder.
+        slices: by name: overall, kalapa/line, …
+        untaught: whether its checkpoint is random. It then reads the same few characters in every
+            line, and which ones depends on chance.
+    """
 
     name: str
     slices: Mapping[str, Slice]
+    untaught: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +230,11 @@ def _read_systems(path: Path, baseline: str = "") -> dict[str, EvaluatedSystem]:
     if not isinstance(contents, dict) or not contents or "" in contents:
         raise NetchuError(f"{path} holds no evaluated system; name an evaluation or a report")
     return {
-        str(name): EvaluatedSystem(f"{name} ({path})", _slices(metrics, f"{path}: {name}"))
+        str(name): EvaluatedSystem(
+            f"{name} ({path})",
+            _slices(metrics, f"{path}: {name}"),
+            "random" in metrics.get("hub_note", ""),
+        )
         for name, metrics in contents.items()
     }
 

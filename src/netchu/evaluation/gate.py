@@ -49,7 +49,6 @@ def find_regressions(before: Path, after: Path, new_lines: Path) -> list[str]:
     """
     reasons = read_reasons(new_lines)
     pairs = pair_systems(str(before), str(after))
-    untaught = _untaught(before) & _untaught(after)
     faults = []
     for old, new in pairs:
         same = [
@@ -62,7 +61,7 @@ def find_regressions(before: Path, after: Path, new_lines: Path) -> list[str]:
             for name, part in new.slices.items()
             if name in old.slices and name not in same and part.lines_hash not in reasons
         ]
-        if new.name.partition(" (")[0] in untaught:
+        if old.untaught and new.untaught:
             continue
         rows = compare_systems(_only(old, same), _only(new, same), len(pairs)) if same else []
         faults += [
@@ -91,15 +90,6 @@ def read_reasons(path: Path) -> dict[str, str]:
 
 def _only(system: EvaluatedSystem, names: list[str]) -> EvaluatedSystem:
     return EvaluatedSystem(system.name, {name: system.slices[name] for name in names})
-
-
-def _untaught(folder: Path) -> set[str]:
-    """Return the systems whose checkpoint is said to be random, in `hub_note`.
-
-    They read the same few characters in every line, and which ones depends on chance.
-    """
-    systems = read_metrics(folder)["systems"]
-    return {name for name, metrics in systems.items() if "random" in metrics.get("hub_note", "")}
 
 
 def _growth(before: Path, after: Path) -> list[str]:

@@ -10,7 +10,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import new_folder, write_json
 from netchu.core.params import Params
 from netchu.core.text import normalise
-from netchu.data.held_out import HeldOutTexts, held_out_of_tables, labels
+from netchu.data.held_out import HeldOutTexts, labels, texts_of_tables
 from netchu.data.parse import truyen_kieu, vi_forms, vietnam_dataset
 from netchu.decoding.language_model import LANGUAGE_MODEL, TEXTS
 from netchu.release.ngrams import Corpora, mixture_components, write_language_model
@@ -50,7 +50,7 @@ def build_language_model(params: Params, folder: Path) -> None:
     """
     with new_folder(folder) as partial:
         if set(SOURCES) <= set(params.sources):
-            held_out = held_out_of_tables(params)
+            held_out = texts_of_tables(params)
             corpora, counts = _corpora(params, held_out)
             write_language_model(mixture_components(corpora), partial / LANGUAGE_MODEL)
             write_json(counts, partial / TEXTS)

@@ -15,7 +15,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import read_json, write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
-from netchu.data.held_out import HeldOutTexts, labels
+from netchu.data.held_out import texts_of_tables
 from netchu.decoding.language_model import LANGUAGE_MODEL, TEXTS
 from netchu.evaluation.eval_subset import load_eval_subset
 from netchu.evaluation.latency import WARM_UP_LINES, describe_machine, latency_quantiles
@@ -146,7 +146,7 @@ def _test(params: Params, folder: Path) -> dict[str, Any]:
     Raises:
         NetchuError: torch and the exported model differ on a line, both decoded greedily.
     """
-    known = HeldOutTexts(_training_labels(params))
+    known = texts_of_tables(params, ("train",))
     test, new_texts = {}, {}
     for dataset, part in load_lines(params, "test").groupby("dataset", sort=False):
         readings = check_export_agrees(folder, part)
@@ -165,11 +165,6 @@ def _summary(params: Params, lines: pd.DataFrame, readings: pd.Series) -> dict[s
     scored = score_lines(lines["text"].tolist(), readings.tolist())
     groups = bootstrap_groups(lines.reset_index(drop=True))
     return summarise(scored, groups, params.evaluate.resamples, params.seed)
-
-
-def _training_labels(params: Params) -> list[str]:
-    tables = [params.lines / name for name in params.handwriting]
-    return [text for table in tables for text in labels(table, ("train",))]
 
 
 def time_export(params: Params, folder: Path, out: Path) -> dict[str, Any]:
