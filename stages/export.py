@@ -12,9 +12,9 @@ def export(params: Params, system: str) -> None:
     set_compute_environment(params.compute)
     from netchu.release.system_export import export_system, time_export
 
-    folder = params.models / system
-    export_system(params, system, folder)
-    time_export(params, folder / "export", folder / "export.speed.json")
+    home = params.models / system
+    export_system(params, system, home)
+    time_export(params, home)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from netchu.core.errors import NetchuError
+from netchu.data.held_out import HeldOutTexts
 from netchu.data.line_table import write_table
 from netchu.decoding.language_model import LANGUAGE_MODEL as NAME
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.inference.exported_model import ExportedModel
 from netchu.inference.reader import Reader
+from netchu.models.export_files import EXPORT, EXPORT_FOLDER, EXPORT_SPEED
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model
 from netchu.models.transcription import read_lines
@@ -21,6 +24,7 @@ from netchu.release.ngrams import Corpora, mixture_components, write_language_mo
 from netchu.release.onnx_export import read_with_both
 from netchu.release.shipped_weights import FILES, ship
 from netchu.release.system_export import export_system, load_lines, time_export
+from netchu.tracking.registry import register
 from small_project import WORDS, drawn_lines, params, picture, write_model
 
 PROJECT = params()
@@ -54,6 +58,26 @@ def exported_with(test_lines, folder, monkeypatch):
     return read_card(home / "export")
 
 
+def test_a_system_that_reads_nothing_gives_an_empty_export_with_its_reason(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_table(drawn_lines("val", 3) + drawn_lines("test", 2), PROJECT.lines / "drawn")
+    home = write_model(PROJECT).parent
+    weights = home / "finetune" / "model.safetensors"
+    silent = load_file(weights)
+    (bias,) = [name for name in silent if name.startswith("head.") and name.endswith("bias")]
+    silent[bias][0] = 1e4  # the blank is certain
+    save_file(silent, weights)
+    export_system(PROJECT, "netchu_small", home)
+    time_export(PROJECT, home)
+    reason = "nothing was read on the validation lines"
+    for name in (EXPORT, EXPORT_SPEED):
+        assert json.loads((home / name).read_text())["why"].startswith(reason)
+    assert list((home / EXPORT_FOLDER).iterdir()) == []
+    for use in (ship, register):
+        with pytest.raises(NetchuError, match=f"netchu_small/export is empty: {reason}"):
+            use(PROJECT, "netchu_small")
+
+
 def test_nothing_is_fitted_to_test_lines(home, tmp_path, monkeypatch):
     # Other test lines change the rates of the test lines and nothing else.
     card = read_card(home / "export")
@@ -85,7 +109,9 @@ def test_lines_of_new_texts_share_no_four_words_with_a_training_label(monkeypatc
     monkeypatch.setattr(system_export, "load_lines", lambda params, split: lines)
     monkeypatch.setattr(system_export, "check_export_agrees", lambda folder, part: read[::-1])
     monkeypatch.setattr(
-        system_export, "_training_labels", lambda params: ["không hai ba bốn năm không"]
+        system_export,
+        "texts_of_tables",
+        lambda params, splits: HeldOutTexts({("train",): ["không hai ba bốn năm không"]}[splits]),
     )
     new = system_export._test(PROJECT, Path("nowhere"))["new_texts"]["drawn"]
     characters = len("hai ba bốn") + len("bảy tám chín mười")
@@ -225,7 +251,7 @@ def evaluated(request):
     phase = {"lines": 1200, "images_seen_at_most": 34000, "phase": {"datasets": ["drawn", "ink"]}}
     card["training"] = [card["training"][0] | phase]
     (home / "export" / "model.json").write_text(json.dumps(card))
-    time_export(PROJECT, home / "export", home / "export.speed.json")
+    time_export(PROJECT, home)
     return home
 
 

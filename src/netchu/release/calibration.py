@@ -102,6 +102,10 @@ class Calibration:
         return temperature | ({SCALES: self.scales._asdict()} if self.scales else {})
 
 
+class NothingReadError(NetchuError):
+    """No character was read on any line."""
+
+
 def fit_calibration(
     recogniser: CTCRecogniser, lines: pd.DataFrame, language_model: Path | None
 ) -> Calibration:
@@ -113,7 +117,7 @@ def fit_calibration(
         language_model: its file, or None.
 
     Raises:
-        NetchuError: no character was read on any line.
+        NothingReadError: no character was read on any line.
     """
     codec = Codec(recogniser.alphabet)
     logits = list(_logits(recogniser, lines))
@@ -140,7 +144,7 @@ def collect_evidence(lines: Iterable[tuple[Floats, str]], codec: Codec) -> Evide
     """Decode the logits (T, V) of each line greedily and compare with its truth (NFC).
 
     Raises:
-        NetchuError: no character was read on any line.
+        NothingReadError: no character was read on any line.
     """
     rows, ids, correct, numbers, line_correct = [], [], [], [], []
     for number, (logits_TV, truth) in enumerate(lines):
@@ -154,7 +158,9 @@ def collect_evidence(lines: Iterable[tuple[Floats, str]], codec: Codec) -> Evide
         numbers += [number] * len(emissions)
         line_correct.append(truth == reading)
     if not rows:
-        raise NetchuError("nothing was read on the validation lines; train the network first")
+        raise NothingReadError(
+            "nothing was read on the validation lines; train the network further"
+        )
     return Evidence(
         np.stack(rows), np.array(ids), np.array(correct), np.array(numbers), np.array(line_correct)
     )

@@ -16,6 +16,7 @@ from netchu.core.formatting import confidence_interval, magnitude, megabytes, mi
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.inference.exported_model import SHIPPED_MODEL
+from netchu.models.export_files import EXPORT_FOLDER, read_export
 from netchu.models.model_card import read_card
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -234,11 +235,9 @@ def ship(params: Params, system: str, out: Path = SHIPPED_MODEL) -> Path:
         NetchuError: a stage has not run, or the model is too large; `out` is unchanged.
     """
     home = params.models / system
-    export_folder = home / "export"
-    metrics, export, speed = (
-        read_json(home / name, "run 'dvc repro' before shipping")
-        for name in ("evaluation/metrics.json", "export.json", "export.speed.json")
-    )
+    export_folder = home / EXPORT_FOLDER
+    export, speed = read_export(home)
+    metrics = read_json(home / "evaluation/metrics.json", "run 'dvc repro' before shipping")
     text = model_card(read_card(export_folder), metrics, export, speed)
     with new_folder(out) as partial:
         (partial / MODEL_CARD).write_text(text, encoding="utf-8")

@@ -26,10 +26,11 @@ from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
 from netchu.inference.reader import Reader
 from netchu.models.ctc import CTCRecogniser
+from netchu.models.export_files import EXPORT, EXPORT_FOLDER, EXPORT_SPEED, WHY_EMPTY
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model
 from netchu.models.transcription import read_lines
-from netchu.release.calibration import DIGITS, fit_calibration
+from netchu.release.calibration import DIGITS, NothingReadError, fit_calibration
 from netchu.release.onnx_export import export_recogniser, read_with_both, round_weights
 
 COPIED_KEYS = ("provenance", "training")
@@ -43,12 +44,13 @@ LATENCY_SIZE = (800, 64)
 
 
 def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
-    """Export the fine-tuned `system` to `home/export`; write `home/export.json`.
+    """Export the fine-tuned `system` to `home/export`; write `home/export.json`, see `EXPORT`.
 
     Temperature and scalings are fitted to validation lines, on which the exported model is also
     compared with the trained one. Test lines are read once, after the export, to check that torch
     agrees and for the figures of the card. The language model of the profile, if there is one, is
-    part of the export. Nothing that is written depends on the clock.
+    part of the export. Nothing that is written depends on the clock. A system that reads nothing on
+    the validation lines gives an empty folder, and its reason in export.json.
 
     Returns:
         The content of export.json.
@@ -58,7 +60,7 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
             differently.
     """
     params.system(system)  # an unknown system is an error that lists the known ones
-    folder, out = params.model_folder(system, "finetune"), home / "export"
+    folder, out = params.model_folder(system, "finetune"), home / EXPORT_FOLDER
     recogniser = load_model(folder)
     if not isinstance(recogniser, CTCRecogniser):
         raise NetchuError(
@@ -67,7 +69,13 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
     file = home.with_name("language") / LANGUAGE_MODEL
     language_model = file if file.is_file() else None
     lines = load_lines(params, "val")
-    calibration = fit_calibration(round_weights(recogniser), lines, language_model)
+    try:
+        calibration = fit_calibration(round_weights(recogniser), lines, language_model)
+    except NothingReadError as reason:
+        out.mkdir(parents=True, exist_ok=True)
+        empty = {WHY_EMPTY: str(reason)}
+        write_json(empty, home / EXPORT)
+        return empty
     trained = read_card(folder)
     card = {key: trained[key] for key in COPIED_KEYS} | calibration.card()
     export_recogniser(recogniser, out, card, calibration.greedy["temperature"], language_model)
@@ -81,7 +89,7 @@ def export_system(params: Params, system: str, home: Path) -> dict[str, Any]:
     summary |= _test(params, out)
     figures = {key: summary[key] for key in FIGURES if key in summary}
     write_json(read_card(out) | {"figures": figures}, out / CARD)
-    write_json(summary, home / "export.json")
+    write_json(summary, home / EXPORT)
     return summary
 
 
@@ -167,18 +175,23 @@ def _summary(params: Params, lines: pd.DataFrame, readings: pd.Series) -> dict[s
     return summarise(scored, groups, params.evaluate.resamples, params.seed)
 
 
-def time_export(params: Params, folder: Path, out: Path) -> dict[str, Any]:
-    """Time the exported model in `folder` with one thread, from encoded image to text.
+def time_export(params: Params, home: Path) -> dict[str, Any]:
+    """Time the exported model in `home` with one thread, from encoded image to text.
 
-    Writes milliseconds per line to `out`: of validation lines, and of a line of 64×800 pixels.
+    Writes milliseconds per line to export.speed.json, see `EXPORT_SPEED`: of validation lines, and
+    of a line of 64×800 pixels. If the export is empty, the file holds the reason.
 
     Returns:
-        The content of `out`.
+        The content of the file.
     """
+    exported = read_json(home / EXPORT, "run 'dvc repro' to export the system")
+    if WHY_EMPTY in exported:
+        write_json(exported, home / EXPORT_SPEED)
+        return dict(exported)
     lines = load_lines(params, "val")["image"].iloc[: params.evaluate.latency_lines]
     images = [bytes(image) for image in lines]
     sample = encode(np.asarray(cv2.resize(decode(images[0], "line"), LATENCY_SIZE), np.uint8))
-    reader = Reader(folder, threads=1)
+    reader = Reader(home / EXPORT_FOLDER, threads=1)
     for image in images[:WARM_UP_LINES]:
         reader.read(image, line=True)
     times = [_milliseconds(reader, image) for image in images]
@@ -190,7 +203,7 @@ def time_export(params: Params, folder: Path, out: Path) -> dict[str, Any]:
         "device": "cpu",
         "machine": describe_machine(),
     }
-    write_json(speed, out)
+    write_json(speed, home / EXPORT_SPEED)
     return speed
 
 

@@ -8,8 +8,9 @@ and refuses otherwise.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import read_json
@@ -24,15 +25,13 @@ from netchu.evaluation.comparison import (
     regressions,
 )
 from netchu.evaluation.metrics.registry import deciding_metric, find_metric
+from netchu.models.export_files import EXPORT_FOLDER, read_export
 from netchu.models.model_card import read_card
 from netchu.tracking import store
 from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.runs import REPRODUCE
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-
-EXPORT, EXPORT_SPEED = "export.json", "export.speed.json"
-"""Files of `export@SYSTEM`, beside the exported model."""
 
 
 def register(params: Params, system: str) -> str:
@@ -45,7 +44,9 @@ def register(params: Params, system: str) -> str:
         NetchuError: the system is not evaluated or not exported, or the server cannot be reached.
     """
     trained = read_card(params.model_folder(system, "finetune"))
-    folder = params.models / system / "export"
+    home = params.models / system
+    export, speed = read_export(home)
+    folder = home / EXPORT_FOLDER
     exported = read_card(folder)
     if any(exported.get(key) != trained.get(key) for key in ("provenance", "training")):
         raise NetchuError(
@@ -58,7 +59,7 @@ def register(params: Params, system: str) -> str:
         if version is None:
             version = store.log_reader(run_id, folder, name)
             tags = {"system": system, "weights": str(exported["weights"])}
-            for key, value in (tags | _figures(folder.parent)).items():
+            for key, value in (tags | _figures(export, speed)).items():
                 client.set_model_version_tag(name, version, key, value)
             note = evaluation_run(params, system).note
             client.update_model_version(name, version, f"{system}, exported.\n\n{note}")
@@ -66,13 +67,8 @@ def register(params: Params, system: str) -> str:
     return version
 
 
-def _figures(home: Path) -> dict[str, str]:
-    """Return what MLflow's table of versions shows of an export: error, size and latency.
-
-    Args:
-        home: the folder of the system, with what `export@SYSTEM` has written.
-    """
-    export, speed = (read_json(home / name, REPRODUCE) for name in (EXPORT, EXPORT_SPEED))
+def _figures(export: Mapping[str, Any], speed: Mapping[str, Any]) -> dict[str, str]:
+    """Return what MLflow's table of versions shows of an export: error, size and latency."""
     decides = deciding_metric()
     # A cell of the table is 20 characters wide; the intervals are in the description.
     rates = {
