@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netchu.core import text as module
 from netchu.core.errors import NetchuError
 from netchu.core.text import (
     ALPHABET,
@@ -14,6 +15,7 @@ from netchu.core.text import (
     ends_in_loop,
     fold_tone_placement,
     normalise,
+    split_tone,
 )
 
 VIETNAMESE = st.text(st.sampled_from(ALPHABET))
@@ -80,6 +82,10 @@ def test_the_alphabet_holds_every_vietnamese_letter_once():
     assert len(set(ALPHABET)) == len(ALPHABET)
     assert all(len(c) == 1 and unicodedata.is_normalized("NFC", c) for c in ALPHABET)
     assert set("0123456789 ,./-") <= set(ALPHABET)
+    # Weights depend on the order: small letters by code point, then their capitals.
+    lower = "".join(sorted(wanted))
+    assert ALPHABET.endswith("0123456789" + lower + "".join(sorted(lower.upper())))
+    assert ALPHABET.endswith(module._letters())
 
 
 @pytest.mark.parametrize(
@@ -145,6 +151,22 @@ def test_fold_tone_placement_is_idempotent_and_keeps_letters_and_tones(text):
 
 
 @pytest.mark.parametrize(
+    ("syllable", "parts"),
+    [
+        ("Tiếng", ("Tiêng", "acute", 2)),
+        ("ba", ("ba", "level", -1)),
+        ("đường", ("đương", "grave", 2)),
+        ("Ợ", ("Ơ", "dot", 0)),
+        ("quả", ("qua", "hook", 2)),
+        ("mã", ("ma", "tilde", 1)),
+        ("", ("", "level", -1)),
+    ],
+)
+def test_split_tone(syllable, parts):
+    assert split_tone(syllable) == parts
+
+
+@pytest.mark.parametrize(
     ("text", "endless"),
     [
         ("Hà Nội Hà Nội Hà Nội Hà Nội ", True),
@@ -156,6 +178,9 @@ def test_fold_tone_placement_is_idempotent_and_keeps_letters_and_tones(text):
         ("", False),
         ("xa xa xa", False),
         ("Hà Nội Hà Nội Hà Nội Hà Nội hết", False),
+        (4 * "abcdefghijklmnopqrstuvwxyzăâđê", True),
+        (4 * "abcdefghijklmnopqrstuvwxyzăâđêô", False),  # a unit of 31 characters
+        ("e" * 16, True),
     ],
 )
 def test_ends_in_loop(text, endless):

@@ -50,6 +50,19 @@ def test_lines_that_three_systems_read_alike_but_not_as_labelled(folders):
     assert rows == [["test-03", "quận một", "a b c d", 3], ["test-01", "Tổ 8", "a b c", 1]]
 
 
+def test_the_most_wrong_lines_come_first_then_in_order_of_dataset_and_id(tmp_path):
+    lines = [("b", "1", "abc", "xyz"), ("b", "3", "abc", "abd"), ("b", "2", "abc", "abd"),
+             ("a", "9", "abc", "abd"), ("b", "0", "abc", "abx")]  # fmt: skip
+    frame = pd.DataFrame(lines, columns=["dataset", "id", "text", "reading"])
+    frame = frame.assign(source="s", level="line", writer="", confidence=0.5, variant="main")
+    for name in "abcd":
+        # Four systems agree on the last line, three on the others.
+        read = frame.assign(reading=["?"] * 4 + ["abx"]) if name == "d" else frame
+        write_evaluation(tmp_path / name, name, read)
+    found = find_suspects({name: tmp_path / name for name in "abcd"})
+    assert found["dataset"].str.cat(found["id"]).tolist() == ["b0", "b1", "a9", "b2", "b3"]
+
+
 def test_a_system_that_reads_a_line_twice_counts_once(folders):
     doubled = [predictions(number) for number in (0, 0, 2)]
     for name, frame in zip("abd", doubled, strict=True):

@@ -198,6 +198,8 @@ def test_damaged_metrics_are_errors_that_name_the_file(folders, edit, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(NetchuError, match="nowhere/reports is not here"):
+        load_systems("nowhere/reports")
     with pytest.raises(NetchuError, match=r"nowhere/m\.json is not here"):
         load_systems(f"{tmp_path}/nowhere/m.json")
     with pytest.raises(NetchuError, match=r"metrics\.json is not here"):

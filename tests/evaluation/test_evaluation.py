@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
@@ -35,10 +36,21 @@ def test_every_test_line_is_read_and_repeated_evaluations_have_equal_bytes(proje
     assert metrics == json.loads(Path("first/metrics.json").read_text(encoding="utf-8"))
     predictions = pd.read_parquet("first/predictions.parquet")
     assert list(predictions.columns) == PREDICTION_COLUMNS
-    assert sorted(predictions["id"]) == [f"test-{i:02d}" for i in range(12)]
+    for _, read in predictions.groupby("variant"):
+        assert read["id"].tolist() == [f"test-{i:02d}" for i in range(12)]
+    assert list(predictions["variant"].unique()) == ["beam", "greedy"]
     assert metrics["overall"]["lines"] == 11
     assert metrics["datasets"]["drawn"]["word"]["lines"] == 1
     assert metrics["overall"]["cer_low"] <= metrics["overall"]["cer"]
+    stored = pq.read_schema("first/predictions.parquet").pandas_metadata
+    assert stored["index_columns"] == []  # the order of the rows is that of the ids
+    assert set(metrics) == {
+        "system", "profile", "seed", "note", "hub_note", "size_mb", "memory_mb", "parameters",
+        "training", "main", "overall", "datasets", "tables", "variants",
+    }  # fmt: skip
+    given = {key: metrics[key] for key in ("system", "profile", "seed", "note", "hub_note")}
+    assert given == {"system": "netchu_small", "profile": "tiny", "seed": 7, "note": "",
+                     "hub_note": ""}  # fmt: skip
 
 
 def test_another_seed_gives_different_intervals(project, monkeypatch):

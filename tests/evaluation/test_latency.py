@@ -1,12 +1,16 @@
+import re
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import small_project
+from netchu.evaluation import latency
 from netchu.evaluation.latency import (
     SAMPLE_WIDTHS,
     count_multiply_adds,
@@ -98,6 +102,30 @@ def test_speed_has_every_width_and_threads_are_restored():
     assert {count for count, shape in seen if shape[0] == 1} == {1}
 
 
+def test_every_figure_has_its_name_and_unit(monkeypatch):
+    # A line takes 2.7 ms, 16 lines as one batch 43.2 ms.
+    monkeypatch.setattr(latency, "_time_reading", lambda recogniser, lines: 2.7 * len(lines))
+    monkeypatch.setattr(latency, "measure_relative_time", lambda recogniser, line: 1.5)
+    monkeypatch.setattr(latency, "count_multiply_adds", lambda recogniser, line: 99)
+    monkeypatch.setattr(latency, "describe_machine", lambda: "some, 2 cores")
+    times = {"latency_p50_ms": 2.7, "latency_p95_ms": 2.7}
+    assert measure_speed(reader(None), lines(), 3) == {
+        **times, "timed_lines": 3, "threads": 1, "relative_time": 1.5,
+        "by_width": [
+            {**times, "timed_lines": 10, "height": 64, "width": width, "multiply_adds": 99}
+            for width in SAMPLE_WIDTHS
+        ],
+        "throughput_lines_per_s": 370.4, "throughput_threads": torch.get_num_threads(),
+        "device": "cpu", "machine": "some, 2 cores", "torch": torch.__version__,
+    }  # fmt: skip
+
+
+def test_the_reference_workload_is_four_convolutions():
+    with FlopCounterMode(display=False) as counter:
+        run_reference()
+    assert counter.get_total_flops() // 2 == 4 * 64 * 32 * 200 * 64 * 9
+
+
 def test_the_relative_time_is_that_of_the_work_and_not_of_waiting():
     def read(images):
         time.sleep(0.2)
@@ -120,6 +148,6 @@ def test_latency_quantiles():
 
 
 def test_the_machine_is_described_in_one_line():
-    assert " cores, " in describe_machine()
-    assert " GB, " in describe_machine()
-    assert "\n" not in describe_machine()
+    (model, *_) = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    found = describe_machine()
+    assert re.fullmatch(rf"{re.escape(model)}, \d+ cores, \d+ GB, Linux", found)

@@ -29,8 +29,20 @@ def test_equal_content_is_equal_bytes_and_numbers_share_a_line(tmp_path):
     write_metrics({"c": [], "a": [["x", 1]], "b": [1, -2.5, 3e-7]}, tmp_path / "two.json")
     text = (tmp_path / "one.json").read_text(encoding="utf-8")
     assert text == (tmp_path / "two.json").read_text(encoding="utf-8")
-    assert '"b": [1, -2.5, 3e-07]' in text
-    assert text.endswith("}\n")
+    assert (
+        text
+        == """{
+  "a": [
+    [
+      "x",
+      1
+    ]
+  ],
+  "b": [1, -2.5, 3e-07],
+  "c": []
+}
+"""
+    )
 
 
 def test_a_folder_stands_for_its_metrics_file(tmp_path):

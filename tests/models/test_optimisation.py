@@ -53,6 +53,14 @@ def test_a_schedule_spans_the_steps_that_accumulated_gradients_leave(schedule, b
     assert seen[-2] > seen[-1]
 
 
+@pytest.mark.parametrize("monitor", ["val_cer", "val_loss"])
+def test_a_plateau_is_one_of_what_the_phase_monitors(monitor):
+    configured = optimiser_and_schedule(nn.Linear(2, 2), phase(schedule="plateau", monitor=monitor))
+    assert configured["lr_scheduler"]["monitor"] == monitor
+    scheduler = configured["lr_scheduler"]["scheduler"]
+    assert (scheduler.factor, scheduler.patience, scheduler.mode) == (0.2, 5, "min")
+
+
 def test_frozen_parameters_are_not_optimised():
     network = nn.Linear(2, 2)
     network.bias.requires_grad_(False)

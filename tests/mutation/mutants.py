@@ -212,6 +212,12 @@ def _prepare(folder: Path, name: str, group: Group) -> None:
             (folder / path.name).symlink_to(path)
         if path.name not in ("src", "tests"):
             copied.append(path.name)
+    # Of DVC's folder the templates of its plots alone: its cache may be large.
+    if (ROOT / ".dvc/plots").exists() and not (folder / ".dvc").exists():
+        (folder / ".dvc").mkdir()
+        (folder / ".dvc/plots").symlink_to(ROOT / ".dvc/plots")
+    if (folder / ".dvc").exists():
+        copied.append(".dvc")
     modules = [f"src/netchu/{part}{'' if part.endswith('.py') else '/*'}" for part in group.modules]
     settings = {
         "source_paths": ["src"],

@@ -154,7 +154,7 @@ def test_a_lines_confidence_is_the_product_and_0_if_nothing_was_read():
 
 
 def test_a_network_that_reads_nothing_cannot_be_calibrated():
-    with pytest.raises(NetchuError, match="train the network first"):
+    with pytest.raises(NetchuError, match="train the network further"):
         collect_evidence([(logits_of(""), "a")], CODEC)
 
 

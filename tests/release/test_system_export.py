@@ -153,9 +153,9 @@ def test_a_reader_can_use_the_export(home):
     assert len(reading.lines) == 1
 
 
-def test_latency_is_measured_from_bytes_to_text(home, tmp_path):
-    speed = time_export(PROJECT, home / "export", tmp_path / "speed.json")
-    assert json.loads((tmp_path / "speed.json").read_text()) == speed
+def test_latency_is_measured_from_bytes_to_text(home):
+    speed = time_export(PROJECT, home)
+    assert json.loads((home / EXPORT_SPEED).read_text()) == speed
     assert 0 < speed["latency_p50_ms"] <= speed["latency_p95_ms"]
     assert speed["latency_64x800_p50_ms"] > 0
     assert speed["timed_lines"] == PROJECT.evaluate.latency_lines
@@ -234,7 +234,7 @@ def test_the_metrics_are_those_of_a_reader(with_lm):
 
 
 def test_shipping_requires_every_stage(home, tmp_path):
-    with pytest.raises(NetchuError, match=r"metrics\.json is not here; run 'dvc repro'"):
+    with pytest.raises(NetchuError, match=r"json is not here; run 'dvc repro'"):
         ship(PROJECT, "netchu_small", tmp_path / "shipped")
     assert list(tmp_path.iterdir()) == []
 

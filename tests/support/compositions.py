@@ -11,7 +11,7 @@ import yaml
 from netchu.pipeline.profiles import compose
 
 ROOT = Path(__file__).resolve().parents[2]
-PROFILES = ("laptop", "real", "release", "gpu", "ablation")
+PROFILES = ("laptop", "real", "release", "gpu", "ablation", "smoke")
 
 
 @cache

@@ -50,7 +50,7 @@ def milliseconds(time: float | None) -> str:
 
 
 def thousands(number: float | None) -> str:
-    """Format a whole number with a narrow space between thousands."""
+    """Format a whole number with a space between thousands."""
     return UNKNOWN if number is None else f"{number:,.0f}".replace(",", " ")
 
 

@@ -166,8 +166,7 @@ class PhaseParams(Strict):
     """One training run of a stage, with its own data and optimiser.
 
     A phase draws epochs × steps_per_epoch batches, whatever the number of lines. After every epoch
-    it validates and writes a checkpoint; the weights of the epoch with the lowest validation CER
-    are kept.
+    it validates and writes a checkpoint; the weights of the best epoch are kept, see `monitor`.
     """
 
     datasets: tuple[str, ...]
@@ -193,7 +192,7 @@ class PhaseParams(Strict):
 
     schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "onecycle"
     """Learning rate schedule. `plateau` divides the rate by 5 after 5 epochs without a better
-    validation CER."""
+    one."""
 
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises, from 0 to 1, for `onecycle`."""
@@ -217,7 +216,10 @@ class PhaseParams(Strict):
     for none."""
 
     patience: int = 0
-    """Epochs without a better validation CER after which the phase stops early; 0 never stops."""
+    """Epochs without a better one after which the phase stops early; 0 never stops."""
+
+    monitor: Literal["val_cer", "val_loss"] = "val_cer"
+    """What makes an epoch better than those before: a lower CER or loss on the validation lines."""
 
     height: int = 0
     """Height of the lines in pixels, for networks that read any height; 0 is the network's own."""

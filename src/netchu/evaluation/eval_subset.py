@@ -38,6 +38,6 @@ def load_eval_subset(params: Params) -> pd.DataFrame:
         order = table["id"].map(lambda i: hashlib.sha256(f"{params.seed}:{i}".encode()).hexdigest())
         table = table.assign(order=order).sort_values(["order", "id"])
         if params.evaluate.limit:
-            table = table.groupby("level", sort=False).head(params.evaluate.limit)
+            table = table.groupby("level").head(params.evaluate.limit)
         frames.append(table.drop(columns="order"))
     return pd.concat(frames, ignore_index=True)

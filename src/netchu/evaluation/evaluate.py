@@ -121,7 +121,7 @@ def _predict(
                 )
             )
     predictions = pd.concat(parts, ignore_index=True)
-    predictions = predictions.sort_values(["variant", "dataset", "id"], ignore_index=True)
+    predictions = predictions.sort_values(["variant", "dataset", "id"])
     return predictions[PREDICTION_COLUMNS]
 
 

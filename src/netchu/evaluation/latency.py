@@ -58,7 +58,7 @@ def measure_speed(recogniser: Recogniser, lines: pd.DataFrame, number: int) -> d
         times = [_time_reading(recogniser, timed.iloc[[index]]) for index in range(len(timed))]
         by_width = [_measure_sample(recogniser, sample) for sample in samples]
         relative_time = measure_relative_time(recogniser, middle)
-    batch = pd.concat([middle] * BATCH_SIZE, ignore_index=True)
+    batch = pd.concat([middle] * BATCH_SIZE)
     _time_reading(recogniser, batch)
     batch_ms = float(np.median([_time_reading(recogniser, batch) for _ in range(BATCHES)]))
     return {

@@ -29,7 +29,7 @@ def optimiser_and_schedule(
             return {"optimizer": optimiser}
         case "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.2, patience=5)
-            schedule = {"scheduler": plateau, "monitor": "val_cer", "interval": "epoch"}
+            schedule = {"scheduler": plateau, "monitor": phase.monitor, "interval": "epoch"}
         case "cosine":
             cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
             schedule = {"scheduler": cosine, "interval": "step"}

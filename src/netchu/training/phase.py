@@ -64,8 +64,10 @@ class PhaseResult:
 
     @property
     def val_cer(self) -> float:
-        """Validation CER of the best epoch; NaN if there were no validation lines."""
-        return min((row["val_cer"] for row in self.history), default=float("nan"))
+        """Validation CER of the best epoch; NaN if no epoch has ended."""
+        if not self.history:
+            return float("nan")
+        return float(min(self.history, key=lambda row: row[self.phase.monitor])["val_cer"])
 
     def summary(self) -> dict[str, Any]:
         """Return what the model card says of the phase."""
@@ -136,8 +138,8 @@ def _fit(
         timer,
         history,  # before the checkpoints, which then hold the row of their own epoch
         *averaging,
-        checkpoint("best", monitor="val_cer"),
-        EarlyStopping("val_cer", patience=phase.patience or phase.epochs, check_finite=False),
+        checkpoint("best", monitor=phase.monitor),
+        EarlyStopping(phase.monitor, patience=phase.patience or phase.epochs, check_finite=False),
         checkpoint("last"),
         TQDMProgressBar(20),
         *watching,
