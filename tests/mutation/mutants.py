@@ -81,6 +81,7 @@ GROUPS = {
         ("evaluation", "cli/test_audit_command.py", "cli/test_compare_command.py",
          "cli/test_verify_command.py"),
         0.9,
+        sampled=False,
     ),
     "calibration": Group(("release/calibration.py",), ("release/test_calibration.py",), 0.9),
     "decoding": Group(("decoding",), ("decoding",), 0.9),
