@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-photos lint docs ui register stale lock clean
+.PHONY: help env repro test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-photos bench-fine-tuning lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -46,13 +46,14 @@ READER_TESTS := tests/inference tests/decoding tests/serve tests/cli/test_read_c
 	tests/cli/test_serve_command.py tests/imaging/test_photos.py tests/imaging/test_images.py tests/imaging/test_specks.py \
 	tests/core/test_errors.py tests/core/test_files.py tests/core/test_locks.py tests/core/test_text.py
 
-pythons: env  ## run the reader's tests on each Python from 3.11 on that uv finds or installs
-	@for v in 3.11 3.12 3.13 3.14; do \
+pythons: env  ## run the reader's tests on each Python from 3.11 on that uv or pyenv has
+	@PATH="$$PATH:$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/*/bin 2>/dev/null | paste -sd:)"; \
+	for v in 3.11 3.12 3.13 3.14; do \
 		$(UV) venv --quiet --clear --python $${v} .pythons/$$v || { \
 			echo "netchu: no Python $$v here, not tested"; continue; }; \
 		echo "== Python $$v"; \
 		$(UV) pip install --quiet --python .pythons/$$v '.[serve,pdf,heic]' \
-			pytest pytest-timeout hypothesis httpx2 schemathesis onnx pandas pyarrow && \
+			pytest pytest-timeout hypothesis fonttools httpx2 jiwer psutil schemathesis onnx pandas pyarrow && \
 		.pythons/$$v/bin/python -m pytest -p no:cacheprovider $(READER_TESTS) \
 			--ignore tests/inference/test_reader_of_networks.py || exit 1; done
 
@@ -70,6 +71,9 @@ bench-serving: env  ## measure throughput and latency of the HTTP API
 
 bench-photos: env  ## measure CER by frame, slope, polarity and direction; LINES adds line tables
 	@$(RUN) python benchmarks/photos.py $(LINES)
+
+bench-fine-tuning: env  ## measure what fine-tuning on one writer costs others; LINES names line tables
+	@$(RUN) python benchmarks/fine_tuning.py $(LINES)
 
 lint: env  ## run ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy

@@ -7,13 +7,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 import torch
 
 from netchu.core.errors import NetchuError
+from netchu.core.text import ALPHABET
 from netchu.data.batches import PreparedLine, collate
 from netchu.data.line_table import Line, read_skipped
+from netchu.data.parse.fonts import missing_characters
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.imaging.images import decode, encode
 from netchu.imaging.preparation import prepare
@@ -22,7 +25,16 @@ from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, save_model
 from netchu.models.networks.netchu_small import NetchuSmall, NetchuSmallConfig
 from netchu.release import fine_tuning
-from netchu.release.fine_tuning import extend_alphabet, fine_tune, load_table
+from netchu.release.fine_tuning import (
+    GENERAL_LINES,
+    SHARES,
+    FineTuning,
+    extend_alphabet,
+    fine_tune,
+    interpolate_weights,
+    load_table,
+)
+from netchu.release.general_lines import FONTS, general_lines
 from netchu.release.ngrams import Corpora, mixture_components, write_language_model
 from small_project import MODEL, as_table
 
@@ -98,6 +110,7 @@ def test_fine_tuning_gives_a_model_that_reads_a_new_letter(home, start, monkeypa
     assert done.lines == {"train": 19, "val": 4, "test": 4}
     assert done.letters == "ß"
     assert done.before["cer"] > 0.3 > done.after["cer"]
+    assert done.general_before["lines"] == done.general_after["lines"] == GENERAL_LINES
     assert [(line.id, line.reason) for line in done.skipped] == [
         ("csv-000028", "not an image, or damaged"),
         ("csv-000029", "repeated image: csv-000001"),
@@ -110,7 +123,11 @@ def test_fine_tuning_gives_a_model_that_reads_a_new_letter(home, start, monkeypa
     card = read_card(Path("new/mine"))
     assert card["alphabet"] == "xo ß"
     assert card["temperature"] == 1.25
-    assert card["figures"] == {"before": done.before, "after": done.after}
+    assert card["figures"] == {
+        "before": done.before, "after": done.after,
+        "general_before": done.general_before, "general_after": done.general_after,
+    }  # fmt: skip
+    assert card["training"][-1]["share"] == done.share
     assert card["provenance"]["started_from"] == read_card(start)["weights"]
     assert [phase["stage"] for phase in card["training"]] == ["adapt"]
     assert str(home) not in Path("new/mine/model.json").read_text(encoding="utf-8")
@@ -121,6 +138,95 @@ def test_fine_tuning_gives_a_model_that_reads_a_new_letter(home, start, monkeypa
     right = [reading.text == text for reading, text in zip(readings, TEXTS, strict=True)]
     assert sum(right) > 18
     assert isinstance(load_model(Path("new/mine"), "xo ß"), NetchuSmall)
+
+
+def test_weights_are_interpolated(start):
+    one = load_model(start, "xo ")
+    other = load_model(start, "xo ")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    assert SHARES[-1] == 1.0
+    for share in (0.0, *SHARES):
+        mixed = interpolate_weights(one, other, share)
+        assert not mixed.training
+        for name, weight in dict(mixed.named_parameters()).items():
+            torch.testing.assert_close(weight, dict(one.named_parameters())[name] + share)
+    assert all(torch.equal(weight, load_model(start, "xo ").state_dict()[name])
+               for name, weight in one.state_dict().items())  # fmt: skip
+
+
+@pytest.fixture
+def rated(start, monkeypatch):
+    """Return a function that chooses a share, given CERs of both sets before and by share."""
+
+    def choose(val, general):
+        rates = {"val": val, "general": general}
+        monkeypatch.setattr(fine_tuning, "interpolate_weights", lambda one, other, share: share)
+        monkeypatch.setattr(fine_tuning, "round_weights", lambda share: share)
+
+        def cer(network, lines):
+            place = SHARES.index(network) + 1 if network in SHARES else 0
+            return rates[lines.attrs["name"]][place]
+
+        monkeypatch.setattr(fine_tuning, "_cer", cer)
+        tables = [as_table([]) for _ in rates]
+        for table, name in zip(tables, rates, strict=True):
+            table.attrs["name"] = name
+        return fine_tuning._choose_share("start", "trained", *tables, Path("mine.csv"))[0]
+
+    return choose
+
+
+@pytest.mark.parametrize(
+    ("val", "general", "share"),
+    [
+        ((0.5, 0.4, 0.3, 0.2, 0.1), (0.20, 0.20, 0.20, 0.20, 0.20), 1.0),
+        ((0.5, 0.4, 0.3, 0.2, 0.1), (0.20, 0.20, 0.2099, 0.2101, 0.25), 0.5),
+        ((0.5, 0.4, 0.3, 0.2, 0.1), (0.20, 0.22, 0.22, 0.20, 0.22), 0.75),
+        ((0.5, 0.3, 0.3, 0.4, 0.5), (0.20, 0.20, 0.20, 0.20, 0.20), 0.5),
+        ((0.5, 0.5, 0.5, 0.5, 0.49), (0.20, 0.10, 0.10, 0.10, 0.10), 1.0),
+    ],
+)
+def test_the_share_that_reads_best_without_forgetting_is_chosen(rated, val, general, share):
+    assert rated(val, general) == share
+
+
+def test_a_training_that_only_forgets_is_refused(rated):
+    with pytest.raises(NetchuError, match=r"read worse by more than 1\.0 %, so nothing"):
+        rated((0.5, 0.4, 0.3, 0.2, 0.1), (0.20, 0.22, 0.23, 0.24, 0.25))
+    with pytest.raises(NetchuError, match=r"did not help \(50\.0 % CER before, 50\.0 % after"):
+        rated((0.5, 0.6, 0.5, 0.7, 0.8), (0.20, 0.22, 0.20, 0.24, 0.25))
+
+
+@pytest.mark.parametrize(("after", "forgets"), [(0.1, False), (0.2099, False), (0.2101, True)])
+def test_more_than_a_point_is_forgetting(after, forgets):
+    rates = {"cer": 0.2}
+    done = FineTuning({}, "", [], rates, rates, rates, {"cer": after}, 1.0)
+    assert done.forgets == forgets
+
+
+def test_general_lines_are_of_the_alphabet_and_the_same_again():
+    lines = general_lines(12, 3, "abcdefghinouôưđ tT,0123")
+    assert len(lines) == 12
+    assert lines["id"].is_unique
+    assert set("".join(lines["text"])) <= set("abcdefghinouôưđ tT,0123")
+    assert lines["writer"].nunique() == 4
+    assert lines["text"].str.len().mean() > 5
+    assert lines.equals(general_lines(12, 3, "abcdefghinouôưđ tT,0123"))
+    assert not lines["text"].equals(general_lines(12, 4, "abcdefghinouôưđ tT,0123")["text"])
+    for image, width, height in zip(lines["image"], lines["width"], lines["height"], strict=True):
+        assert decode(image, "line").shape == (height, width)
+
+
+def test_the_fonts_of_general_lines_have_all_letters():
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    assert [missing_characters(ALPHABET, folder / font) for font in FONTS] == [""] * 4
+
+
+def test_general_lines_need_letters_of_vietnamese():
+    with pytest.raises(NetchuError, match="too few letters of Vietnamese"):
+        general_lines(3, 0, "αβγ")
 
 
 def test_confidences_are_fitted_only_to_enough_validation_lines(start, tmp_path):

@@ -63,7 +63,9 @@ def train_command(
 
     Unknown characters are added to its alphabet. Some of the lines are held out
     to measure the CER before and after: those of some writers, if the table
-    names ten writers or more. Needs the extra: pip install 'netchu[train]'
+    names ten writers or more. Generated lines show whether other handwriting is
+    forgotten; only as much is learned as costs a point there at most. Needs the
+    extra: pip install 'netchu[train]'
 
     \b
     Example:
@@ -73,7 +75,8 @@ def train_command(
     \b
     Exit codes:
       0  the new model is written
-      2  nothing is written: training did not help, or something was wrong
+      2  nothing is written: training did not help, it made other handwriting worse,
+         or something was wrong
     """
     from netchu.core.params import ComputeParams
     from netchu.core.runtime import set_compute_environment
@@ -97,6 +100,11 @@ def _print_summary(done: FineTuning, out: Path) -> None:
         print(f"new characters: {' '.join(done.letters)}")
     print(f"CER on {counts['test']} held-out lines: {_cer(done.before)} before, "
           f"{_cer(done.after)} after")  # fmt: skip
+    print(f"CER on {done.general_after['lines']} generated lines, which stand for other hands: "
+          f"{_cer(done.general_before)} before, {_cer(done.general_after)} after")  # fmt: skip
+    if done.forgets:
+        print("other hands are read worse by more than a point: use the model that it started from "
+              "for them, or add lines by other writers", file=sys.stderr)  # fmt: skip
     if done.after["cer"] >= done.before["cer"]:
         print("the held-out lines do not confirm the gain: compare both models on other lines",
               file=sys.stderr)  # fmt: skip

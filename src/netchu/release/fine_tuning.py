@@ -46,6 +46,7 @@ from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weights_hash
 from netchu.models.transcription import read_lines
 from netchu.release.calibration import fit_calibration
+from netchu.release.general_lines import general_lines
 from netchu.release.onnx_export import export_recogniser, round_weights
 from netchu.training.data_module import LineDataModule
 from netchu.training.phase import PhaseResult, fit_phase, validation_lines
@@ -70,6 +71,15 @@ MAX_EPOCHS = 10
 MAX_PASSES = 40
 """Largest number of times that a line is used, however much time there is."""
 
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the way from the weights of the starting model to the trained ones."""
+
+MAX_GENERAL_LOSS = 0.01
+"""Most by which the CER of generated lines may rise."""
+
+GENERAL_LINES = 64
+"""Generated lines to choose the share by; as many others are for the result."""
+
 TIMED_STEPS = 8
 TRAINING_SHARE = 0.6
 """Share of the given minutes for training; the rest is for validation and export."""
@@ -85,6 +95,10 @@ class FineTuning:
         skipped: rows of the table that were left out, with the reason.
         before: rates of the starting model on the test lines.
         after: rates of the new model on them.
+        general_before: rates of the starting model on generated lines, which stand for the
+            handwriting of others.
+        general_after: rates of the new model on them.
+        share: share of the change of the weights by training that the new model has.
     """
 
     lines: dict[str, int]
@@ -92,6 +106,14 @@ class FineTuning:
     skipped: list[Skipped]
     before: Rates
     after: Rates
+    general_before: Rates
+    general_after: Rates
+    share: float
+
+    @property
+    def forgets(self) -> bool:
+        """Whether generated lines are read worse by more than a point."""
+        return self.general_after["cer"] - self.general_before["cer"] > MAX_GENERAL_LOSS
 
 
 def fine_tune(
@@ -104,7 +126,8 @@ def fine_tune(
 ) -> FineTuning:
     """Train a model on the lines of a CSV table, and export it to `out`.
 
-    Nothing is written if there is an error.
+    What is exported lies between the weights of the starting model and the trained ones, so that
+    the handwriting of others is not forgotten. Nothing is written if there is an error.
 
     Args:
         table: CSV in UTF-8 with the columns `image,label[,writer]`.
@@ -115,7 +138,8 @@ def fine_tune(
 
     Raises:
         NetchuError: the table is damaged or too small, `out` exists, the model cannot be trained,
-            or training did not lower the CER of the validation lines.
+            or training did not lower the CER of the validation lines, or only at the cost of the
+            handwriting of others.
     """
     if out.exists():
         raise NetchuError(f"{out} exists already; remove it or name another folder")
@@ -126,30 +150,39 @@ def fine_tune(
         raise NetchuError(f"{start}: {old.network} cannot be fine-tuned; name a model with CTC")
     lines, skipped = load_table(table, images, old)
     letters = "".join(sorted(set().union(*lines["text"]) - set(old.alphabet)))
-    new = extend_alphabet(old, letters)
-    phase = _phase(new, lines, minutes)
-    result = _fit(new, lines, phase, out)
+    general = general_lines(2 * GENERAL_LINES, SEED, old.alphabet)
+    trained = extend_alphabet(old, letters)
+    phase = _phase(trained, lines, minutes)
+    result = _fit(trained, lines, phase, out)
     val = validation_lines(lines, phase)
-    _check_gain(_rates(old, val), result, table)
-    new = round_weights(new)
+    share, new = _choose_share(
+        extend_alphabet(old, letters), trained, val, general[:GENERAL_LINES], table
+    )
     test = lines[lines["split"] == "test"].reset_index(drop=True)
     before, after = _rates(old, test), _rates(new, test)
+    others = general[GENERAL_LINES:].reset_index(drop=True)
+    general_before, general_after = _rates(old, others), _rates(new, others)
     additions = {
         "provenance": {
             "seed": SEED,
             "table": hash_file(table),
             "started_from": weights_hash(start),
         },
-        "training": [*card.get("training", []), result.summary() | {"stage": "adapt"}],
-        "figures": {"before": before, "after": after},
-    }
+        "training": [
+            *card.get("training", []), result.summary() | {"stage": "adapt", "share": share},
+        ],
+        "figures": {
+            "before": before, "after": after,
+            "general_before": general_before, "general_after": general_after,
+        },
+    }  # fmt: skip
     language_model = start / LANGUAGE_MODEL if (start / LANGUAGE_MODEL).is_file() else None
     confidences = _fit_confidences(new, val, language_model, card)
     temperature = confidences["temperature"]
     export_recogniser(new, out, additions | confidences, temperature, language_model)
     write_skipped(skipped, out)
     counts = {str(split): int(count) for split, count in lines["split"].value_counts().items()}
-    return FineTuning(counts, letters, skipped, before, after)
+    return FineTuning(counts, letters, skipped, before, after, general_before, general_after, share)
 
 
 def _fit_confidences(
@@ -162,14 +195,62 @@ def _fit_confidences(
     return fit_calibration(recogniser, val, language_model).card()
 
 
-def _check_gain(before: Rates, result: PhaseResult, table: Path) -> None:
-    """Raise an error if the best epoch did not lower the CER of the validation lines."""
-    if not result.val_cer < before["cer"]:
+def _choose_share(
+    start: CTCRecogniser,
+    trained: CTCRecogniser,
+    val: pd.DataFrame,
+    general: pd.DataFrame,
+    table: Path,
+) -> tuple[float, CTCRecogniser]:
+    """Return the share of the training that reads the validation lines best, and its network.
+
+    Shares with which generated lines are read worse by more than `MAX_GENERAL_LOSS` are left out;
+    of equal ones the largest is chosen. The network has the weights that are exported.
+
+    Raises:
+        NetchuError: no share lowers the CER of the validation lines.
+    """
+    before, general_limit = _cer(start, val), _cer(start, general) + MAX_GENERAL_LOSS
+    best: tuple[float, float, CTCRecogniser] | None = None
+    lowest = float("inf")
+    for share in SHARES:
+        network = round_weights(interpolate_weights(start, trained, share))
+        cer = _cer(network, val)
+        lowest = min(lowest, cer)
+        if (
+            cer < before
+            and (not best or cer <= best[0])
+            and _cer(network, general) <= general_limit
+        ):
+            best = cer, share, network
+    if best:
+        return best[1:]
+    if not lowest < before:
         raise NetchuError(
-            f"{table}: training did not help ({percent(before['cer'])} CER before, "
-            f"{percent(result.val_cer)} after, on the {before['lines']} validation lines), so "
-            "nothing is written; check the labels or add lines"
+            f"{table}: training did not help ({percent(before)} CER before, {percent(lowest)} "
+            f"after, on the {len(val)} validation lines), so nothing is written; check the labels "
+            "or add lines"
         )
+    raise NetchuError(
+        f"{table}: training helps on its lines, but generated lines, which stand for the "
+        f"handwriting of others, are read worse by more than {percent(MAX_GENERAL_LOSS)}, so "
+        "nothing is written; check the labels or add lines"
+    )
+
+
+def interpolate_weights(
+    start: CTCRecogniser, trained: CTCRecogniser, share: float
+) -> CTCRecogniser:
+    """Return a network between two with equal configs; 0 is `start` and 1 is `trained`.
+
+    Wortsman et al. 2022, "Robust fine-tuning of zero-shot models".
+    """
+    mixed, old = copy.deepcopy(start), start.state_dict()
+    mixed.load_state_dict(
+        {name: torch.lerp(old[name], new, share) if new.is_floating_point() else new
+         for name, new in trained.state_dict().items()}
+    )  # fmt: skip
+    return mixed
 
 
 def load_table(
@@ -314,7 +395,15 @@ def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: P
             raise KeyboardInterrupt from error
 
 
-def _rates(recogniser: Recogniser, lines: pd.DataFrame) -> Rates:
+def _scores(recogniser: Recogniser, lines: pd.DataFrame) -> pd.DataFrame:
     texts = [reading.text for reading in read_lines(recogniser, lines, batch_size=16)]
-    scored = score_lines(lines["text"].tolist(), texts)
-    return summarise(scored, bootstrap_groups(lines), 1000, SEED)
+    return score_lines(lines["text"].tolist(), texts)
+
+
+def _cer(recogniser: Recogniser, lines: pd.DataFrame) -> float:
+    scores = _scores(recogniser, lines)
+    return float(scores["edits"].sum() / scores["characters"].sum())
+
+
+def _rates(recogniser: Recogniser, lines: pd.DataFrame) -> Rates:
+    return summarise(_scores(recogniser, lines), bootstrap_groups(lines), 1000, SEED)
