@@ -1,10 +1,13 @@
 """Keys, hosts, origins and headers."""
 
 import base64
+import re
+import time
 
 import pytest
 
 from bar_model import bars
+from netchu import Reader
 from netchu.imaging.images import encode
 from netchu.serve import web_page
 from netchu.serve.access import SECURITY_HEADERS
@@ -86,9 +89,26 @@ def test_requests_are_counted_by_route_never_by_path(client):
     text = api.get("/metrics").text
     assert 'netchu_requests_total{route="/healthz",status="200"} 2.0' in text
     assert 'netchu_requests_total{route="/static/{name}",status="404"} 1.0' in text
+    assert 'netchu_requests_total{route="other",status="404"} 1.0' in text
     assert "secret" not in text
     assert "netchu_held_images 0.0" in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_the_time_of_a_request_is_measured_and_an_exception_counts_as_500(client, monkeypatch):
+    api = client()
+
+    def fail(*_, **__):
+        time.sleep(0.3)
+        raise RuntimeError
+
+    monkeypatch.setattr(Reader, "read_many", fail)
+    content = {"images": base64.b64encode(encode(bars("ah"))).decode()}
+    assert api.post("/api/read", json=content).status_code == 500
+    text = api.get("/metrics").text
+    assert 'netchu_requests_total{route="/api/read",status="500"} 1.0' in text
+    (seconds,) = re.findall(r'^netchu_\w+_seconds_sum{route="/api/read"} (\S+)$', text, re.M)
+    assert 0.3 <= float(seconds) < 60
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import hashlib
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from netchu.data.parse.handwriting.csv import parse
 from netchu.imaging.images import encode
 from netchu.imaging.photos import read_photo
 from netchu.inference.segmentation.line_boxes import crop_line, find_lines
+from netchu.serve import corrections as corrections_module
 from netchu.serve.corrections import CorrectionStore
 from netchu.serve.settings import Limits
 
@@ -52,6 +54,23 @@ def test_corrections_are_a_table_to_train_with(corrections):
     assert training_labels(corrections) == ["Hà Nội", 'ngõ "5", Huế']
     (first, _) = parse(corrections.folder / "corrections.csv")
     np.testing.assert_array_equal(read_photo(first.image), bars("ah"))
+
+
+def test_an_image_is_named_by_its_content_and_both_files_are_flushed_to_the_disk(
+    corrections, monkeypatch
+):
+    flushed = []
+    new_file = corrections_module.new_file
+
+    def watched(path, *, durable=False):
+        flushed.append((path.suffix, durable))
+        return new_file(path, durable=durable)
+
+    monkeypatch.setattr(corrections_module, "new_file", watched)
+    corrections.add(AH, None, "một")
+    (image,) = (corrections.folder / "images").iterdir()
+    assert image.name == hashlib.sha256(image.read_bytes()).hexdigest()[:32] + ".png"
+    assert flushed == [(".png", True), (".csv", True)]
 
 
 def test_a_new_label_replaces_the_old_one_and_keeps_other_columns(corrections):
@@ -134,6 +153,7 @@ from pathlib import Path
 import numpy as np
 from netchu.imaging.images import encode
 from netchu.data.line_table import Skipped
+from netchu.serve import corrections as corrections_module
 from netchu.serve.corrections import CorrectionStore
 store = CorrectionStore(Path(sys.argv[1]), 10**6, 50)
 with store.open():

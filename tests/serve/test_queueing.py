@@ -1,9 +1,11 @@
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netchu.serve import queueing
 from netchu.serve.queueing import MAX_BATCH, FullError, ReadingQueue
 
 
@@ -54,6 +56,23 @@ def test_queued_images_are_read_in_batches(queue):
     assert results(first) == [(b"0", False)]
     assert [results(one) for one in rest] == [[(b"%d" % n, False)] for n in range(40)]
     assert sizes == echo.batches == [1, MAX_BATCH, MAX_BATCH, 8]
+
+
+def test_a_batch_waits_for_others_unless_it_is_full(queue, monkeypatch):
+    monkeypatch.setattr(queueing, "BATCH_SECONDS", 0.5)
+    echo = Echo()
+    waiting = queue()
+    begin = time.monotonic()
+    first = waiting.submit(echo, [b"1"], False)
+    time.sleep(0.05)
+    second = waiting.submit(echo, [b"2"], False)
+    results(first + second)
+    assert echo.batches == [2]
+    assert time.monotonic() - begin >= 0.5
+    begin = time.monotonic()
+    results(waiting.submit(echo, [b"3"] * MAX_BATCH, False))
+    assert echo.batches == [2, MAX_BATCH]
+    assert time.monotonic() - begin < 0.5
 
 
 def test_batches_have_one_reader_and_one_mode(queue):
