@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from netchu.evaluation.baselines import kraken, pylaia, tesseract, vietocr
+from netchu.evaluation.baselines import asterocr, kraken, pylaia, tesseract, vietocr
 from netchu.evaluation.baselines.base import Baseline
 
 BASELINES: dict[str, Baseline] = {
+    "asterocr": asterocr.BASELINE,
     "tesseract": tesseract.BASELINE,
     "vietocr_transformer": vietocr.TRANSFORMER,
     "vietocr_seq2seq": vietocr.SEQ2SEQ,
