@@ -24,6 +24,7 @@ def optimiser_and_schedule(
     steps = phase.epochs * math.ceil(phase.steps_per_epoch / accumulate_grad_batches)
     # With one step of warm-up, OneCycleLR divides by zero.
     warmup = max(phase.warmup, 2 / (steps + 1))
+    schedule: dict[str, Any]
     match phase.schedule:
         case "constant":
             return {"optimizer": optimiser}
