@@ -1,9 +1,11 @@
 import json
+import shutil
 from dataclasses import dataclass, replace
 
 import bitsandbytes as bnb
 import pytest
 import torch
+from torch.nn import functional as F
 from transformers import (
     AutoModelForImageTextToText,
     CLIPImageProcessor,
@@ -20,6 +22,7 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import hash_folder
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
+from netchu.imaging.preparation import Preprocessing
 from netchu.models import network_class
 from netchu.models.hub import hub_note
 from netchu.models.hub.char_tokenizer import char_tokenizer
@@ -35,6 +38,7 @@ from netchu.models.networks.deepseek_ocr import DeepSeekOCR, DeepSeekOCRSettings
 
 TEXTS = ("Thị xã", "đường Nguyễn", "quý hoà", "Ặ 12/3")
 TINY = DeepSeekOCRSettings("tiny", height=48, max_new_tokens=24, gradient_checkpointing=False)
+SMALL = replace(TINY, checkpoint="small", height=24, image_width=224, ctc_weight=0.5)
 
 
 def lines(texts=TEXTS):
@@ -47,6 +51,21 @@ def lines(texts=TEXTS):
 def made(config=TINY):
     torch.manual_seed(3)
     return DeepSeekOCR(config, ALPHABET)
+
+
+def pretrained(folder, steps=2):
+    """A recogniser of the small checkpoint, pretrained for `steps` steps and saved in `folder`."""
+    recogniser = made(SMALL)
+    trained(recogniser, narrow_lines(), steps)
+    folder.mkdir()
+    recogniser.save(folder)
+    return recogniser.eval()
+
+
+def narrow_lines():
+    """Lines of the height of the small checkpoint."""
+    batch = lines()
+    return replace(batch, images_BCHW=batch.images_BCHW[:, :, :24])
 
 
 def open_tiny(folder):
@@ -89,6 +108,120 @@ def test_qlora_steps_change_only_the_adapter_and_lower_the_loss():
 def test_it_trains_in_16_bits_and_with_gradient_checkpointing(change):
     losses = trained(made(replace(TINY, **change)), lines(), 8)
     assert losses[-1] < losses[0]
+
+
+def test_pretraining_changes_every_weight_and_saves_what_from_pretrained_loads(tmp_path):
+    before = {name: p.detach().clone() for name, p in made(SMALL).named_parameters()}
+    recogniser = pretrained(tmp_path / "pretrain", steps=3)
+    unchanged = [n for n, p in recogniser.named_parameters() if torch.equal(before[n], p)]
+    assert unchanged == ["model.model.vision_tower.query_1024_resolution.weight"]
+    assert [path.name for path in (tmp_path / "pretrain").iterdir()] == ["base"]
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path / "pretrain" / "base").eval()
+    assert type(loaded).__name__ == "DeepseekOcr2ForConditionalGeneration"
+    inputs, _ = recogniser.supervised(narrow_lines())
+    with torch.no_grad():
+        assert torch.equal(loaded(**inputs).logits, recogniser.model(**inputs).logits)
+
+
+def test_finetuning_a_pretrained_base_changes_only_the_adapter(tmp_path):
+    pretrained(tmp_path / "pretrain")
+    recogniser = DeepSeekOCR.load(tmp_path / "pretrain", SMALL, ALPHABET)
+    assert any(isinstance(p, bnb.nn.Params4bit) for p in recogniser.parameters())
+    recogniser.loss(narrow_lines())  # at first, bitsandbytes rounds the biases of 4-bit layers
+    before = {name: p.detach().clone() for name, p in recogniser.named_parameters()}
+    trained(recogniser, narrow_lines(), 3)
+    for name, now in recogniser.named_parameters():
+        assert torch.equal(before[name], now) != (".lora_" in name), name
+    assert all(".lora_" in name for name in recogniser.state_dict())
+
+
+def test_a_finetuned_model_keeps_its_base_and_zero_shot_reads_with_it(tmp_path):
+    pretrained(tmp_path / "pretrain", steps=12)
+    config = replace(SMALL, four_bit=False)
+    recogniser, batch = DeepSeekOCR.load(tmp_path / "pretrain", config, ALPHABET), narrow_lines()
+    at_first = recogniser.eval().transcribe(batch)
+    trained(recogniser.train(), batch, 12)
+    (tmp_path / "finetune").mkdir()
+    recogniser.save(tmp_path / "finetune")
+    assert hash_folder(tmp_path / "finetune" / "base") == hash_folder(
+        tmp_path / "pretrain" / "base"
+    )
+    shutil.rmtree(tmp_path / "pretrain")
+    again = DeepSeekOCR.load(tmp_path / "finetune", config, ALPHABET).eval()
+    read = {name: way(batch) for name, way in again.variants().items()}
+    assert read["guarded"] == recogniser.eval().transcribe(batch)
+    assert read["zero_shot"] == at_first != read["guarded"]
+
+
+def test_a_line_reads_the_same_however_much_paper_follows(tmp_path):
+    recogniser, batch = made(SMALL).eval(), narrow_lines()
+    assert recogniser.preprocessing == Preprocessing("grey", 24, 224)
+    wider = replace(batch, images_BCHW=F.pad(batch.images_BCHW, (0, 24)))
+    assert recogniser.transcribe(wider) == recogniser.transcribe(batch)
+
+
+def test_the_ctc_loss_looks_at_the_columns_of_the_line_only():
+    recogniser, batch = made(SMALL), narrow_lines()
+    with torch.no_grad():
+        both = recogniser.loss(batch)
+        recogniser.config = replace(SMALL, ctc_weight=0.0)
+        plain = recogniser.loss(batch)
+    assert both > plain
+    recogniser.config = SMALL
+    tokens_BTC = torch.zeros(1, 145, 64)
+    ids = recogniser._answer("Xã")[:-1]
+    # Columns of letters and blanks, and then some that say nothing: they are no part of the line.
+    blank = recogniser.tokenizer.pad_token_id
+    embeddings = recogniser.base.lm_head.weight.detach()
+    embeddings[blank].normal_(std=0.1)
+    tokens_BTC[0, :4] = 50 * F.normalize(embeddings[[ids[0], blank, ids[1], blank]], dim=1)
+    one = LineBatch(batch.images_BCHW[:1], torch.tensor([32]), ("Xã",), ("x",), ("line",))
+    read = recogniser._ctc_loss(list(tokens_BTC), one)
+    longer = replace(one, widths_B=torch.tensor([64]))
+    assert read < 0.1 < recogniser._ctc_loss(list(tokens_BTC), longer)
+
+
+def test_heads_of_encoder_and_decoder_start_by_looking_back():
+    recogniser = made(SMALL).eval()
+    model = recogniser.base.model
+    encoder, decoder = model.vision_tower.vision_encoder, model.language_model
+    seen = []
+    for part in (encoder, decoder):
+        part.config._attn_implementation = "eager"
+        part.layers[0].self_attn.register_forward_hook(lambda m, i, out: seen.append(out[1]))
+    inputs, labels_BL = recogniser.supervised(narrow_lines())
+    with torch.no_grad():
+        recogniser.model(**inputs)
+    columns = 224 // 8
+    assert most_seen(seen[0], range(columns, 2 * columns), columns) == pytest.approx(columns, abs=1)
+    # The question is 144 image tokens, a separator, a line break and nine letters.
+    first = (labels_BL[0] != -100).nonzero()[0].item() - 1
+    assert first == 145 + 9
+    assert most_seen(seen[1], range(first, first + 6), 144) == pytest.approx(152, abs=2)
+
+
+def most_seen(weights_BHQK, queries, keys):
+    """The distance at which the first head's weights are largest on average, among first keys."""
+    at = {}
+    for query in queries:
+        for key in range(keys):
+            at.setdefault(query - key, []).append(weights_BHQK[:, 0, query, key].mean().item())
+    return max(at, key=lambda distance: sum(at[distance]) / len(at[distance]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_width": 0}, "needs an image_width"),
+        ({"checkpoint": "tiny"}, "set image_width: 0"),
+        ({"height": 26}, "no view of 26 × 224"),
+        ({"image_width": 228}, "no view of 24 × 228"),
+        ({"image_width": 1160}, "up to 1152"),
+    ],
+)
+def test_a_view_that_the_checkpoint_does_not_take_is_refused(change, message):
+    with pytest.raises(NetchuError, match=message):
+        made(replace(SMALL, **change))
 
 
 def write_llava(folder):
@@ -362,7 +495,7 @@ def published():
 def test_lora_and_four_bits_cover_the_experts_of_the_published_model():
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(published())
-    quantizer = AutoHfQuantizer.from_config(four_bit_config(), pre_quantized=False)
+    quantizer = AutoHfQuantizer.from_config(four_bit_config(torch.bfloat16), pre_quantized=False)
     quantizer.preprocess_model(model, dtype=torch.bfloat16, device_map={"": "cpu"})
     quantizer.postprocess_model(model)
 

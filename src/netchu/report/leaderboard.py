@@ -11,7 +11,9 @@ from netchu.report.gather import Findings, SystemResult
 from netchu.report.page_tables import UNKNOWN_CELL, Cell
 from netchu.report.published import find_published
 
-SIZE_REMARK = "MB are the weights in the model directory; the base of an adapter is not among them."
+SIZE_REMARK = (
+    "MB are the weights in the model directory; a published base of an adapter is not among them."
+)
 
 DIFFERENT_LINES = "read other lines than most systems: its figures do not compare with theirs"
 

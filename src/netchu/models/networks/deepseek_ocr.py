@@ -3,23 +3,27 @@
 Any `AutoModelForImageTextToText` checkpoint works. The first DeepSeek-OCR has only remote code for
 an older transformers; its successor is a native class. The base stays frozen, in 4 bits if asked;
 only the adapter is trained and saved.
+
+The checkpoint `small` has random weights, so the stage pretrain trains all of them and writes the
+base that the stage finetune starts from. It stays in the model folder, in `base/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from peft import prepare_model_for_kbit_training
+from peft import PeftModel, prepare_model_for_kbit_training
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Strict
@@ -28,18 +32,23 @@ from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser, Transcribe
-from netchu.models.hub import checkpoint_source, hub_note
+from netchu.models.ctc_loss import ctc_loss
+from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
 from netchu.models.hub.own_checkpoints import write_deepseek
 from netchu.models.hub.qlora import (
     add_adapter,
     disable_cpu_repacking,
     four_bit_config,
+    has_adapter,
     load_adapter,
     split_experts,
 )
+from netchu.models.hub.small_deepseek import VIEW_TOKENS, column_width, write_small_deepseek
 from netchu.models.hub.tokens import read_tokens
 
 IGNORED = -100
+BASE = "base"
+"""Folder of the pretrained base in the model folder."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,8 @@ class DeepSeekOCRSettings(Strict):
     """Config."""
 
     checkpoint: str = "deepseek-community/DeepSeek-OCR-2"
-    """A folder, a model id of the hub, or `tiny` for a small random checkpoint."""
+    """A folder, a model id of the hub, `small` for a checkpoint of random weights that pretraining
+    teaches, or `tiny` for one that only shows that the code runs."""
 
     instruction: str = "Free OCR."
     """Prompt of the model."""
@@ -59,7 +69,16 @@ class DeepSeekOCRSettings(Strict):
     """Rank of the LoRA adapter."""
 
     height: int = 512
-    """Height of prepared lines in pixels; the checkpoint's processor scales them further."""
+    """Height of prepared lines in pixels; the checkpoint's processor scales them further, except
+    those for `small`, which has a view of this height."""
+
+    image_width: int = 0
+    """Width of the view of `small` in pixels. Shorter lines are padded on the right, longer ones
+    squeezed. 0 for other checkpoints, whose processors make squares."""
+
+    ctc_weight: float = 0.0
+    """Weight in pretraining of the CTC loss of the output layer on the image tokens, beside 1 for
+    that of the text; a checkpoint of random weights needs it."""
 
     max_new_tokens: int = 512
     """Maximum number of tokens of a reading."""
@@ -84,17 +103,29 @@ class DeepSeekOCR(Recogniser):
     def __init__(
         self, config: DeepSeekOCRSettings, alphabet: str, folder: Path | None = None
     ) -> None:
-        """Load the adapter in `folder`, which `save` wrote, or else create a new one.
+        """Load the model folder that `save` wrote, or else the config's checkpoint.
+
+        Without a folder all weights of `small` are trainable. In every other case the base is
+        frozen, and the adapter in the folder, or else a new one, is trainable.
 
         Raises:
-            NetchuError: there is no such checkpoint, or the adapter belongs to another one.
+            NetchuError: there is no such checkpoint, the adapter belongs to another one, or the
+                config does not suit the checkpoint.
         """
         super().__init__(config, alphabet)
-        with checkpoint_source(config.checkpoint, partial(_write_tiny, alphabet)) as location:
+        _check_view(config)
+        own = folder / BASE if folder else None
+        self.base_folder = own if own and own.is_dir() else None
+        source = self.base_folder or config.checkpoint
+        with checkpoint_source(source, partial(_write_checkpoint, config, alphabet)) as location:
             self.processor = AutoProcessor.from_pretrained(location)
-            base = _load_base(location, config)
-        self.model = add_adapter(base, config.rank)
-        if folder is not None:
+            if config.checkpoint == SMALL and self.base_folder is None:
+                self.model = AutoModelForImageTextToText.from_pretrained(location)
+                # Queries for larger views; a trainable parameter without gradients stops DDP.
+                self.model.model.vision_tower.query_1024_resolution.requires_grad_(False)
+            else:
+                self.model = add_adapter(_load_base(location, config), config.rank)
+        if folder is not None and (self.base_folder is None or has_adapter(folder)):
             load_adapter(self.model, folder)
         tokenizer = self.processor.tokenizer
         tokenizer.padding_side = "left"
@@ -109,8 +140,18 @@ class DeepSeekOCR(Recogniser):
         return hub_note(self.config.checkpoint)
 
     @property
+    def adapted(self) -> bool:
+        """Whether the base is frozen and has an adapter, and not all weights are trainable."""
+        return isinstance(self.model, PeftModel)
+
+    @property
+    def base(self) -> Any:
+        """The base model without its adapter's wrapper."""
+        return self.model.get_base_model() if self.adapted else self.model
+
+    @property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing("grey", self.config.height)
+        return Preprocessing("grey", self.config.height, self.config.image_width)
 
     def rejection_reason(self, text: str, width: int) -> str:
         needed = len(self._answer(text))
@@ -124,7 +165,9 @@ class DeepSeekOCR(Recogniser):
         return [*ids, self.tokenizer.eos_token_id]
 
     def _question(self, batch: LineBatch) -> dict[str, Tensor]:
-        """Return the processor's inputs for the images and the instruction, padded on the left."""
+        """Return the model's inputs for the images and the instruction, padded on the left."""
+        if self.config.image_width:
+            return self._line_views(batch)
         images = [
             _photo(image_HW[:, :width])
             for image_HW, width in zip(
@@ -134,7 +177,32 @@ class DeepSeekOCR(Recogniser):
         asked = self.processor(
             images=images, text=[self._prompt()] * len(images), padding=True, return_tensors="pt"
         )
-        return dict(asked.to(self.device, dtype=self.model.get_base_model().dtype))
+        return dict(asked.to(self.device, dtype=self.base.dtype))
+
+    def _line_views(self, batch: LineBatch) -> dict[str, Tensor]:
+        """Return those for views of a line, which the checkpoint's processor does not make.
+
+        The pixels are normalised as it does it. Whatever the shape of a view of at most 144
+        columns, it has 144 image tokens and a separator.
+        """
+        processor = self.processor.image_processor
+        images_BCHW = F.pad(
+            batch.images_BCHW, (0, self.config.image_width - batch.images_BCHW.shape[3])
+        )
+        paper_white_BCHW = (1 - images_BCHW).expand(-1, 3, -1, -1)
+        mean, std = (
+            torch.tensor(values, device=self.device)[:, None, None]
+            for values in (processor.image_mean, processor.image_std)
+        )
+        token = self.processor.image_token
+        prompt = self._prompt().replace(token, token * (VIEW_TOKENS + 1))
+        ids_L = torch.tensor(self.tokenizer(prompt)["input_ids"], device=self.device)
+        ids_BL = ids_L.repeat(len(images_BCHW), 1)
+        return {
+            "input_ids": ids_BL,
+            "attention_mask": torch.ones_like(ids_BL),
+            "pixel_values": ((paper_white_BCHW - mean) / std).to(self.base.dtype),
+        }
 
     def _prompt(self) -> str:
         """Return the instruction in the checkpoint's chat template, or after its image token."""
@@ -165,11 +233,32 @@ class DeepSeekOCR(Recogniser):
 
     def loss(self, batch: LineBatch) -> Tensor:
         inputs, labels_BL = self.supervised(batch)
-        logits_BLV = self.model(**inputs, use_cache=False).logits
-        return F.cross_entropy(
-            logits_BLV[:, :-1].flatten(0, 1).float(),
-            labels_BL[:, 1:].flatten(),
+        # Only logits that predict an answer: for all tokens of a page they would fill gigabytes.
+        length = int((labels_BL != IGNORED).any(0).sum())
+        output = self.model(**inputs, use_cache=False, logits_to_keep=length + 1)
+        loss: Tensor = F.cross_entropy(
+            output.logits[:, :-1].flatten(0, 1).float(),
+            labels_BL[:, -length:].flatten(),
             ignore_index=IGNORED,
+        )
+        if self.config.ctc_weight and not self.adapted:
+            loss += self.config.ctc_weight * self._ctc_loss(output.image_hidden_states, batch)
+        return loss
+
+    def _ctc_loss(self, views: Sequence[Tensor], batch: LineBatch) -> Tensor:
+        """Return the CTC loss of the output layer on the image tokens of the views' columns.
+
+        It aligns image tokens and characters from left to right, before the decoder knows where to
+        look (Kim et al. 2017), and adds no weight to the checkpoint.
+        """
+        width = column_width(self.base.config)
+        tokens_BTC = torch.stack(tuple(views))[:, : self.config.image_width // width]
+        return ctc_loss(
+            self.base.lm_head(tokens_BTC),
+            (batch.widths_B / width).ceil().long(),
+            [self._answer(text)[:-1] for text in batch.texts],
+            blank=self.tokenizer.pad_token_id,
+            zero_infinity=True,
         )
 
     @torch.inference_mode()
@@ -227,40 +316,73 @@ class DeepSeekOCR(Recogniser):
             return self.transcribe(batch)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return the adapter's weights only; the frozen base is that of the checkpoint."""
+        """Return the adapter's weights, without the frozen base; all weights without an adapter."""
         weights: dict[str, Any] = super().state_dict(*args, **kwargs)
+        if not self.adapted:
+            return weights
         return {name: value for name, value in weights.items() if ".lora_" in name}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Load weights from `state_dict`; `strict` requires every adapter weight and no other."""
+        """Load weights from `state_dict`; `strict` requires every weight of it and no other."""
+        if not self.adapted:
+            return super().load_state_dict(state_dict, strict, assign)
         if strict and set(state_dict) != set(self.state_dict()):
             raise NetchuError("deepseek_ocr: these weights belong to another adapter; train again")
         return super().load_state_dict(state_dict, strict=False, assign=assign)
 
     def save(self, folder: Path) -> None:
-        """Write the adapter in peft's format; adapter_config.json names the base checkpoint."""
+        """Write the base in the hub's format into `base/`, if it is `small`; and the adapter.
+
+        The adapter is in peft's format; adapter_config.json names the config's checkpoint.
+        """
+        if not self.adapted:
+            with silenced():
+                self.model.save_pretrained(folder / BASE)
+                self.processor.save_pretrained(folder / BASE)
+            return
+        if self.base_folder is not None:
+            shutil.copytree(self.base_folder, folder / BASE)
         self.model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path, config: Any, alphabet: str) -> DeepSeekOCR:
-        """Return the config's base checkpoint with the adapter that `save` wrote."""
+        """Return the base that `save` wrote, or else the config's checkpoint, with the adapter.
+
+        A base without an adapter, as the stage pretrain writes it, gets a new one.
+        """
         return cls(config, alphabet, folder)
 
 
-def _write_tiny(alphabet: str, folder: Path) -> None:
-    write_deepseek(folder, alphabet)
+def _check_view(config: DeepSeekOCRSettings) -> None:
+    """Check that `image_width` is set for `small`, and for no other checkpoint."""
+    if config.checkpoint != SMALL and config.image_width:
+        raise NetchuError(
+            f"deepseek_ocr: the processor of checkpoint {config.checkpoint!r} makes square views; "
+            f"set image_width: 0, or use {SMALL!r}"
+        )
+    if config.checkpoint == SMALL and not config.image_width:
+        raise NetchuError(f"deepseek_ocr: checkpoint {SMALL!r} needs an image_width, such as 224")
+
+
+def _write_checkpoint(config: DeepSeekOCRSettings, alphabet: str, folder: Path) -> None:
+    if config.checkpoint == SMALL:
+        image_size = (config.height, config.image_width)
+        write_small_deepseek(folder, alphabet, image_size, config.instruction)
+    else:
+        write_deepseek(folder, alphabet)
 
 
 def _load_base(location: str, config: DeepSeekOCRSettings) -> Any:
     """Return the base with its experts split, on the CPU; Lightning moves it to the device."""
+    precision = AutoConfig.from_pretrained(location).dtype
     base = AutoModelForImageTextToText.from_pretrained(
         location,
         dtype="auto",
         device_map={"": "cpu"},
-        quantization_config=four_bit_config() if config.four_bit else None,
+        quantization_config=four_bit_config(precision) if config.four_bit else None,
     )
     # peft saves it as the name of the base; that of a temporary folder would differ in each run.
     base.name_or_path = config.checkpoint
