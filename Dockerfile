@@ -24,6 +24,9 @@ FROM tools AS build-mlflow
 RUN uv pip install --constraints /tmp/versions.txt mlflow 'psycopg[binary]'
 
 FROM base AS mlflow
+# One worker and no jobs: 2 processes of 445 MB in all, instead of 15 of 1.5 GB that take three times
+# the processor time to start. Its threads serve a team.
+ENV MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 COPY --from=build-mlflow /opt/venv /opt/venv
 RUN mkdir /store && chown netchu /store
 USER netchu
@@ -31,7 +34,7 @@ VOLUME /store
 EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
-CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--backend-store-uri", "sqlite:////store/mlflow.db", "--artifacts-destination", "/store/artifacts"]
+CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--backend-store-uri", "sqlite:////store/mlflow.db", "--artifacts-destination", "/store/artifacts", "--workers", "1"]
 
 FROM base AS netchu
 COPY --from=build /opt/venv /opt/venv

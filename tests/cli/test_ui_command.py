@@ -13,6 +13,7 @@ from netchu.tracking.runs import Run
 def run(project_folder, monkeypatch):
     """Run `netchu ui`; return the result and the commands that the process is replaced by."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_project.put_store(project_folder))
+    monkeypatch.delenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", raising=False)
     commands = []
     monkeypatch.setattr(os, "execv", lambda program, command: commands.append(command))
     return lambda *arguments: (CliRunner().invoke(app.app, ["ui", *arguments]), commands)
@@ -21,8 +22,10 @@ def run(project_folder, monkeypatch):
 def test_a_link_for_each_profile_and_the_page_at_its_port(run):
     for profile in ("second", "first"):
         store.record_run(tracked_project.params(profile=profile), Run("x", {}))
-    done, ((*_, flag, port),) = run("--port", "5001")
+    done, ((*_, flag, port, workers, number),) = run("--port", "5001")
     assert (flag, port) == ("--port", "5001")
+    assert (workers, number) == ("--workers", "1")
+    assert os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     links = [line.split() for line in done.stdout.splitlines()]
     assert [name for name, _ in links] == ["netchu-first", "netchu-second"]
     assert [link.partition("/#/")[0] for _, link in links] == ["http://127.0.0.1:5001"] * 2

@@ -1,17 +1,22 @@
-"""The images of the Dockerfile are built; that of the page is run, stopped and started again."""
+"""The images of the Dockerfile are built, run, stopped and started again."""
 
 import base64
 import csv
 import json
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
+from mlflow.tracking import MlflowClient
 
+import tracked_project
 from compositions import ROOT
 from containers import USER_ID, engine
 from mlflow_process import free_port
+from netchu.tracking import store
+from netchu.tracking.runs import Run
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3000)]
 
@@ -60,6 +65,29 @@ def test_the_page_reads_a_sample_and_keeps_corrections_across_a_restart(images, 
             assert json.loads(ask(f"{address}/api/corrections", label)) == {"corrections": 2}
     with (kept / "corrections.csv").open(encoding="utf-8") as file:
         assert {"một", "hai"} <= {cell for row in csv.reader(file) for cell in row}
+
+
+def test_the_tracking_server_takes_a_run_and_has_it_after_a_restart(images, tmp_path, monkeypatch):
+    kept, port = tmp_path / "kept", free_port()
+    kept.mkdir()
+    address = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
+    curve = tmp_path / "history.csv"
+    curve.write_text("epoch,val_cer\n0,0.5\n")
+    run = Run("x", {"stage": "evaluate"}, {"rate": 0.001}, {"cer": 0.5}, files=[curve])
+    with images.running("mlflow", port, (kept, "/store")) as container:
+        assert not container.is_healthy()
+        with container.started(tmp_path / "first.log") as process:
+            assert process.uids().real == USER_ID
+            run_id = store.record_run(tracked_project.params(), run)
+        with container.started(tmp_path / "second.log"):
+            client = MlflowClient(address)
+            found = client.get_run(run_id)
+            assert (found.info.status, found.data.tags["stage"]) == ("FINISHED", "evaluate")
+            assert (found.data.params["rate"], found.data.metrics) == ("0.001", {"cer": 0.5})
+            fetched = client.download_artifacts(run_id, curve.name)
+            assert Path(fetched).read_text() == "epoch,val_cer\n0,0.5\n"
 
 
 def test_the_images_are_small(images):

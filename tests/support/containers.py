@@ -28,7 +28,7 @@ USELESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man
 """Folders of a Debian that slim images leave out."""
 
 USER_ID = 10001
-START_SECONDS, STOP_SECONDS = 300, 60
+START_SECONDS, STOP_SECONDS = 400, 60
 
 
 def skip_without_tools():
@@ -97,18 +97,18 @@ class Engine:
         return json.loads(self("inspect", "--type", "image", image))["Docker"]["config"]
 
     @contextmanager
-    def running(self, image, port, volume, command):
+    def running(self, image, port, volume, command=None):
         """Run an image with a folder of this machine as its volume; yield a `Container`.
 
         Args:
             image: name of a target.
             port: takes the place of the image's port, since all share the network of this machine.
             volume: the folder here, and where it is in the container.
-            command: instead of that of the image.
+            command: instead of that of the image, if it is given.
         """
         config = self.config(image)
         (exposed,) = (name.partition("/")[0] for name in config["ExposedPorts"])
-        words = [*config["Entrypoint"], *command]
+        words = [*(config["Entrypoint"] or ()), *(command or config["Cmd"])]
         health = config["Healthcheck"]["Test"]
         assert health[0] == "CMD"
         here, there = volume

@@ -43,5 +43,7 @@ def ui_command(
     for name, experiment in store.experiment_ids().items():
         print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
     if not remote:
+        # One person needs neither four workers nor processes for jobs, which start for a minute.
+        os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
         command = ["mlflow", "ui", "--backend-store-uri", address, "--port", str(port)]
-        os.execv(sys.executable, [sys.executable, "-m", *command])
+        os.execv(sys.executable, [sys.executable, "-m", *command, "--workers", "1"])
