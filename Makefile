@@ -38,7 +38,7 @@ test: env  ## run the tests
 slow: env  ## run the slow tests: several processes, killed processes, full sizes
 	@$(RUN) python -m pytest -m slow
 
-containers: env  ## build both images on a fresh Debian and run that of the page (root, ten minutes)
+containers: env  ## build both images on a fresh Debian and run them (root, ten minutes)
 	@$(RUN) python -m pytest -m containers
 
 # What runs without the training packages. onnx and pandas are for the tests alone.

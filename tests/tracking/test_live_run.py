@@ -297,6 +297,39 @@ def test_a_deleted_experiment_costs_one_line_and_no_training(project, capsys):
     assert client().search_runs([experiment]) == []
 
 
+class Deleting(LiveRun):
+    """A run that somebody deletes, alone or with its experiment, while it trains."""
+
+    lost = ""
+
+    def instruments(self, first_step, prefix):
+        logger, callbacks = super().instruments(first_step, prefix)
+        return logger, [*callbacks, Delete()]
+
+
+class Delete(Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            while not (client().get_experiment_by_name("netchu-live") and runs()):
+                time.sleep(0.05)
+            (run,) = runs()
+            if Deleting.lost == "run":
+                client().delete_run(run.info.run_id)
+            else:
+                client().delete_experiment(run.info.experiment_id)
+
+
+@pytest.mark.parametrize("lost", ["run", "experiment"])
+def test_what_is_deleted_while_it_trains_costs_one_line(project, monkeypatch, capsys, lost):
+    monkeypatch.setattr(live_run, "LiveRun", Deleting)
+    Deleting.lost = lost
+    folder = train(project)
+    assert (folder / "model.json").is_file()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("netchu:")]
+    assert line.startswith("netchu: netchu_small pretrain is not tracked, sqlite:///")
+    assert runs() == []
+
+
 def test_what_hangs_in_the_thread_does_not_hold_up_the_training(project):
     with tracked_training(project, SYSTEM, "pretrain") as monitor:
         monitor.begin(Path(".checkpoints/key"))

@@ -88,14 +88,20 @@ def test_the_link_shows_the_systems_by_cer(project, server):
     assert (name, link.startswith(server)) == (NAME, True)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1800, "height": 900})
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
         page.goto(link)
         page.get_by_role("button", name="Systems: error, size, speed").wait_for(timeout=60_000)
         page.get_by_text("2 matching runs").wait_for(timeout=60_000)
-        shown = page.locator("[role=grid]").inner_text()
+        grid = page.locator("[role=grid]")
+        shown = grid.inner_text()
+        header = page.locator("[role=columnheader][col-id*=latency_p50_ms]")
+        name = header.get_by_text("latency_p50_ms")
+        ends = [box["x"] + box["width"] for box in (f.bounding_box() for f in (name, header, grid))]
         browser.close()
     assert shown.index("0.05") < shown.index("0.1")
     assert "size_mb" in shown
+    # Latency is on a screen of 1600 px, beside MLflow's Assistant, and its name is not cut off.
+    assert ends == sorted(ends), ends
 
 
 def test_the_registered_model_is_downloaded(project):

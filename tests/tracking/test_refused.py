@@ -83,3 +83,8 @@ def test_a_store_that_cannot_be_written_costs_one_line(tmp_path, monkeypatch, ca
     assert "after is not tracked" in line
     assert "readonly database" in line or "read-only" in line
     assert os.access(database, os.R_OK)
+    with tracked_training(params, SYSTEM, "pretrain") as monitor:
+        monitor.begin(tmp_path / "key")
+    (line,) = lines(capsys)
+    assert f"{SYSTEM} pretrain is not tracked" in line
+    assert "readonly database" in line or "read-only" in line

@@ -29,6 +29,7 @@ def systems_view() -> dict[str, str]:
         "orderByAsc": metric.lower_is_better,
         "selectedColumns": _columns(),
         "columnOrder": _columns(),
+        "columnWidths": {column: _width(column) for column in _columns()},
         "compareRunCharts": [
             _scatter(f"{metric.title} against {cost}", column, metric.name)
             for cost, column in CHARTS.items()
@@ -50,16 +51,25 @@ def systems_view() -> dict[str, str]:
 
 def _columns() -> list[str]:
     decides, *others = (metric.name for metric in compared_metrics())
-    metrics = [
+    # At 1600 px, MLflow's Assistant, open at first, hides what comes after the interval.
+    first = [
         decides, "size_mb", "latency_p50_ms", f"interval/{decides} low",
-        f"interval/{decides} high", "train_seconds", *others, "parameters",
+        f"interval/{decides} high", "train_seconds",
     ]  # fmt: skip
     return [
         # MLflow's own column of datasets is so wide that latency would lie off the screen.
-        *(f"metrics.`{name}`" for name in metrics),
+        *(f"metrics.`{name}`" for name in first),
         "tags.`data`",
+        *(f"metrics.`{name}`" for name in [*others, "parameters"]),
         "tags.`trained_on`",
     ]
+
+
+def _width(column: str) -> int:
+    """Return the width in px at which a column shows its name, and as much of its values."""
+    kind, _, name = column.partition(".")
+    letters = max(len(name.strip("`")), 7 if kind == "metrics" else 14)
+    return 28 + 7 * letters
 
 
 def systems_link(server: str, experiment: str) -> str:
