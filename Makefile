@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-photos bench-fine-tuning lint docs ui register stale lock clean
+.PHONY: help env repro smoke test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-photos bench-fine-tuning lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -31,6 +31,10 @@ repro: env  ## rebuild everything that is out of date: data, models, metrics, re
 	@command -v npm >/dev/null || { echo "netchu: npm is missing (the fonts are npm packages); install it with your package manager or from nodejs.org" >&2; exit 2; }
 	@$(RUN) dvc repro
 	@echo "The table is in reports/*/leaderboard.md, the page in reports/*/report.html; 'make ui' compares the runs."
+
+smoke: env  ## run every stage and system for seconds, in a copy without this folder's outputs
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && git clone --quiet . "$$folder" && \
+	cd "$$folder" && export PYTHONPATH=src && $(RUN) python -m netchu profile smoke --discard && $(RUN) dvc repro
 
 test: env  ## run the tests
 	@$(RUN) python -m pytest

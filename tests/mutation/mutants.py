@@ -107,7 +107,9 @@ GROUPS = {
         ("data", "training/test_data_module.py"),
         0.8,
     ),
-    "tracking": Group(("tracking",), ("tracking",), 0.8, sampled=False),
+    "tracking": Group(
+        ("tracking",), ("tracking", "evaluation/baselines/test_measuring.py"), 0.8, sampled=False
+    ),
     "report": Group(
         ("report/leaderboard.py", "report/page_tables.py", "report/sections.py",
          "report/summary.py"),
