@@ -26,10 +26,17 @@ def test_a_link_for_each_profile_and_the_page_at_its_port(run):
     assert (flag, port) == ("--port", "5001")
     assert (workers, number) == ("--workers", "1")
     assert os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    links = [line.split() for line in done.stdout.splitlines()]
+    *lines, together = done.stdout.splitlines()
+    links = [line.split() for line in lines]
     assert [name for name, _ in links] == ["netchu-first", "netchu-second"]
     assert [link.partition("/#/")[0] for _, link in links] == ["http://127.0.0.1:5001"] * 2
     assert links[0][1] != links[1][1]
+    ids = store.experiment_ids()
+    both = f"%5B%22{ids['netchu-first']}%22%2C%20%22{ids['netchu-second']}%22%5D"
+    assert together.split()[:2] == ["all", "profiles"]
+    assert together.endswith(
+        f"#/compare-experiments/s?experiments={both}&viewStateShareKey=systems"
+    )
 
 
 def test_an_empty_store_starts_the_page_and_prints_no_link(run):

@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from unittest import mock
 
 import mlflow
 import pandas as pd
@@ -16,6 +17,7 @@ from netchu.core.errors import NetchuError
 from netchu.imaging.images import encode
 from netchu.inference.reader import Reader
 from netchu.tracking import registry, store
+from netchu.tracking.evaluation_run import evaluation_run
 from netchu.tracking.location import tracking_uri
 from tracked_project import SYSTEM, block, write_system
 
@@ -68,6 +70,23 @@ def test_the_registered_model_reads_like_the_exported_one(project):
     assert answer["confidence"].tolist() == [own.confidence]
     fetched = store.download_model(f"models:/{NAME}@challenger")
     assert Reader(fetched).read(photo, line=True).text == "hab"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_registering_leaves_the_run_as_it_ended(project, monkeypatch, fails):
+    run_id = store.record_run(project, evaluation_run(project, SYSTEM, 90.0))
+    client = MlflowClient(tracking_uri())
+    before = client.get_run(run_id).info
+    if fails:
+        refuse = mock.Mock(side_effect=OSError("no space"))
+        monkeypatch.setattr(mlflow.pyfunc, "log_model", refuse)
+        with pytest.raises(NetchuError, match="no space"):
+            registry.register(project, SYSTEM)
+    else:
+        registry.register(project, SYSTEM)
+        assert client.get_model_version(NAME, "1").run_id == run_id
+    after = client.get_run(run_id).info
+    assert (after.status, after.end_time) == ("FINISHED", before.end_time)
 
 
 def test_the_same_weights_and_evaluation_are_the_same_version(project):

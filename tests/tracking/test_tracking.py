@@ -113,11 +113,13 @@ def test_a_run_that_is_recorded_again_has_nothing_twice(project, project_folder,
         datasets={"drawn": "cd" * 32}, split="test", readings=pd.DataFrame({"text": ["hoà"]}),
     )  # fmt: skip
     run_id = store.record_run(project, run)
+    (first,) = runs()
     store.record_run(project, run, run_id=run_id)
     client = MlflowClient(tracking_uri())
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1, 2]
     assert len(client.get_metric_history(run_id, "cer")) == 1
     (found,) = runs()
+    assert found.info.end_time == first.info.end_time
     assert len(found.inputs.dataset_inputs) == 1
     path = client.download_artifacts(run_id, store.READINGS_FILE)
     assert json.loads(Path(path).read_text(encoding="utf-8"))["data"] == [["hoà"]]

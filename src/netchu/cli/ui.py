@@ -19,10 +19,10 @@ def ui_command(
 ) -> None:
     """Compare the runs of all systems in MLflow's page.
 
-    Prints a link for each profile to the table of its systems, since MLflow
-    opens on pages for chat models. Starts the page on this machine, unless
-    MLFLOW_TRACKING_URI names a server. Needs the extra:
-    pip install 'netchu[train]'
+    Prints a link for each profile to the table of its systems, and one to that
+    of all profiles, since MLflow opens on pages for chat models. Starts the
+    page on this machine, unless MLFLOW_TRACKING_URI names a server. Needs the
+    extra: pip install 'netchu[train]'
 
     \b
     Examples:
@@ -40,8 +40,11 @@ def ui_command(
     address = location.tracking_uri()
     remote = location.is_server()
     server = location.without_credentials(address) if remote else f"http://127.0.0.1:{port}"
-    for name, experiment in store.experiment_ids().items():
+    experiments = store.experiment_ids()
+    for name, experiment in experiments.items():
         print(f"{name:<20} {systems_link(server, experiment)}", flush=True)
+    if len(experiments) > 1:
+        print(f"{'all profiles':<20} {systems_link(server, *experiments.values())}", flush=True)
     if not remote:
         # One person needs neither four workers nor processes for jobs, which start for a minute.
         os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"

@@ -100,6 +100,8 @@ def warn_untracked(name: str, error: Exception) -> None:
 def record_run(params: Params, run: Run, run_id: str | None = None) -> str:
     """Write a finished run and the tags of its experiment; return the run's id.
 
+    A run that had ended keeps its duration.
+
     What MLflow or the disk refuses is left out: one line names it, and so does a tag of the run.
 
     Args:
@@ -118,7 +120,9 @@ def record_run(params: Params, run: Run, run_id: str | None = None) -> str:
         if run_id is None:
             run_id = create_run(client, experiment, run.name, run.seconds)
         missing = _write(client, run_id, params, run)
-        retry_conflicts(client.set_terminated, run_id, "FINISHED")
+        before = retry_conflicts(client.get_run, run_id).info
+        ended = before.end_time if before.status != "RUNNING" else None  # now
+        retry_conflicts(client.set_terminated, run_id, "FINISHED", ended)
     if missing:
         uri = without_credentials(tracking_uri())
         parts = "; ".join(f"{part}: {why}" for part, why in missing.items())
@@ -309,15 +313,21 @@ def log_reader(run_id: str, folder: Path, name: str) -> str:
         Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
         ParamSchema([ParamSpec("line", "boolean", False)]),
     )
-    with mlflow.start_run(run_id=run_id):
-        logged = mlflow.pyfunc.log_model(
-            name="reader",
-            loader_module="netchu.tracking.pyfunc",
-            data_path=str(folder),
-            signature=signature,
-            pip_requirements=["netchu"],
-            registered_model_name=name,
-        )
+    client = MlflowClient(tracking_uri())
+    before = client.get_run(run_id).info
+    try:
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.pyfunc.log_model(
+                name="reader",
+                loader_module="netchu.tracking.pyfunc",
+                data_path=str(folder),
+                signature=signature,
+                pip_requirements=["netchu"],
+                registered_model_name=name,
+            )
+    finally:
+        # MLflow ends the run anew, with a duration until now, and as FAILED after an error.
+        client.set_terminated(run_id, before.status, before.end_time)
     return str(logged.registered_model_version)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 from netchu.evaluation.metrics.registry import compared_metrics, deciding_metric
 
@@ -60,6 +61,7 @@ def _columns() -> list[str]:
         # MLflow's own column of datasets is so wide that latency would lie off the screen.
         *(f"metrics.`{name}`" for name in first),
         "tags.`data`",
+        "tags.`profile`",
         *(f"metrics.`{name}`" for name in [*others, "parameters"]),
         "tags.`trained_on`",
     ]
@@ -72,9 +74,12 @@ def _width(column: str) -> int:
     return 28 + 7 * letters
 
 
-def systems_link(server: str, experiment: str) -> str:
-    """Return the address of this view of an experiment, given by its id."""
-    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW}"
+def systems_link(server: str, *experiments: str) -> str:
+    """Return the address of this view of one or several experiments, given by their ids."""
+    page = f"experiments/{experiments[0]}/runs?"
+    if len(experiments) > 1:
+        page = f"compare-experiments/s?experiments={quote(json.dumps(experiments), safe='')}&"
+    return f"{server.rstrip('/')}/#/{page}viewStateShareKey={VIEW}"
 
 
 def _scatter(name: str, x: str, y: str) -> dict[str, Any]:
