@@ -194,22 +194,22 @@ def test_words_with_a_wide_space_are_one_line():
 
 
 def test_a_photo_of_two_fields_has_two_boxes_but_one_as_a_line():
-    page = SyntheticPage(64, 1000)
-    page.write(10, 44, ["thanh", "pho"])
-    page.write(700, 44, ["long", "an"])
+    page = SyntheticPage(58, 1000)
+    page.write(10, 41, ["thanh", "pho"])
+    page.write(700, 41, ["long", "an"])
     photo = page.photo()
     assert_lines_are_cropped(page, photo)
     (box,) = find_lines(photo, line=True)
-    assert box.bounds == (0, 0, 1000, 64)
+    assert box.bounds == (0, 0, 1000, 58)
 
 
 @pytest.mark.parametrize("thickness", [6, 9, 14])
 def test_the_border_of_a_cell_is_not_a_field(thickness):
-    page = SyntheticPage(64, 1000)
-    page.write(10, 44, ["thanh", "pho"])
+    page = SyntheticPage(58, 1000)
+    page.write(10, 41, ["thanh", "pho"])
     photo = page.photo()
-    photo[28:60, 900 : 900 + thickness] = 60  # too short to be removed as a ruled line
-    assert [box.bounds for box in find_lines(photo)] == [(0, 0, 1000, 64)]
+    photo[25:57, 900 : 900 + thickness] = 60  # too short to be removed as a ruled line
+    assert [box.bounds for box in find_lines(photo)] == [(0, 0, 1000, 58)]
 
 
 def test_the_end_of_a_line_that_drops_is_in_a_box():
@@ -266,17 +266,26 @@ def test_crops_of_low_words_are_as_high_as_other_crops():
     assert low.height > 0.9 * min(first.height, last.height)
 
 
+@pytest.mark.parametrize(("height", "whole"), [(58, True), (64, False)])
+def test_a_photo_is_cropped_from_an_eighth_above_the_height_of_its_line(height, whole):
+    """The crop of the line is 54 px high."""
+    page = SyntheticPage(height, 1000)
+    page.write(10, height // 2 + 12, ["thanh", "pho", "long", "an"])
+    (box,) = find_lines(page.photo())
+    assert (box.bounds == (0, 0, 1000, height)) == whole
+
+
 @pytest.mark.parametrize("border", [False, True])
 def test_a_photo_of_one_line_is_not_cropped(border):
-    page = SyntheticPage(64, 1000)
-    page.write(10, 44, ["thanh", "pho", "long", "an"])
+    page = SyntheticPage(58, 1000)
+    page.write(10, 41, ["thanh", "pho", "long", "an"])
     photo = page.photo()
     if border:  # of a table cell, and remainders of the lines above and below
         photo[1:3] = photo[-3:-1] = 60
         cv2.putText(photo, "gyg", (300, -6), FONT, 1.0, 60, 2)
-        cv2.putText(photo, "hdh", (600, 82), FONT, 1.0, 60, 2)
+        cv2.putText(photo, "hdh", (600, 76), FONT, 1.0, 60, 2)
     (box,) = find_lines(photo)
-    assert (box.left, box.top, box.right, box.bottom) == (0, 0, 1000, 64)
+    assert (box.left, box.top, box.right, box.bottom) == (0, 0, 1000, 58)
     assert np.array_equal(crop_line(photo, box), photo)
 
 

@@ -25,12 +25,15 @@ MARGIN = 0.2
 """Paper around the ink of a line, in letter heights: about as much as in the training data."""
 MIN_CROP_HEIGHT = 1.7
 """Lowest crop, in letter heights. A word of low letters only is not enlarged further."""
-MAX_WHOLE_HEIGHT = 1.3
+MAX_WHOLE_HEIGHT = 1.12
 """A photo of one line is read whole if it is lower than this many heights of the line's crop.
 
-The network reads frames up to here as well as tight ones (`benchmarks/photos.py`), and what is
-left out may be cell borders and remainders of neighbours that it has learned to ignore.
+The network reads frames up to here as well as tight ones, higher ones worse
+(`benchmarks/photos.py`), and what is left out may be cell borders and remainders of neighbours that
+it has learned to ignore.
 """
+MAX_FILLED_HEIGHT = 1.3
+"""A photo lower than this, in heights of the crop of its main line, is filled by that line."""
 ONE_LINE_HEIGHT = 2.6
 """A photo lower than this, in heights of its main line, is a photo of one line."""
 MIN_SECOND_LINE_INK = 0.4
@@ -179,9 +182,9 @@ def segment(photo_HW: Grey, line: bool = False) -> Segmentation:
     main = max(lines, key=lambda found: found.pixels)
     lines = [found for found in lines if not found.is_remainder(main, height)]
     crop_height = max(main.height, MIN_CROP_HEIGHT * unit) + 2 * MARGIN * unit
-    fills_photo = height < MAX_WHOLE_HEIGHT * crop_height
+    fills_photo = height < MAX_FILLED_HEIGHT * crop_height
     parts = [found.number for found in lines if line or found.is_part(main, height, fills_photo)]
-    whole = fills_photo and len(parts) == len(lines)
+    whole = height < MAX_WHOLE_HEIGHT * crop_height and len(parts) == len(lines)
     if len(parts) > 1:
         labels[np.isin(labels, parts)] = main.number
         lines = [found for found in lines if found.number not in parts]
