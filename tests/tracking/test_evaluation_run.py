@@ -137,6 +137,14 @@ def test_a_system_that_is_not_evaluated_is_an_error(project):
         evaluation_run(project, tracked_project.SYSTEM, 1.5)
 
 
+def test_the_time_of_training_has_no_more_digits_than_that_of_its_stages(project):
+    for stage, seconds in {"pretrain": 161.3, "finetune": 84.3}.items():
+        cost = tracked_project.home(project) / f"{stage}.cost.json"
+        cost.write_text(json.dumps({"seconds": seconds}))
+    run = evaluation_run(project, tracked_project.SYSTEM, 1.5)
+    assert run.metrics["train_seconds"] == 245.6
+
+
 def test_the_view_uses_metrics_that_an_evaluation_logs(run):
     ((key, envelope),) = systems_view().items()
     state = json.loads(json.loads(envelope)["state"])

@@ -38,7 +38,7 @@ def baseline_run(params: Params, baseline: str, seconds: float = 0.0) -> Run:
     has_speed, has_predictions = (file.is_file() for file in files[1:])
     remarks = [remark for remark in (metrics["why"], metrics["note"]) if remark]
     times = [stage["seconds"] for stage in metrics["training"]]
-    values = {"train_seconds": sum(times) if times else None}
+    values = {"train_seconds": round(sum(times), 1) if times else None}
     tags = {"version": metrics["version"]}
     by_slice, readings = {}, None
     if has_predictions:

@@ -54,7 +54,7 @@ def evaluation_run(params: Params, system: str, seconds: float = 0.0) -> Run:
     by_slice = metrics_by_slice(metrics)
     stages = (params.model_folder(system, stage) for stage in ("pretrain", "finetune"))
     known = [taken for taken in map(stage_seconds, stages) if taken is not None]
-    times = {"train_seconds": sum(known) if known else None}
+    times = {"train_seconds": round(sum(known), 1) if known else None}
     files = [folder / "evaluation" / name for name in ("metrics.json", "predictions.parquet")]
     return Run(
         name=system,
