@@ -61,8 +61,11 @@ def test_the_leaderboard_as_markdown_and_json(findings):
     assert found["systems"][1]["published"]["on"] == "Cinnamon address lines"
     baselines = {row["system"]: row["cer"] for row in found["baselines"]}
     assert baselines["kraken"] is None and baselines["tesseract"] > 0
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in rows}) == 1
+    assert set(found["systems"][1]["published"]) == {"figure", "on", "not_comparable"}
+    heading, below, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in (heading, below, *rows)}) == 1
+    assert re.fullmatch(r"\|---\|(---:\|)+", below)
+    assert all(line.startswith("| ") and line.endswith(" |") for line in (heading, *rows))
 
 
 def test_a_system_that_read_different_lines_is_marked(findings):
