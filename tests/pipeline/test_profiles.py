@@ -83,6 +83,55 @@ def test_another_name_of_the_profile_alone_is_refused():
         load_params()
 
 
+@pytest.mark.parametrize("name", ["2", "null", "a,b", "thử", "o'brien", "mine"])
+def test_a_profile_may_have_any_name(name):
+    text = Path("conf/profile/smoke.yaml").read_text(encoding="utf-8")
+    text = text.replace("data/smoke/synthetic/words", f'"data/{name}/synthetic/words"')
+    text = text.replace("profile: smoke", f'profile: "{name}"')
+    Path(f"conf/profile/{name}.yaml").write_text(text, encoding="utf-8")
+    switch_profile(name)
+    assert load_params().profile == name
+    assert edits(Path("params.yaml").read_text(encoding="utf-8")) == {}
+
+
+def test_a_copied_profile_that_names_another_is_refused():
+    shutil.copy("conf/profile/smoke.yaml", "conf/profile/mine.yaml")
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(NetchuError, match=r"conf/profile/mine\.yaml has the key 'profile: smoke'"):
+        switch_profile("mine")
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_a_wrong_profile_is_not_written():
+    path = Path("conf/profile/smoke.yaml")
+    text = path.read_text(encoding="utf-8").replace("batch_size:", "batch_sise:", 1)
+    path.write_text(text, encoding="utf-8")
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(NetchuError, match=r"conf/profile/smoke\.yaml: unknown key .*batch_sise"):
+        switch_profile("smoke")
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_params_in_another_encoding_are_an_error_until_they_are_written_again():
+    Path("params.yaml").write_bytes("profile: thử # \u00e9".encode("utf-16"))
+    with pytest.raises(NetchuError, match=r"params\.yaml is not UTF-8"):
+        switch_profile("real")
+    result = CliRunner().invoke(app, ["profile"])
+    assert result.exit_code == 2
+    assert "params.yaml is not UTF-8" in result.stderr
+    switch_profile("real", discard=True)
+    assert load_params().profile == "real"
+
+
+def test_the_documentation_says_how_long_each_profile_takes():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    table = text.partition("| profile | trains | takes |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    profiles = {row[0].partition("`")[2].partition("`")[0]: row[-1] for row in rows}
+    assert sorted(profiles) == sorted(path.stem for path in Path("conf/profile").glob("*.yaml"))
+    assert all("minutes" in time or time == "has not run yet" for time in profiles.values())
+
+
 def test_the_command_says_which_profile_it_is():
     edit()
     result = CliRunner().invoke(app, ["profile"])

@@ -33,16 +33,16 @@ def profile_command(
     \b
     Exit codes:
       0  params.yaml is written, or described
-      2  there is no such profile, or params.yaml has edits
+      2  there is no such profile, it is wrong, or params.yaml has edits
     """
     from netchu.core.params import load_params
-    from netchu.pipeline.profiles import PARAMS, edits, switch_profile
+    from netchu.pipeline.profiles import PARAMS, edits, read_params_file, switch_profile
 
     if name:
         switch_profile(name, discard)
         changed = {}
     else:
-        changed = edits(PARAMS.read_text(encoding="utf-8") if PARAMS.is_file() else "")
+        changed = edits(read_params_file())
     keys = "1 key" if len(changed) == 1 else f"{len(changed)} keys"
     print(f"{PARAMS}: profile {load_params(PARAMS).profile}, {keys} edited")
     for key, (composed, found) in changed.items():

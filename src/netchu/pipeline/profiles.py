@@ -14,7 +14,7 @@ import yaml
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_file
-from netchu.core.params import Params, load_params
+from netchu.core.params import Params, load_params, parse_config
 
 CONF = Path("conf")
 PARAMS = Path("params.yaml")
@@ -29,7 +29,7 @@ def compose(name: str) -> str:
     """Return the text of params.yaml in a profile.
 
     Raises:
-        NetchuError: there is no such profile, or it cannot be composed.
+        NetchuError: there is no such profile, it cannot be composed, or its file names another.
     """
     from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
@@ -40,14 +40,22 @@ def compose(name: str) -> str:
         raise NetchuError(f"no profile {name!r} in {CONF}/profile; it has {', '.join(known)}")
     with TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
-        overrides = [f"profile={name}"]
+        # Quoted, or Hydra would read a number, a list or a null.
+        quoted = name.replace("'", r"\'")
+        overrides = [f"profile='{quoted}'"]
         try:
             compose_and_dump(str(file), str(CONF.resolve()), None, "config", "", overrides)
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             raise NetchuError(
                 f"conf/profile/{name}.yaml cannot be composed: {' '.join(str(error).split())}"
             ) from None
-        return HEADER.format(name=name) + file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
+    if (own := yaml.safe_load(text).get("profile")) != name:
+        raise NetchuError(
+            f"conf/profile/{name}.yaml has the key 'profile: {own}', so it would write into the "
+            f"folders of that profile; write 'profile: \"{name}\"' and data/{name}/… in its paths"
+        )
+    return HEADER.format(name=name) + text
 
 
 def compose_profile(name: str) -> Params:
@@ -60,6 +68,23 @@ def compose_profile(name: str) -> Params:
         file = Path(folder) / "params.yaml"
         file.write_text(compose(name), encoding="utf-8")
         return load_params(file)
+
+
+def read_params_file() -> str:
+    """Return the text of params.yaml; "" if there is none.
+
+    Raises:
+        NetchuError: it is not UTF-8.
+    """
+    try:
+        return PARAMS.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise NetchuError(
+            f"{PARAMS} is not UTF-8 ({error}); save it as UTF-8, or write it again: "
+            "netchu profile laptop --discard"
+        ) from None
 
 
 def edits(params: str) -> dict[str, tuple[Any, Any]]:
@@ -94,10 +119,12 @@ def switch_profile(name: str, discard: bool = False) -> None:
         discard: whether edits of params.yaml are thrown away.
 
     Raises:
-        NetchuError: params.yaml has edits and `discard` is not set, or the profile is unknown.
+        NetchuError: params.yaml has edits and `discard` is not set, or the profile is unknown or
+            wrong.
     """
     text = compose(name)
-    if not discard and PARAMS.is_file() and (changed := edits(PARAMS.read_text(encoding="utf-8"))):
+    parse_config(Params, yaml.safe_load(text), f"conf/profile/{name}.yaml")
+    if not discard and PARAMS.is_file() and (changed := edits(read_params_file())):
         raise NetchuError(
             f"{PARAMS} has edits ({', '.join(changed)}); move them to conf/profile, or throw them "
             f"away with 'netchu profile {name} --discard'"
