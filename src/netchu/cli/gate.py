@@ -28,10 +28,11 @@ def gate_command(
     """Fail where a change makes a system of a report worse.
 
     A system is worse if it reads a dataset significantly worse on the same test
-    lines, or is more than 1.1 times as large or as much arithmetic. A system,
-    dataset or level that is gone, and test lines that changed without a reason
-    in FILE, fail, too. Latency is not judged: times of two builds on different
-    machines say nothing about the change.
+    lines, is more than 1.1 times as large or as much arithmetic, or takes more
+    than twice as long, measured against a fixed workload in the same process. A
+    system, dataset or level that is gone, and test lines that changed without a
+    reason in FILE, fail, too. Latency in milliseconds is not judged: two builds
+    may come from different machines.
 
     \b
     Example:
