@@ -178,12 +178,9 @@ def run_group(
         names = _draw(names, count, seed) if count else names
         command = [sys.executable, "-m", "mutmut", "run", *names]
         with Path("log").open("w") as log:
-            # So processes that a test starts import the mutated code, too.
-            path = {"PYTHONPATH": str(folder / "mutants" / "src")}
             process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, process_group=0,
-                env=os.environ | path,
-            )  # fmt: skip
+                command, stdout=log, stderr=subprocess.STDOUT, process_group=0
+            )
             try:
                 code = process.wait(None if until == float("inf") else until - time.monotonic())
             except subprocess.TimeoutExpired:
