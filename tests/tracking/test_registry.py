@@ -174,7 +174,7 @@ def test_an_unreachable_server_is_an_error(project, monkeypatch):
 def test_a_damaged_database_is_to_be_moved_away(project, tmp_path, monkeypatch):
     (tmp_path / "damaged.db").write_text("no database")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/damaged.db")
-    with pytest.raises(NetchuError, match="file is not a database.*; move the database away, or"):
+    with pytest.raises(NetchuError, match=r"file is not a database.*; move the database away, or"):
         registry.register(project, SYSTEM)
 
 

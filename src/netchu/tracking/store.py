@@ -367,8 +367,8 @@ def connect(task: str) -> Iterator[MlflowClient]:
     except Exception as error:
         remedy = "start the server" if is_server() else "move the database away"
         raise NetchuError(
-            f"cannot {task} at {without_credentials(tracking_uri())}: {reason(error)}; {remedy}, or "
-            "set MLFLOW_TRACKING_URI to another one"
+            f"cannot {task} at {without_credentials(tracking_uri())}: {reason(error)}; {remedy}, "
+            "or set MLFLOW_TRACKING_URI to another one"
         ) from None
 
 
