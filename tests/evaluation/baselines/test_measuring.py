@@ -168,7 +168,7 @@ def test_an_unknown_dataset_leaves_no_files(fake):
 
 def test_unknown_baselines_and_baselines_missing_from_params_are_errors(fake):
     params = fake()
-    with pytest.raises(NetchuError, match="unknown baseline 'abbyy'; there are: tesseract, "):
+    with pytest.raises(NetchuError, match="unknown baseline 'abbyy'; there are: asterocr, "):
         measure_baseline(params, "abbyy", OUT)
     with pytest.raises(NetchuError, match=r"params\.yaml has no baseline 'kraken'"):
         measure_baseline(params, "kraken", OUT)
