@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -125,6 +126,21 @@ def test_ink_that_was_not_read_is_one_line_on_stderr(home):
     size = f"[0, 0, {bars('ah').shape[1]}, {bars('ah').shape[0]}]"
     assert warning == f"netchu: turned.png: ink that was not read at {size}; crop it to read it"
     assert done.exit_code == 0
+
+
+def test_a_photo_without_text_is_named_on_stderr(home):
+    rng = np.random.default_rng(3)
+    specks = np.full((300, 1200), 235, np.uint8)
+    specks[rng.integers(0, 299, 900), rng.integers(0, 1199, 900)] = 40
+    for name, photo in (("sheet.png", np.full((300, 400), 240, np.uint8)), ("specks.png", specks)):
+        (home / name).write_bytes(encode(photo))
+        arguments = ["read", name, "--model", "model"]
+        done = CliRunner(env=BASE).invoke(app.app, arguments)
+        assert (done.stdout.strip(), done.exit_code) == ("", 0)
+        (warning,) = done.stderr.splitlines()
+        assert (
+            warning == f"netchu: {name}: no writing found; if there is some, crop the photo to it"
+        )
 
 
 def test_every_page_of_a_scan_is_read_and_named(home):

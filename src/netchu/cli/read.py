@@ -94,7 +94,7 @@ def read_command(
       curl -s https://example.org/form.png | netchu read -
 
     An image that cannot be read does not stop the others: it is named on stderr
-    at the end. So is an image with ink that was not read.
+    at the end. So is an image with ink that was not read, or without any text.
 
     \b
     Exit codes:
@@ -115,7 +115,7 @@ def read_command(
     warnings: list[str] = []
     images = [image for path in paths for image in _images(path, SUFFIXES, failed)]
     results = _read(images, done, failed, Reader(model, greedy=greedy), line=line, batch=batch)
-    results = _warn_of_unread(results, warnings)
+    results = _warn_of_losses(results, warnings)
     first = list(islice(results, 1 if form not in DOCUMENT_FORMATS or out else 2))
     if len(first) > 1:
         raise NetchuError(f"--format {form} has a document per image; name a folder with --out DIR")
@@ -148,13 +148,17 @@ def _format(form: Format, as_json: bool, as_csv: bool) -> Format:
     return named.pop() if named else form
 
 
-def _warn_of_unread(results: Iterable[ReadResult], warnings: list[str]) -> Iterator[ReadResult]:
-    """Yield the results; a line about each photo with ink that was not read goes to `warnings`."""
+def _warn_of_losses(results: Iterable[ReadResult], warnings: list[str]) -> Iterator[ReadResult]:
+    """Yield the results; `warnings` gets a line about photos without text or with unread ink."""
     for path, result in results:
-        if not isinstance(result, NetchuError) and (boxes := result.unread):
+        if isinstance(result, NetchuError):
+            pass
+        elif boxes := result.unread:
             shown = ", ".join(str(list(box)) for box in boxes[:3])
             more = f" and {len(boxes) - 3} more" if len(boxes) > 3 else ""
             warnings.append(f"{path}: ink that was not read at {shown}{more}; crop it to read it")
+        elif not result.lines:
+            warnings.append(f"{path}: no writing found; if there is some, crop the photo to it")
         yield path, result
 
 
