@@ -81,6 +81,20 @@ def test_the_readings_of_a_random_checkpoint_are_not_compared(
     assert len(faults(change)) == found
 
 
+@pytest.mark.parametrize(("before", "after", "found"), [(1, 0, 0), (0, 0, 1), (1, 1, 1)])
+def test_a_system_that_was_random_before_may_grow_when_it_is_taught(
+    faults, evaluation, before, after, found
+):
+    notes = ["small checkpoint, pretrained here", "tiny random checkpoint"]
+
+    def change(systems, _):
+        larger = 2 * systems["trocr"]["size_mb"]
+        systems.update(trocr=evaluation(0) | {"hub_note": notes[after], "size_mb": larger})
+
+    faults.before["systems"]["trocr"]["hub_note"] = notes[before]
+    assert len(faults(change)) == found
+
+
 def test_a_system_that_reads_better_passes(faults, evaluation):
     assert faults(lambda systems, _: systems.update(crnn_vgg=evaluation(0))) == []
 

@@ -5,7 +5,8 @@ multiply-adds of reading a line are exact, so they can be compared between machi
 cannot: a report holds times of one build, and a busy machine has slowed one system down eight
 times as much as the others. Therefore times are compared as a ratio to that of a reference workload
 in the same process (`latency.measure_relative_time`). The CER of a system whose checkpoint is
-random in both reports says nothing, and is not compared.
+random in both reports says nothing, and is not compared; nor are size and time of one that was
+random before and has been taught since.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from netchu.core.formatting import percent
 from netchu.evaluation.comparison import (
     EvaluatedSystem,
     compare_systems,
+    load_systems,
     pair_systems,
     regressions,
 )
@@ -68,7 +70,11 @@ def find_regressions(before: Path, after: Path, new_lines: Path) -> list[str]:
             f"{new.name}: {row.place} reads worse, CER {percent(row.before)} → {percent(row.after)}"
             for row in regressions(rows)
         ]
-    return faults + _growth(before, after)
+    were_random, are_random = (
+        {name for name, system in load_systems(str(folder)).items() if system.untaught}
+        for folder in (before, after)
+    )
+    return faults + _growth(before, after, were_random - are_random)
 
 
 def read_reasons(path: Path) -> dict[str, str]:
@@ -92,12 +98,14 @@ def _only(system: EvaluatedSystem, names: list[str]) -> EvaluatedSystem:
     return EvaluatedSystem(system.name, {name: system.slices[name] for name in names})
 
 
-def _growth(before: Path, after: Path) -> list[str]:
-    """Return the systems that grew, need more arithmetic, or are slower."""
+def _growth(before: Path, after: Path, taught: set[str]) -> list[str]:
+    """Return the systems that grew, need more arithmetic, or are slower, but for those taught."""
     old, new = (_costs(folder) for folder in (before, after))
     faults = []
     for unit, values in old.items():
         for system, value in values.items():
+            if system in taught:
+                continue
             if system not in new[unit]:
                 faults.append(f"{system}: {after} lacks its {unit}; build the report again")
             elif new[unit][system] > GROWTH[unit] * value:
