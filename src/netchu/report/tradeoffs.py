@@ -38,8 +38,8 @@ def median_latency(result: SystemResult) -> float | None:
 def draw_tradeoff(axes: Axes, findings: Findings, label: str, cost: Cost) -> None:
     """Draw CER against a cost on logarithmic axes, with a line along the Pareto front.
 
-    Hollow points are systems on a random checkpoint, whose CER says nothing about the system; grey
-    points are baselines.
+    Hollow points are systems on a small checkpoint of our own, whose CER says little about the
+    published one; grey points are baselines.
     """
     priced = [(x, result) for result in findings.measured if (x := cost(result))]
     for x, result in priced:
