@@ -111,16 +111,16 @@ def test_the_command(project):
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     result = CliRunner().invoke(app, ["track"])
     assert result.stdout == "netchu-pulled: 4 runs recorded, 0 there already\n"
-    for folder, values in (("conf", {"defaults": ["_self_", {"profile": "other"}]}),
+    for folder, values in (("conf", {"defaults": ["_self_", {"profile": "pulled"}]}),
                            ("conf/profile", {})):  # fmt: skip
         Path(folder).mkdir()
         Path(folder, "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     Path("conf/profile/config.yaml").unlink()
     profile = "# @package _global_\n" + yaml.safe_dump(content)
-    Path("conf/profile/other.yaml").write_text(profile, encoding="utf-8")
+    Path("conf/profile/pulled.yaml").write_text(profile, encoding="utf-8")
     Path("params.yaml").unlink()
-    result = CliRunner().invoke(app, ["track", "--profile", "other"])
+    result = CliRunner().invoke(app, ["track", "--profile", "pulled"])
     assert result.stdout == "netchu-pulled: 0 runs recorded, 4 there already\n"
     result = CliRunner().invoke(app, ["track", "--profile", "odd"])
     assert result.exit_code == 2
-    assert result.stderr == "netchu: no profile 'odd' in conf/profile; it has other\n"
+    assert result.stderr == "netchu: no profile 'odd' in conf/profile; it has pulled\n"
