@@ -94,6 +94,19 @@ def test_readings_keep_the_order_of_the_lines(project, monkeypatch):
     assert evaluate.evaluate_system(project, "netchu_small", Path("out"))["overall"]["cer"] == 0
 
 
+def test_confidences_keep_six_decimals_and_an_evaluation_replaces_the_one_before(
+    project, monkeypatch
+):
+    def echo(self: NetchuSmall, batch: LineBatch) -> list[Reading]:
+        return [Reading(t, 0.123456789, ()) for t in batch.texts]
+
+    monkeypatch.setattr(NetchuSmall, "transcribe", echo)
+    Path("out").mkdir()
+    evaluate.evaluate_system(project, "netchu_small", Path("out"))
+    read = pd.read_parquet("out/predictions.parquet")
+    assert set(read[read["variant"] == "greedy"]["confidence"]) == {0.123457}
+
+
 def test_variants_are_summarised_and_the_first_one_is_main(project, monkeypatch):
     def variants(self: NetchuSmall):
         return {

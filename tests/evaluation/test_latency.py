@@ -120,6 +120,12 @@ def test_every_figure_has_its_name_and_unit(monkeypatch):
     }  # fmt: skip
 
 
+def test_the_time_of_a_reading_is_in_milliseconds(monkeypatch):
+    clock = iter([10.0, 12.5])
+    monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert latency._time_reading(reader(lambda images: None), lines().iloc[[0]]) == 2500
+
+
 def test_the_reference_workload_is_four_convolutions():
     with FlopCounterMode(display=False) as counter:
         run_reference()
