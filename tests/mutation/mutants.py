@@ -122,6 +122,7 @@ GROUPS = {
          "report/summary.py"),
         ("report",),
         0.8,
+        sampled=False,
     ),
     "serve": Group(
         tuple(
