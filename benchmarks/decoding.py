@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from validation import validation_lines
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError, one_line_errors
-from netchu.data.line_table import read_table
 from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.evaluation.metrics.bootstrap import (
     bootstrap_groups,
@@ -53,13 +53,7 @@ def main() -> None:
 
 def compare_decoders(model: ExportedModel, folder: Path, max_lines: int) -> None:
     """Print the comparison on one table."""
-    table = read_table(folder)
-    validation = table[(table["split"] == "val") & (table["level"] == "line")]
-    if validation.empty:
-        raise NetchuError(f"{folder} has no validation lines; name another table")
-    lines = validation.sample(min(max_lines, len(validation)), random_state=1).reset_index(
-        drop=True
-    )
+    lines = validation_lines(folder, max_lines).reset_index(drop=True)
     probabilities = [
         model.probabilities(prepare(decode(image, name), model.preprocessing)[None])[0]
         for image, name in zip(lines["image"], lines["id"], strict=True)

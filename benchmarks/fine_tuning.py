@@ -21,8 +21,8 @@ from netchu.core.runtime import set_compute_environment
 set_compute_environment(ComputeParams(threads=1, isa="native"))
 
 import pandas as pd  # noqa: E402
+from validation import validation_lines  # noqa: E402
 
-from netchu.data.line_table import read_table  # noqa: E402
 from netchu.evaluation.metrics.edits import score_lines  # noqa: E402
 from netchu.inference.exported_model import SHIPPED_MODEL  # noqa: E402
 from netchu.models.model_card import read_card  # noqa: E402
@@ -65,19 +65,6 @@ def main() -> None:
         general = [100 * rates["cer"] for rates in (done.general_before, done.general_after)]
         print(f"generated lines: {general[0]:.2f} → {general[1]:.2f} %")
         print(f"share {done.share:g}, {done.lines}, {seconds:.0f} s of processor time")
-
-
-def validation_lines(folder: Path) -> pd.DataFrame:
-    """Return the validation lines of a table.
-
-    Raises:
-        NetchuError: the table has none.
-    """
-    table = read_table(folder)
-    found = table[(table["split"] == "val") & (table["level"] == "line")]
-    if found.empty:
-        raise NetchuError(f"{folder} has no validation lines; name another table")
-    return found
 
 
 def write_csv(lines: pd.DataFrame, folder: Path) -> Path:

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from validation import validation_lines
 
 from netchu.core.errors import NetchuError, one_line_errors
-from netchu.data.line_table import read_table
 from netchu.evaluation.metrics.edits import score_lines
 from netchu.imaging.images import Grey, decode
 from netchu.imaging.photos import PhotoSource
@@ -136,11 +136,7 @@ def table_lines(folder: Path, max_lines: int) -> list[tuple[Grey, str]]:
     Raises:
         NetchuError: the table has none.
     """
-    table = read_table(folder)
-    validation = table[(table["split"] == "val") & (table["level"] == "line")]
-    if validation.empty:
-        raise NetchuError(f"{folder} has no validation lines; name another table")
-    chosen = validation.sample(min(max_lines, len(validation)), random_state=1)
+    chosen = validation_lines(folder, max_lines)
     return [
         (decode(image, name), text)
         for image, name, text in zip(chosen["image"], chosen["id"], chosen["text"], strict=True)

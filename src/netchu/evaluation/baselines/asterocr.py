@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from netchu.decoding.greedy import greedy_decode
 from netchu.evaluation.baselines.base import Baseline, Environment, LoadedBaseline, run_worker
 
 ENVIRONMENT = Environment("asterocr", "3.11", ("asterocr==1.0.2", "onnx==1.23.2"))
@@ -47,11 +49,7 @@ def character_probabilities(log_probabilities: Any, blank: int) -> list[float]:
         blank: number of the blank.
     """
     rows_TV = log_probabilities.reshape(-1, log_probabilities.shape[-1])
-    ids = rows_TV.argmax(-1).tolist()
-    chances = rows_TV.max(-1).tolist()
-    begins = [t for t in range(len(ids)) if t == 0 or ids[t] != ids[t - 1]]
-    spans = pairwise([*begins, len(ids)])
-    return [math.exp(max(chances[b:e])) for b, e in spans if ids[b] != blank]
+    return [emission.probability for emission in greedy_decode(np.exp(rows_TV), blank)]
 
 
 if __name__ == "__main__":
