@@ -165,13 +165,35 @@ def test_a_line_keeps_its_shape_in_an_image_that_is_no_square():
     assert made().preprocessing.variant == "square"
 
 
-def test_a_batch_narrower_than_the_image_is_padded_with_paper():
-    recogniser = made(SMALL)
-    narrow = torch.rand(2, 1, 32, 96, generator=torch.Generator().manual_seed(1))
-    wide = torch.cat([narrow, torch.zeros(2, 1, 32, 32)], 3)
-    pixels = recogniser._pixels(narrow)
-    assert pixels.shape == (2, 3, 32, 128)
-    torch.testing.assert_close(pixels, recogniser._pixels(wide))
+def test_a_narrow_line_has_the_positions_of_the_first_columns():
+    recogniser = made(SMALL).eval()
+    embeddings = recogniser.model.encoder.embeddings
+    narrow = torch.rand(2, 1, 32, 92, generator=torch.Generator().manual_seed(1))
+    wide = torch.cat([narrow, torch.zeros(2, 1, 32, 36)], 3)
+    assert recogniser._pixels(narrow).shape == (2, 3, 32, 96)  # whole patches of 8 px
+    cut, whole = (
+        embeddings(recogniser._pixels(images), interpolate_pos_encoding=True)
+        for images in (narrow, wide)
+    )
+    # A class token, then two rows of 12 and of 16 patches.
+    torch.testing.assert_close(cut[:, 0], whole[:, 0])
+    torch.testing.assert_close(cut[:, 1:13], whole[:, 1:13])
+    torch.testing.assert_close(cut[:, 13:], whole[:, 17:29])
+    torch.testing.assert_close(whole, embeddings(recogniser._pixels(wide)))
+
+
+def test_a_narrow_line_is_read_from_its_own_columns():
+    recogniser = made(SMALL).eval()
+    texts = ("Hà", "xã")
+    narrow = torch.rand(2, 1, 32, 64, generator=torch.Generator().manual_seed(1))
+    batch = LineBatch(narrow, torch.tensor([64, 64]), texts, ("0", "1"), ("line",) * 2)
+    seen = []
+    recogniser.model.encoder.layernorm.register_forward_hook(
+        lambda _module, _inputs, output: seen.append(output.shape[1])
+    )
+    recogniser.transcribe(batch)
+    recogniser.loss(batch)
+    assert seen == [17, 17]
 
 
 def test_columns_are_the_means_of_the_patches_one_above_the_other():
@@ -196,8 +218,9 @@ def test_the_ctc_head_adds_its_loss_and_learns_and_is_saved(tmp_path):
         head, recogniser.ctc_head = recogniser.ctc_head, None
         attention = recogniser.loss(batch)
         recogniser.ctc_head = head
-        hidden = recogniser.model.encoder(recogniser._pixels(batch.images_BCHW))[0]
-        columns = hidden[:, 1:].reshape(2, 2, 16, -1).mean(1)[:, :8]
+        pixels = recogniser._pixels(batch.images_BCHW)
+        hidden = recogniser.model.encoder(pixels, interpolate_pos_encoding=True)[0]
+        columns = hidden[:, 1:].reshape(2, 2, 8, -1).mean(1)
         likelihoods = [
             line_loss(head(row), recogniser.codec.encode(text), PAD_ID)
             for row, text in zip(columns, texts, strict=True)

@@ -51,7 +51,7 @@ class TrOCRSettings(Strict):
 
     image_width: int = 384
     """Width of the images in pixels, which the checkpoint prescribes. Photos are squeezed to a
-    square; to another shape they are resized by their height, and padded on the right."""
+    square; for another shape they are resized by their height, and this is their greatest width."""
 
     beams: int = 4
     """Beam width; 1 decodes greedily."""
@@ -87,6 +87,9 @@ class TrOCR(Recogniser):
             processor = TrOCRProcessor.from_pretrained(location)
         # The pooler is unused, and a parameter without gradients would stop DDP.
         self.model.encoder.pooler = None
+        if not self._square:
+            embeddings = self.model.encoder.embeddings
+            embeddings.interpolate_pos_encoding = partial(_crop_positions, embeddings)
         self.image_processor = processor.image_processor
         self.register_buffer("mean", torch.tensor(self.image_processor.image_mean), False)
         self.register_buffer("std", torch.tensor(self.image_processor.image_std), False)
@@ -110,11 +113,15 @@ class TrOCR(Recogniser):
         return hub_note(self.config.checkpoint)
 
     @property
+    def _square(self) -> bool:
+        """Whether photos are squeezed to a square, as for the published checkpoints."""
+        return self.config.image_height == self.config.image_width
+
+    @property
     def preprocessing(self) -> Preprocessing:
-        height, width = self.config.image_height, self.config.image_width
-        if height == width:
-            return Preprocessing("square", height)
-        return Preprocessing("grey", height, width)
+        if self._square:
+            return Preprocessing("square", self.config.image_height)
+        return Preprocessing("grey", self.config.image_height, self.config.image_width)
 
     @property
     def encoder(self) -> nn.Module:
@@ -185,8 +192,12 @@ class TrOCR(Recogniser):
         return f"too long: {len(text)} characters for a max_length of {self.max_length}"
 
     def _pixels(self, images_BCHW: Tensor) -> Tensor:
-        """Return (B, 3, H, W) as from the checkpoint's image processor: white paper, normalised."""
-        images_BCHW = F.pad(images_BCHW, (0, self.config.image_width - images_BCHW.shape[3]))
+        """Return (B, 3, H, W) as from the checkpoint's image processor: white paper, normalised.
+
+        Lines are filled up to a whole patch.
+        """
+        _, patch_width = _pair(self.model.encoder.config.patch_size)
+        images_BCHW = F.pad(images_BCHW, (0, -images_BCHW.shape[3] % patch_width))
         paper_white_BCHW = (1 - images_BCHW).expand(-1, 3, -1, -1)
         return (paper_white_BCHW - self.mean[:, None, None]) / self.std[:, None, None]
 
@@ -201,6 +212,7 @@ class TrOCR(Recogniser):
         inputs_BL, labels_BL = self.targets(batch.texts)
         output = self.model(
             pixel_values=self._pixels(batch.images_BCHW),
+            interpolate_pos_encoding=not self._square,
             decoder_input_ids=inputs_BL,
             decoder_attention_mask=inputs_BL != PAD_ID,
         )
@@ -221,7 +233,8 @@ class TrOCR(Recogniser):
             widths_B: of the lines, in pixels.
         """
         height, width = _pair(self.model.encoder.config.patch_size)
-        rows, columns = self.config.image_height // height, self.config.image_width // width
+        rows = self.config.image_height // height
+        columns = (hidden_BSC.shape[1] - 1) // rows
         patches_BSC = hidden_BSC[:, -rows * columns :]
         grid_BRTC = patches_BSC.reshape(len(hidden_BSC), rows, columns, -1)
         return grid_BRTC.mean(1), (widths_B / width).ceil().long().clamp(max=columns)
@@ -231,6 +244,7 @@ class TrOCR(Recogniser):
         """Decode by beam search; confidences are the decoder's, given the characters before."""
         written = self.model.generate(
             pixel_values=self._pixels(batch.images_BCHW),
+            interpolate_pos_encoding=not self._square,
             num_beams=self.config.beams,
             do_sample=False,
             output_scores=True,
@@ -281,6 +295,22 @@ def _pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Return height and width of a size in a config of transformers, where one number is both."""
     height, width = (size, size) if isinstance(size, int) else size
     return height, width
+
+
+def _crop_positions(module: Any, patches_BSC: Tensor, height: int, width: int) -> Tensor:
+    """Return the position embeddings (1, S, C) of the first columns, for lines of any width.
+
+    Replaces the method of transformers' ViT embeddings, which stretches those of a square.
+    """
+    (image_height, image_width), (patch_height, patch_width) = (
+        _pair(module.image_size), _pair(module.patch_size)
+    )  # fmt: skip
+    token_1SC, grid_1SC = module.position_embeddings.split(
+        [1, module.position_embeddings.shape[1] - 1], 1
+    )
+    rows, columns = image_height // patch_height, image_width // patch_width
+    grid_1RTC = grid_1SC.unflatten(1, (rows, columns))[:, : height // patch_height]
+    return torch.cat([token_1SC, grid_1RTC[:, :, : width // patch_width].flatten(1, 2)], 1)
 
 
 @torch.no_grad()
