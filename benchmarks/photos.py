@@ -39,6 +39,8 @@ GAPS = (1.4, 3.0, 6.0)
 """Paper between two fields of a row, in line heights."""
 DROPS = (0.0, 0.5, 1.0)
 """Line heights by which the last fifth of a line drops."""
+HEIGHTS = (24, 32, 48, 96)
+"""Pixels of a line on a large photo."""
 PAGE_LINES = 4
 LINE_HEIGHT = 72
 """Pixels of a line on a page."""
@@ -101,6 +103,9 @@ def variations(lines: Lines) -> Iterable[tuple[str, bool, Series]]:
         f"{90 * turns}": [(np.ascontiguousarray(np.rot90(photo, turns)), text)
                           for photo, text in sheets]
         for turns in range(4)
+    }  # fmt: skip
+    yield "lines on a photo of 12 MP, by their height in pixels", False, {
+        str(height): [on_large_sheet(lines, height)] for height in HEIGHTS
     }  # fmt: skip
     yield "page, dropped ends", False, {f"{drop:g}": pages(lines, 2.6, drop) for drop in DROPS}
 
@@ -211,6 +216,14 @@ def side_by_side(first_HW: Grey, second_HW: Grey, gap: float) -> Grey:
     put(sheet, first, 0, 0)
     put(sheet, second, 0, left)
     return sheet
+
+
+def on_large_sheet(lines: Lines, height: int) -> tuple[Grey, str]:
+    """Return a photo of 4000 × 3000 pixels with the first lines at a height, and their text."""
+    sheet = np.full((3000, 4000), paper(lines[0][0]), np.uint8)
+    for number, (image, _) in enumerate(lines[:PAGE_LINES]):
+        put(sheet, to_height(image, height), 400 + 2 * number * height, 500)
+    return sheet, " ".join(text for _, text in lines[:PAGE_LINES])
 
 
 def drop_end(image_HW: Grey, by: float) -> Grey:

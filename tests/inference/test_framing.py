@@ -76,6 +76,12 @@ def test_cer_does_not_depend_on_specks(photos, rate, share, line):
     assert rate(partial(photos.add_specks, share=share), line) <= clean + 0.5
 
 
+def test_small_writing_on_a_large_photo_is_read(photos, lines, shipped):
+    sheet = photos.on_large_sheet(lines, 24)
+    assert photos.cer(shipped, [sheet], line=False) < 2
+    assert len(shipped.read(sheet[0]).lines) == photos.PAGE_LINES
+
+
 def test_a_line_has_one_box_though_marks_and_letters_are_apart(photos, lines, shipped):
     image_HW = photos.add_margins(lines[0][0], 3)
     cv2.circle(image_HW, (200, 60), 6, 30, cv2.FILLED)

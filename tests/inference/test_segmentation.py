@@ -306,6 +306,19 @@ def test_empty_paper_has_no_lines(shape, noise):
     assert find_lines(np.zeros(shape, np.uint8)) == []
 
 
+def test_lines_are_found_among_many_specks():
+    page = notebook(6)
+    photo = page.photo(noise=0)
+    rng = np.random.default_rng(4)
+    for x, y, side in zip(
+        rng.integers(0, 896, 2800), rng.integers(0, 556, 2800), rng.integers(1, 4, 2800),
+        strict=True,
+    ):  # fmt: skip
+        photo[y : y + side, x : x + side] = 60
+    shares = ink_fractions(page, photo, find_lines(photo))
+    assert shares.max(axis=1).min() > 0.9
+
+
 def test_ruled_paper_alone_has_no_lines():
     assert find_lines(SyntheticPage(500, 700).photo(rules=30)) == []
 

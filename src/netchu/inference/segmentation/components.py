@@ -12,6 +12,8 @@ from netchu.inference.segmentation.text_lines import Labels, TextLines, find_tex
 
 MIN_LETTER_HEIGHT = 8
 """Lower components, in pixels of the binarised photo, are not letters."""
+MIN_LETTERS = 10
+"""Number of higher components, with at least half of the ink, that make the lower ones specks."""
 LETTER_HEIGHT_QUANTILE = 0.75
 """Quantile of the components' heights, weighted by the root of their ink, that is the letter
 height."""
@@ -57,6 +59,8 @@ def assign_components(ink_HW: Mask) -> tuple[Labels, float]:
     heights, areas = stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
     letter_height = _letter_height(heights, areas)
+    if letter_height < MIN_LETTER_HEIGHT and _are_mostly_letters(heights, areas):
+        letter_height = _letter_height(heights, np.where(heights < MIN_LETTER_HEIGHT, 0, areas))
     is_letter = (
         (heights >= MIN_LETTER * letter_height)
         & (heights < MAX_LETTER * letter_height)
@@ -149,6 +153,12 @@ def _place(labels_HW: Labels, lines: list[int], own_HW: NDArray[np.bool_], order
     else:
         before = y.mean() < line_y[np.abs(line_x - x.mean()).argmin()]
     return order.index(int(nearest)) + (not before)
+
+
+def _are_mostly_letters(heights: NDArray[np.int32], areas: NDArray[np.int32]) -> bool:
+    """Return whether most ink is in components as high as letters; the others are specks then."""
+    high = (heights >= MIN_LETTER_HEIGHT) & (areas > 0)
+    return int(high.sum()) >= MIN_LETTERS and 2 * int(areas[high].sum()) >= int(areas.sum())
 
 
 def _letter_height(heights: NDArray[np.int32], areas: NDArray[np.int32]) -> float:

@@ -1,6 +1,7 @@
 """From a photo of paper to a mask of its ink: even lighting, level lines, no ruled lines.
 
-Works on a copy of at most `WORKING_AREA` pixels, on which handwriting is still 10 pixels high.
+Works on a copy of at most `WORKING_AREA` pixels, on which most handwriting is 10 pixels high or
+more; smaller writing is looked for on a larger copy.
 """
 
 from __future__ import annotations
@@ -64,10 +65,11 @@ class BinarisedPhoto:
         return float(down / across)
 
 
-def binarise(photo_HW: Grey) -> BinarisedPhoto:
-    """Shrink a photo, threshold it against the local paper, level it and remove ruled lines."""
+def binarise(photo_HW: Grey, max_area: int = WORKING_AREA) -> BinarisedPhoto:
+    """Shrink a photo to at most `max_area` pixels, threshold it against the local paper, level it
+    and remove ruled lines."""
     height, width = photo_HW.shape
-    scale = min(1.0, (WORKING_AREA / (height * width)) ** 0.5)
+    scale = min(1.0, (max_area / (height * width)) ** 0.5)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(cv2.resize(photo_HW, size, interpolation=cv2.INTER_AREA), np.uint8)
     ink, rotation = _level(_threshold(small))

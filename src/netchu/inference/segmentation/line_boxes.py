@@ -13,6 +13,7 @@ from netchu.imaging.specks import without_specks
 from netchu.inference.results import Box
 from netchu.inference.segmentation.components import assign_components, unassigned_letters
 from netchu.inference.segmentation.ink import (
+    WORKING_AREA,
     Affine,
     BinarisedPhoto,
     Mask,
@@ -172,8 +173,7 @@ def segment(photo_HW: Grey, line: bool = False) -> Segmentation:
         photo_HW: the photo.
         line: the photo shows one line, so there is at most one box.
     """
-    binarised = binarise(photo_HW)
-    labels, letter_height = assign_components(binarised.ink_HW)
+    binarised, labels, letter_height = _label_ink(photo_HW)
     lines = _line_inks(labels, letter_height, binarised)
     if not lines:
         return Segmentation(())
@@ -207,6 +207,20 @@ def segment(photo_HW: Grey, line: bool = False) -> Segmentation:
     ]
     in_lines = np.where(np.isin(labels, [found.number for found in lines]), labels, 0)
     return Segmentation(tuple(masked), _unread(in_lines, letter_height, binarised, photo_HW))
+
+
+def _label_ink(photo_HW: Grey) -> tuple[BinarisedPhoto, Labels, float]:
+    """Return the ink of a photo with the labels and the letter height of `assign_components`.
+
+    Letters that are too low for the working copy are looked for on larger ones, up to the photo.
+    """
+    area = WORKING_AREA
+    while True:
+        binarised = binarise(photo_HW, area)
+        labels, letter_height = assign_components(binarised.ink_HW)
+        if letter_height or binarised.scale == 1 or not binarised.ink_HW.any():
+            return binarised, labels, letter_height
+        area *= 4
 
 
 def segment_single_line(photo_HW: Grey) -> Segmentation:
