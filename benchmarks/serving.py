@@ -17,8 +17,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from netchu.serve.samples import SHIPPED_SAMPLES
 
@@ -34,7 +37,7 @@ class LoadTest:
         seconds: duration.
         statuses: number of responses by status.
         latencies: seconds until each response with readings.
-        memory: resident memory of the server in MB, once a second.
+        memory: of the server's processes in MB, once a second.
     """
 
     seconds: float
@@ -86,12 +89,21 @@ async def run_client(port: int, requests: list[bytes], load: LoadTest, until: fl
     writer.close()
 
 
+def memory_of_tree(process: int) -> float:
+    """Return the memory of a process and its children in MB; shared pages count once."""
+    server = psutil.Process(process)
+    total = 0
+    for each in (server, *server.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a worker that has been replaced
+            total += each.memory_full_info().pss
+    return total / 2**20
+
+
 async def measure_memory(process: int, load: LoadTest, until: float) -> None:
-    """Record the memory of the process once a second."""
+    """Record the memory of the process and its children once a second."""
     await asyncio.sleep(WARM_UP)
     while True:
-        status = Path(f"/proc/{process}/status").read_text()
-        load.memory.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)
+        load.memory.append(memory_of_tree(process))
         if time.perf_counter() >= until:
             return
         await asyncio.sleep(1)

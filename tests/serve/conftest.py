@@ -1,4 +1,4 @@
-"""A server in this process with the bar model."""
+"""A server in this process with the bar model; its tasks run in threads, not in processes."""
 
 import pytest
 from starlette.testclient import TestClient
@@ -19,11 +19,25 @@ def models(bars_folder):
     return load_models([f"bars={bars_folder}"])
 
 
+class ThreadWorker:
+    """Runs tasks in the thread that calls it."""
+
+    def __init__(self, readers, *arguments):
+        self.readers = readers
+
+    def run(self, task, arguments, seconds, is_wanted):
+        return task(self.readers, *arguments)
+
+    def close(self):
+        pass
+
+
 @pytest.fixture
 def client(models, monkeypatch):
     """`client(**settings)` is a client of a server with the shipped model and `bars`."""
     clients = []
     monkeypatch.setattr(app, "load_models", lambda arguments: models)  # loading is slow
+    monkeypatch.setattr(app, "WorkerProcess", ThreadWorker)
 
     def start(**settings):
         application = app.create_app(Settings(**settings))

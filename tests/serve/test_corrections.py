@@ -23,6 +23,7 @@ from netchu.imaging.photos import read_photo
 from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 from netchu.serve import corrections as corrections_module
 from netchu.serve.corrections import CorrectionStore
+from netchu.serve.crops import encode_crop
 from netchu.serve.settings import Limits
 
 AH = encode(bars("ah"))
@@ -33,6 +34,10 @@ def corrections(tmp_path):
     store = CorrectionStore(tmp_path / "kept", max_corrections=100, max_label_length=50)
     with store.open():
         yield store
+
+
+def add(corrections, photo, box, label, turns=0):
+    return corrections.add(encode_crop(photo, box, turns), corrections.normalise_label(label))
 
 
 def training_labels(corrections):
@@ -49,8 +54,8 @@ def written_page():
 
 
 def test_corrections_are_a_table_to_train_with(corrections):
-    assert corrections.add(AH, None, "  Hà   Nội ") == 1
-    assert corrections.add(encode(bars("bah")), None, 'ngõ "5", Huế') == 2
+    assert add(corrections, AH, None, "  Hà   Nội ") == 1
+    assert add(corrections, encode(bars("bah")), None, 'ngõ "5", Huế') == 2
     assert training_labels(corrections) == ["Hà Nội", 'ngõ "5", Huế']
     (first, _) = parse(corrections.folder / "corrections.csv")
     np.testing.assert_array_equal(read_photo(first.image), bars("ah"))
@@ -67,20 +72,20 @@ def test_an_image_is_named_by_its_content_and_both_files_are_flushed_to_the_disk
         return new_file(path, durable=durable)
 
     monkeypatch.setattr(corrections_module, "new_file", watched)
-    corrections.add(AH, None, "một")
+    add(corrections, AH, None, "một")
     (image,) = (corrections.folder / "images").iterdir()
     assert image.name == hashlib.sha256(image.read_bytes()).hexdigest()[:32] + ".png"
     assert flushed == [(".png", True), (".csv", True)]
 
 
 def test_a_new_label_replaces_the_old_one_and_keeps_other_columns(corrections):
-    corrections.add(AH, None, "một")
+    add(corrections, AH, None, "một")
     table = corrections.folder / "corrections.csv"
     rows = list(csv.reader(table.open(encoding="utf-8")))
     with table.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([[*rows[0], "writer"], [*rows[1], "An"]])
-    assert corrections.add(AH, None, "hai") == 1
-    assert corrections.add(encode(bars("bah")), None, "ba") == 2
+    assert add(corrections, AH, None, "hai") == 1
+    assert add(corrections, encode(bars("bah")), None, "ba") == 2
     assert [(line.text, line.writer) for line in parse(table)] == [("hai", "An"), ("ba", "")]
 
 
@@ -94,23 +99,23 @@ def test_the_stored_crop_is_that_of_the_reader(corrections, turns):
         rows, columns = np.nonzero(np.rot90(in_page, turns))
         box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         before = set((corrections.folder / "images").iterdir())
-        corrections.add(photo_HW, tuple(map(int, box)), "dòng", (4 - turns) % 4)
+        add(corrections, photo_HW, tuple(map(int, box)), "dòng", (4 - turns) % 4)
         (stored,) = set((corrections.folder / "images").iterdir()) - before
         np.testing.assert_array_equal(read_photo(stored), crop_line(page_HW, line))
     with pytest.raises(NetchuError, match="no line in the box"):
-        corrections.add(photo_HW, (1, 2, 30, 40), "dòng")
+        add(corrections, photo_HW, (1, 2, 30, 40), "dòng")
 
 
 @pytest.mark.parametrize("label", ["", "  ", "a\x00b", "a\x1bb", "x" * 51, "\u202eabc"])
 def test_invalid_labels_are_refused(corrections, label):
     with pytest.raises(NetchuError, match="1 to 50 characters"):
-        corrections.add(AH, None, label)
+        add(corrections, AH, None, label)
     assert not list((corrections.folder / "images").iterdir())
 
 
 @pytest.mark.parametrize("label", ["=1", ';"=', 'a;"=HYPERLINK(1)', "tổ 3;-1", "số 5, ngõ 2"])
 def test_labels_round_trip_and_are_never_formulas(corrections, label):
-    corrections.add(AH, None, label)
+    add(corrections, AH, None, label)
     assert training_labels(corrections) == [label]
     content = (corrections.folder / "corrections.csv").read_text(encoding="utf-8")
     for separator in ",;\t":
@@ -121,10 +126,10 @@ def test_labels_round_trip_and_are_never_formulas(corrections, label):
 def test_a_full_folder_accepts_only_new_labels_of_known_lines(tmp_path):
     store = CorrectionStore(tmp_path, max_corrections=1, max_label_length=50)
     with store.open():
-        store.add(AH, None, "một")
+        add(store, AH, None, "một")
         with pytest.raises(NetchuError, match="full with 1 corrections"):
-            store.add(encode(bars("bah")), None, "hai")
-        assert store.add(AH, None, "hai") == 1
+            add(store, encode(bars("bah")), None, "hai")
+        assert add(store, AH, None, "hai") == 1
 
 
 def test_a_second_server_cannot_use_the_folder(corrections):
@@ -159,7 +164,7 @@ store = CorrectionStore(Path(sys.argv[1]), 10**6, 50)
 with store.open():
     for number in range(10**6):
         noise = np.random.default_rng(number).integers(0, 256, (16, 64), np.uint8)
-        store.add(encode(noise), None, f"so {number}")
+        store.add(encode(noise), f"so {number}")
         print(number, flush=True)
 """
 

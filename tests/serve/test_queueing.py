@@ -1,40 +1,49 @@
 import threading
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.serve import queueing
-from netchu.serve.queueing import MAX_BATCH, FullError, ReadingQueue
+from netchu.core.errors import NetchuError
+from netchu.serve.queueing import FullError, TaskQueue
+from netchu.serve.worker_process import NotWantedError
+
+
+def task(*arguments):
+    """Stands for a task; `Echo` does not call it."""
 
 
 class Echo:
-    """Reads an image as its own bytes, records the sizes of batches and blocks while not free."""
+    """Returns the arguments of a task; waits while not free, and notes what it was given."""
 
     def __init__(self, free=True):
-        self.batches = []
-        self.begun = threading.Event()
+        self.given = []
+        self.begun = threading.Semaphore(0)
         self.free = threading.Event()
+        self.closed = 0
         if free:
             self.free.set()
 
-    def read_many(self, images, line, batch):
-        self.begun.set()
-        assert self.free.wait(10)
-        self.batches.append(len(images))
-        for image in images:
-            if image == b"bad":
-                raise RuntimeError
-            yield (image, line)
+    def run(self, task, arguments, seconds, is_wanted):
+        self.given.append(arguments[0])
+        self.begun.release()
+        while not self.free.wait(0.01):
+            if not is_wanted():
+                raise NotWantedError
+        if arguments[0] == "bad":
+            raise NetchuError("bad")
+        return (*arguments, seconds)
+
+    def close(self):
+        self.closed += 1
 
 
 @pytest.fixture
 def queue():
     made = []
 
-    def make(workers=1, capacity=64, **options):
-        made.append(ReadingQueue(workers, capacity, **options))
+    def make(echo, workers=1, capacity=64, capacity_per_address=64):
+        made.append(TaskQueue(lambda: echo, workers, capacity, capacity_per_address, 7))
         return made[-1]
 
     yield make
@@ -46,118 +55,114 @@ def results(futures):
     return [future.result(10) for future in futures]
 
 
-def test_queued_images_are_read_in_batches(queue):
-    echo, sizes = Echo(free=False), []
-    waiting = queue(capacity=100, on_batch=sizes.append)
-    first = waiting.submit(echo, [b"0"], False)
-    assert echo.begun.wait(10)
-    rest = [waiting.submit(echo, [b"%d" % n], False) for n in range(40)]
-    echo.free.set()
-    assert results(first) == [(b"0", False)]
-    assert [results(one) for one in rest] == [[(b"%d" % n, False)] for n in range(40)]
-    assert sizes == echo.batches == [1, MAX_BATCH, MAX_BATCH, 8]
+def test_each_call_gets_its_own_result(queue):
+    waiting = queue(Echo(), workers=3)
+    futures = waiting.submit("a", task, [("x", 1), ("y", 2)])
+    assert results(futures) == [("x", 1, 7), ("y", 2, 7)]
 
 
-def test_a_batch_waits_for_others_unless_it_is_full(queue, monkeypatch):
-    monkeypatch.setattr(queueing, "BATCH_SECONDS", 0.5)
-    echo = Echo()
-    waiting = queue()
-    begin = time.monotonic()
-    first = waiting.submit(echo, [b"1"], False)
-    time.sleep(0.05)
-    second = waiting.submit(echo, [b"2"], False)
-    results(first + second)
-    assert echo.batches == [2]
-    assert time.monotonic() - begin >= 0.5
-    begin = time.monotonic()
-    results(waiting.submit(echo, [b"3"] * MAX_BATCH, False))
-    assert echo.batches == [2, MAX_BATCH]
-    assert time.monotonic() - begin < 0.5
-
-
-def test_batches_have_one_reader_and_one_mode(queue):
-    one, other = Echo(free=False), Echo()
-    waiting = queue()
-    first = waiting.submit(one, [b"x"], False)
-    assert one.begun.wait(10)
-    jobs = [(other, [b"a"], True), (one, [b"b"], False), (other, [b"c"], False),
-            (other, [b"d"], True)]  # fmt: skip
-    mixed = [future for job in jobs for future in waiting.submit(*job)]
-    one.free.set()
-    assert results(first + mixed) == [
-        (b"x", False), (b"a", True), (b"b", False), (b"c", False), (b"d", True),
-    ]  # fmt: skip
-    assert (one.batches, other.batches) == ([1, 1], [2, 1])
-
-
-def test_submit_fails_when_the_queue_is_full(queue):
+def test_addresses_and_their_requests_take_turns(queue):
     echo = Echo(free=False)
-    waiting = queue(capacity=3)
-    futures = waiting.submit(echo, [b"a", b"b"], False)
-    with pytest.raises(FullError):
-        waiting.submit(echo, [b"c", b"d"], False)
-    futures += waiting.submit(echo, [b"c"], False)
-    with pytest.raises(FullError):
-        waiting.submit(echo, [b"d"], False)
+    waiting = queue(echo)
+    futures = waiting.submit("a", task, [("first",)])
+    assert echo.begun.acquire(timeout=10)
+    for address, names in (("a", "a1 a2 a3"), ("a", "A1 A2"), ("b", "b1 b2"), ("c", "c1")):
+        futures += waiting.submit(address, task, [(name,) for name in names.split()])
     echo.free.set()
-    assert len(results(futures)) == 3
+    results(futures)
+    assert echo.given[1:] == ["a1", "b1", "c1", "A1", "b2", "a2", "A2", "a3"]
+
+
+def test_an_address_never_occupies_all_workers(queue):
+    echo = Echo(free=False)
+    waiting = queue(echo, workers=3)
+    waiting.submit("a", task, [(n,) for n in range(9)])
+    for _ in range(2):
+        assert echo.begun.acquire(timeout=10)
+    assert not echo.begun.acquire(timeout=0.2)
+    waiting.submit("b", task, [("b",)])
+    assert echo.begun.acquire(timeout=10)
+    assert echo.given == [0, 1, "b"]
+
+
+def test_submit_fails_when_the_queue_or_the_share_of_an_address_is_full(queue):
+    echo = Echo(free=False)
+    waiting = queue(echo, capacity=4, capacity_per_address=3)
+    futures = waiting.submit("a", task, [(1,), (2,)])
+    with pytest.raises(FullError):
+        waiting.submit("a", task, [(3,), (4,)])
+    futures += waiting.submit("a", task, [(3,)])
+    with pytest.raises(FullError):
+        waiting.submit("b", task, [(4,), (5,)])
+    futures += waiting.submit("b", task, [(4,)])
+    with pytest.raises(FullError):
+        waiting.submit("c", task, [(5,)])
+    echo.free.set()
+    assert len(results(futures)) == 4
     waiting.close()
     assert waiting.pending == 0
 
 
-def test_a_closed_queue_finishes_queued_images_and_refuses_others():
-    echo = Echo(free=False)
-    waiting = ReadingQueue(2, 64)
-    futures = [waiting.submit(echo, [b"%d" % n] * 3, False) for n in range(9)]
-    closing = threading.Thread(target=waiting.close)
-    closing.start()
-    echo.free.set()
-    closing.join(10)
-    assert not closing.is_alive()
-    assert [results(one)[0][0] for one in futures] == [b"%d" % n for n in range(9)]
-    with pytest.raises(FullError):
-        waiting.submit(echo, [b"x"], False)
+def test_places_are_given_back(queue):
+    waiting = queue(Echo(), capacity=2, capacity_per_address=2)
+    for number in range(20):
+        assert len(results(waiting.submit("a", task, [(number,), (number,)]))) == 2
+        while waiting.pending:
+            pass
 
 
-def test_cancelled_images_are_not_read(queue):
+def test_a_closed_queue_cancels_its_tasks_and_refuses_others(queue):
     echo = Echo(free=False)
-    waiting = queue()
-    first = waiting.submit(echo, [b"a"], False)
-    assert echo.begun.wait(10)
-    (second,) = waiting.submit(echo, [b"b"], False)
-    assert second.cancel()
-    echo.free.set()
-    results(first)
+    waiting = queue(echo, workers=2)
+    futures = waiting.submit("a", task, [(n,) for n in range(4)])
+    assert echo.begun.acquire(timeout=10)
     waiting.close()
-    assert (echo.batches, waiting.pending) == ([1], 0)
+    assert all(future.cancelled() for future in futures)
+    assert echo.given == [0]
+    assert echo.closed == 2
+    with pytest.raises(FullError):
+        waiting.submit("a", task, [(1,)])
 
 
-def test_an_exception_fails_only_its_own_image(queue):
+def test_cancelled_tasks_are_not_run_and_running_ones_are_ended(queue):
     echo = Echo(free=False)
-    waiting = queue()
-    first = waiting.submit(echo, [b"x"], False)
-    assert echo.begun.wait(10)
-    good, bad, too = waiting.submit(echo, [b"a", b"bad", b"c"], False)
+    waiting = queue(echo)
+    first, second, third = waiting.submit("a", task, [("x",), ("y",), ("z",)])
+    assert echo.begun.acquire(timeout=10)
+    assert second.cancel()
+    assert first.cancel()
+    assert echo.begun.acquire(timeout=10)
     echo.free.set()
-    assert results([*first, good, too]) == [(b"x", False), (b"a", False), (b"c", False)]
-    with pytest.raises(RuntimeError):
+    assert third.result(10) == ("z", 7)
+    assert echo.given == ["x", "z"]
+
+
+def test_an_error_fails_only_its_own_task(queue):
+    waiting = queue(Echo())
+    good, bad, too = waiting.submit("a", task, [("a",), ("bad",), ("c",)])
+    assert results([good, too]) == [("a", 7), ("c", 7)]
+    with pytest.raises(NetchuError):
         bad.result(10)
-    assert results(waiting.submit(echo, [b"later"], False)) == [(b"later", False)]
+    assert results(waiting.submit("a", task, [("later",)])) == [("later", 7)]
 
 
 @settings(max_examples=30, deadline=None)
 @given(
     workers=st.integers(1, 3),
-    requests=st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.booleans()), max_size=30),
+    requests=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30),
 )
-def test_every_image_gets_its_own_result(workers, requests):
-    readers = [Echo(), Echo()]
-    waiting = ReadingQueue(workers, 10**6)
-    asked = []
-    for number, (count, line, which) in enumerate(requests):
-        images = [b"%d-%d" % (number, n) for n in range(count)]
-        asked.append((waiting.submit(readers[which], images, line), [(i, line) for i in images]))
+def test_every_task_runs_once(workers, requests):
+    echo = Echo()
+    waiting = TaskQueue(lambda: echo, workers, 10**6, 10**6, 7)
+    asked = [
+        (address, number, n) for number, (address, count) in enumerate(requests)
+        for n in range(count)
+    ]  # fmt: skip
+    futures = []
+    for number, (address, count) in enumerate(requests):
+        calls = [((address, number, n),) for n in range(count)]
+        futures += waiting.submit(address, task, calls)
+    assert [result[0] for result in results(futures)] == asked
     waiting.close()
-    assert all(results(futures) == wanted for futures, wanted in asked)
+    assert sorted(echo.given) == sorted(asked)
     assert waiting.pending == 0
-    assert max([0, *readers[0].batches, *readers[1].batches]) <= MAX_BATCH

@@ -24,17 +24,26 @@ class Body:
 
 def received(body, limits=None, capacity=1000):
     """The body, or the status and reason with which it is refused; and the bytes still reserved."""
-    budget = uploads.MemoryBudget(capacity)
+    budget = uploads.MemoryBudget(capacity, capacity)
 
     async def receive():
-        with budget.reserve() as reservation:
+        with budget.reserve("a") as reservation:
             return await uploads.receive_body(body, reservation, limits or Limits())
 
     try:
         found = asyncio.run(receive())
     except uploads.HTTPException as refused:
         found = (refused.status_code, refused.detail)
-    return found, budget.used
+    return found, budget.used.total()
+
+
+def test_an_address_has_its_share_of_the_memory():
+    budget = uploads.MemoryBudget(10, 6)
+    with budget.reserve("a") as first, budget.reserve("a") as second, budget.reserve("b") as other:
+        assert first.add(b"1234")
+        assert not second.add(b"123")
+        assert other.add(b"123456")
+        assert not second.add(b"1")
 
 
 def test_a_body_may_have_as_many_bytes_as_the_limit_and_no_more():
@@ -48,16 +57,16 @@ def test_a_body_may_have_as_many_bytes_as_the_limit_and_no_more():
 
 
 def test_bodies_may_fill_the_memory_and_no_more():
-    budget = uploads.MemoryBudget(10)
-    with budget.reserve() as first, budget.reserve() as second:
+    budget = uploads.MemoryBudget(10, 10)
+    with budget.reserve("a") as first, budget.reserve("a") as second:
         assert first.add(b"123456")
         assert not second.add(b"12345")
         assert second.add(b"1234")
         assert not first.add(b"1")
-        assert budget.used == 10
+        assert budget.used.total() == 10
         first.release()
         assert second.add(b"123456")
-    assert budget.used == 0
+    assert not budget.used
     assert received(Body(b"1234", b"5678", b"90"), capacity=10) == (b"1234567890", 0)
     (status, _), used = received(Body(b"1234", b"5678", b"901"), capacity=10)
     assert (status, used) == (429, 0)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, features
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PREFIXES, TiffImageFile
 
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import Grey, decode
@@ -119,6 +119,11 @@ def list_pages(source: str | Path | bytes, limit: int | None = None) -> list[Pho
     if len(pages) < 2:
         return [source]
     return [Page(source, page + 1) for page in pages[:limit]]
+
+
+def may_have_pages(content: bytes) -> bool:
+    """Return whether `list_pages` may find several pages: in a TIFF or PDF file."""
+    return content.startswith(tuple(PREFIXES)) or is_pdf(content[:1024])
 
 
 def read_photo(source: PhotoSource) -> Grey:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -18,16 +19,17 @@ from netchu.serve.access import ResponseMiddleware
 from netchu.serve.corrections import CorrectionStore
 from netchu.serve.metrics import ServerMetrics
 from netchu.serve.model_registry import load_models
-from netchu.serve.queueing import ReadingQueue
+from netchu.serve.queueing import TaskQueue
 from netchu.serve.samples import Samples
 from netchu.serve.settings import Settings
 from netchu.serve.uploads import MemoryBudget
+from netchu.serve.worker_process import WorkerProcess
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Create the application of the web page and its API.
 
-    Models are loaded at once; threads start with the server.
+    Models are loaded at once; processes that read with them start with the server.
 
     Raises:
         NetchuError: a model or the samples are missing.
@@ -84,10 +86,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with ExitStack() as stack:
         if state.corrections:
             stack.enter_context(state.corrections.open())
-        state.memory_budget = MemoryBudget(limits.total_body_bytes)
+        state.memory_budget = MemoryBudget(limits.total_body_bytes, limits.body_bytes_per_address)
         state.correction_lock = asyncio.Lock()
-        state.queue = ReadingQueue(
-            _available_cores(), limits.pending_images, state.metrics.batch_sizes.observe
+        state.queue = TaskQueue(
+            partial(WorkerProcess, state.models, limits.worker_bytes, state.metrics.replaced.inc),
+            _available_cores() + 1,  # one more, since no address may occupy all of them
+            limits.pending_images,
+            limits.pending_images_per_address,
+            limits.image_seconds,
         )
         stack.callback(state.queue.close)
         state.metrics.track_pending(lambda: state.queue.pending)

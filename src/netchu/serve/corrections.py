@@ -12,22 +12,13 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-
-import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_file, remove_partial_files
 from netchu.core.locks import exclusive_lock
 from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import normalise
-from netchu.imaging.images import Grey, encode
-from netchu.imaging.photos import read_photo
-from netchu.imaging.polarity import with_dark_ink
-from netchu.imaging.specks import without_specks
-from netchu.inference.results import Box
-from netchu.inference.segmentation.line_boxes import crop_line, find_lines
 
 TABLE = "corrections.csv"
 IMAGES = "images"
@@ -63,29 +54,33 @@ class CorrectionStore:
                 f"{self.folder} cannot be written ({error.strerror}); choose another --collect"
             ) from None
 
-    def add(self, photo: bytes, box: Box | None, label: str, turns: int = 0) -> int:
-        """Store a line with its label; a line that was corrected before gets the new label.
-
-        Args:
-            photo: the encoded photo.
-            box: box of the line in the photo, as it was read; None is the whole photo.
-            label: the text of the line.
-            turns: `PhotoReading.turns` of the reading.
-
-        Returns:
-            The number of corrections in the folder.
+    def normalise_label(self, label: str) -> str:
+        """Return a label in NFC.
 
         Raises:
-            NetchuError: the photo cannot be read or has no line in `box`, the label is not a line
-                of text, or the folder is full.
+            NetchuError: it is not a line of text.
         """
         label = normalise(label)
         if not label or not label.isprintable() or len(label) > self.max_label_length:
             raise NetchuError(
                 f"the label must be a line of 1 to {self.max_label_length} characters"
             )
-        content = encode(_crop(with_dark_ink(read_photo(photo)), box, turns))
-        name = f"{IMAGES}/{hashlib.sha256(content).hexdigest()[:32]}.png"
+        return label
+
+    def add(self, crop: bytes, label: str) -> int:
+        """Store a line with its label; a line that was corrected before gets the new label.
+
+        Args:
+            crop: the line, see `crops.encode_crop`.
+            label: the text of the line, from `normalise_label`.
+
+        Returns:
+            The number of corrections in the folder.
+
+        Raises:
+            NetchuError: the folder is full.
+        """
+        name = f"{IMAGES}/{hashlib.sha256(crop).hexdigest()[:32]}.png"
         with self._lock:
             columns, rows = self._read_table()
             if name not in rows and len(rows) >= self.max_corrections:
@@ -93,7 +88,7 @@ class CorrectionStore:
                     f"the folder is full with {self.max_corrections} corrections; train with them"
                 )
             with new_file(self.folder / name, durable=True) as partial:
-                partial.write_bytes(content)
+                partial.write_bytes(crop)
             rows[name] = rows.get(name, {}) | {"image": name, "label": guard_formulas(label)}
             self._write_table(columns, rows)
             return len(rows)
@@ -124,23 +119,3 @@ class CorrectionStore:
                 "repair it or choose another --collect"
             )
         return columns, {row["image"]: row for row in rows}
-
-
-def _crop(photo_HW: Grey, box: Box | None, turns: int) -> Grey:
-    """Return the crop of a line as the reader saw it, in the photo after `turns` quarter turns."""
-    height, width = photo_HW.shape
-    bounds, page_HW = box or (0, 0, width, height), photo_HW
-    for _ in range(turns):
-        left, top, right, bottom = bounds
-        bounds = top, page_HW.shape[1] - right, bottom, page_HW.shape[1] - left
-        page_HW = np.ascontiguousarray(np.rot90(page_HW))
-    if bounds == (0, 0, *page_HW.shape[::-1]):
-        return without_specks(page_HW)
-    # The second segmentation runs only if the first has no such line.
-    for found in chain.from_iterable(find_lines(page_HW, line) for line in (False, True)):
-        if found.bounds == bounds:
-            return crop_line(page_HW, found)
-    raise NetchuError(
-        f"the photo has no line in the box {list(box or bounds)} after {turns} quarter turns; send "
-        "box and turns of a reading"
-    )

@@ -8,8 +8,10 @@ from starlette.concurrency import run_in_threadpool
 
 from netchu.core.errors import NetchuError
 from netchu.inference.results import Box
-from netchu.serve import schema
+from netchu.serve import schema, tasks
 from netchu.serve.access import require_key
+from netchu.serve.addresses import address_key
+from netchu.serve.running import run_tasks
 from netchu.serve.uploads import decode_base64, parse_json_object, receive_body, refuse
 
 router = APIRouter(dependencies=[Depends(require_key)])
@@ -31,18 +33,23 @@ async def add_correction(request: Request) -> JSONResponse:
     # Browsers let other sites post forms without a preflight request, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         refuse(415, "send application/json")
-    with state.memory_budget.reserve() as reservation:
+    address = address_key(request.client and request.client.host)
+    with state.memory_budget.reserve(address) as reservation:
         content = parse_json_object(await receive_body(request, reservation, state.settings.limits))
         image = decode_base64(content.get("image"), "image")
         box, label = _parse_box(content.get("box")), content.get("label")
         turns = _parse_turns(content.get("turns", 0))
         if not isinstance(label, str):
             refuse(422, "'label' is not a string; send the text of the line")
-        async with state.correction_lock:
-            try:
-                number = await run_in_threadpool(state.corrections.add, image, box, label, turns)
-            except NetchuError as error:
-                refuse(422, str(error))
+        try:
+            label = state.corrections.normalise_label(label)
+            (crop,) = await run_tasks(state, address, tasks.crop_line, [(image, box, turns)])
+            if isinstance(crop, NetchuError):
+                raise crop
+            async with state.correction_lock:
+                number = await run_in_threadpool(state.corrections.add, crop, label)
+        except NetchuError as error:
+            refuse(422, str(error))
     return JSONResponse({"corrections": number}, 201)
 
 

@@ -34,9 +34,9 @@ class ServerMetrics:
         self.images = Counter(
             "netchu_images", "Images by outcome.", ("outcome",), registry=self.registry
         )
-        self.batch_sizes = Histogram(
-            "netchu_batch_images", "Images that were read as one batch.",
-            buckets=(1, 2, 4, 8, 16), registry=self.registry,
+        self.replaced = Counter(
+            "netchu_replaced_workers", "Processes that an image ended or kept too long.",
+            registry=self.registry,
         )  # fmt: skip
         self._pending = Gauge(
             "netchu_held_images", "Images that are queued or being read.", registry=self.registry

@@ -1,143 +1,185 @@
-"""Batching of images from many requests, with a bound on how many are pending."""
+"""A bounded, fair queue of the tasks of many requests.
+
+An address has as many turns as any other, however much it sends, and one worker fewer than there
+are, so that it cannot occupy all with images that take long.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from netchu.core.errors import NetchuError
-from netchu.imaging.photos import PhotoSource
-from netchu.inference.reader import Reader
-from netchu.inference.results import PhotoReading
+from netchu.serve.worker_process import NotWantedError
 
-Outcome = PhotoReading | NetchuError
 
-MAX_BATCH = 16
-"""Images that one thread reads at a time."""
+class Worker(Protocol):
+    """What `WorkerProcess` does."""
 
-BATCH_SECONDS = 0.004
-"""Time that an image waits at most for others to fill its batch."""
+    def run(
+        self,
+        task: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        seconds: float,
+        is_wanted: Callable[[], bool],
+    ) -> Any:
+        """Return what a task returns."""
+
+    def close(self) -> None:
+        """End the process."""
 
 
 class FullError(Exception):
-    """The queue has no room for the images."""
+    """The queue has no room for the tasks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job:
-    reader: Reader
-    line: bool
-    image: PhotoSource
-    future: Future[Outcome] = field(default_factory=Future)
+    address: str
+    task: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    future: Future[Any] = field(default_factory=Future)
 
-    def batches_with(self, other: _Job) -> bool:
-        return self.reader is other.reader and self.line == other.line
+    def is_wanted(self) -> bool:
+        return not self.future.cancelled()
 
 
-class ReadingQueue:
-    """Threads that read queued images in batches. Safe to share between threads.
+_Request = deque[_Job]
+
+
+class TaskQueue:
+    """Workers that take tasks in turn from the requests. Safe to share between threads.
 
     Attributes:
-        capacity: largest number of pending images.
-        pending: number of images that are queued or being read.
+        pending: number of tasks that are queued or running.
     """
 
     def __init__(
-        self, workers: int, capacity: int, on_batch: Callable[[int], None] = lambda size: None
+        self,
+        start_worker: Callable[[], Worker],
+        workers: int,
+        capacity: int,
+        capacity_per_address: int,
+        seconds: float,
     ) -> None:
-        """Start `workers` threads; `on_batch` is called with the size of each batch."""
-        self.capacity = capacity
+        """Start workers, each with a thread that waits for it.
+
+        Args:
+            start_worker: starts one.
+            workers: number of workers.
+            capacity: largest number of pending tasks.
+            capacity_per_address: the same of one address.
+            seconds: time that a task may take.
+        """
         self.pending = 0
-        self._on_batch = on_batch
-        self._jobs: deque[_Job] = deque()
+        self._start_worker = start_worker
+        self._capacity, self._capacity_per_address = capacity, capacity_per_address
+        self._workers_per_address = max(1, workers - 1)
+        self._seconds = seconds
+        self._requests: dict[str, deque[_Request]] = {}
+        self._pending_of: Counter[str] = Counter()
+        self._running: set[_Job] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"reading-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
             for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(
-        self, reader: Reader, images: Sequence[PhotoSource], line: bool
-    ) -> list[Future[Outcome]]:
-        """Queue all images, or none; an image whose future is cancelled in time is not read.
+        self, address: str, task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+    ) -> list[Future[Any]]:
+        """Queue a task for each of `arguments`, or none.
+
+        A task whose future is cancelled is not run, or ended if it runs.
+
+        Args:
+            address: whose request it is.
+            task: see `worker_process.Task`.
+            arguments: those of each call.
 
         Raises:
             FullError: there is no room for all of them, or the queue is closed.
         """
-        jobs = [_Job(reader, line, image) for image in images]
+        jobs = [_Job(address, task, each) for each in arguments]
         with self._changed:
-            if self._closed or self.pending + len(jobs) > self.capacity:
+            if (
+                self._closed
+                or self.pending + len(jobs) > self._capacity
+                or self._pending_of[address] + len(jobs) > self._capacity_per_address
+            ):
                 raise FullError
             self.pending += len(jobs)
-            self._jobs.extend(jobs)
+            self._pending_of[address] += len(jobs)
+            if jobs:
+                self._requests.setdefault(address, deque()).append(deque(jobs))
             self._changed.notify_all()
         return [job.future for job in jobs]
 
     def close(self) -> None:
-        """Accept no more images, read the queued ones and return when they are done."""
+        """Accept no more tasks, cancel all pending ones and end the workers."""
         with self._changed:
             self._closed = True
+            waiting = [job for each in self._requests.values() for jobs in each for job in jobs]
+            for job in (*waiting, *self._running):
+                job.future.cancel()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
-        while batch := self._next_batch():
-            wanted = [job for job in batch if job.future.set_running_or_notify_cancel()]
+        worker = self._start_worker()
+        while job := self._next_job():
             try:
-                if wanted:
-                    self._on_batch(len(wanted))
-                    _read(wanted)
+                _run(job, worker, self._seconds)
             finally:
                 with self._changed:
-                    self.pending -= len(batch)
+                    self.pending -= 1
+                    self._pending_of -= Counter([job.address])  # leaves out addresses with none
+                    self._running.discard(job)
+                    self._changed.notify_all()
+        worker.close()
 
-    def _next_batch(self) -> list[_Job]:
-        """Wait for jobs; return an empty batch when the queue is closed and empty."""
+    def _next_job(self) -> _Job | None:
+        """Wait for a job; return None when the queue is closed."""
         with self._changed:
-            while True:
-                while not self._jobs:
-                    if self._closed:
-                        return []
-                    self._changed.wait()
-                deadline = time.monotonic() + BATCH_SECONDS
-                while len(self._jobs) < MAX_BATCH and not self._closed:
-                    if (left := deadline - time.monotonic()) <= 0:
-                        break
-                    self._changed.wait(left)
-                if self._jobs:  # another thread may have taken them in the meantime
-                    return self._take_batch()
+            while not self._closed:
+                running = Counter(job.address for job in self._running)
+                for address in self._requests:
+                    if running[address] < self._workers_per_address:
+                        return self._take(address)
+                self._changed.wait()
+            return None
 
-    def _take_batch(self) -> list[_Job]:
-        """Take the first job and others that can be read in the same batch."""
-        first = self._jobs[0]
-        batch = [job for job in self._jobs if job.batches_with(first)][:MAX_BATCH]
-        taken = set(map(id, batch))
-        self._jobs = deque(job for job in self._jobs if id(job) not in taken)
-        return batch
+    def _take(self, address: str) -> _Job:
+        """Take a job of an address; that address, and that request of it, come last then."""
+        requests = self._requests.pop(address)
+        request = requests.popleft()
+        job = request.popleft()
+        if request:
+            requests.append(request)
+        if requests:
+            self._requests[address] = requests
+        self._running.add(job)
+        return job
 
 
-def _read(jobs: Sequence[_Job]) -> None:
-    """Set the result of each job; if a batch fails, read its images one by one."""
-    try:
-        outcomes = list(
-            jobs[0].reader.read_many(
-                [job.image for job in jobs], line=jobs[0].line, batch=MAX_BATCH
-            )
-        )
-    except Exception as error:  # any error must neither end the thread nor fail other images
-        if len(jobs) == 1:
-            jobs[0].future.set_exception(error)
-            return
-        for job in jobs:
-            _read([job])
+def _run(job: _Job, worker: Worker, seconds: float) -> None:
+    """Run a job and set its result."""
+    if not job.is_wanted():
         return
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        job.future.set_result(outcome)
+    try:
+        result = worker.run(job.task, job.arguments, seconds, job.is_wanted)
+    except NotWantedError:
+        job.future.cancel()
+    except Exception as error:  # any error is that of the task, and must not end the thread
+        if job.future.set_running_or_notify_cancel():
+            job.future.set_exception(error)
+    else:
+        if job.future.set_running_or_notify_cancel():
+            job.future.set_result(result)

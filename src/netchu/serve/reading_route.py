@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -12,22 +11,21 @@ from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter, ValidationError
 
 from netchu.core.errors import NetchuError
-from netchu.imaging.photos import Page, PhotoSource, list_pages
-from netchu.inference.reader import Reader
+from netchu.imaging.photos import Page, PhotoSource, may_have_pages
+from netchu.inference.results import PhotoReading
 from netchu.inference.serializers import to_json
-from netchu.serve import schema
+from netchu.serve import schema, tasks
 from netchu.serve.access import require_key
+from netchu.serve.addresses import address_key
 from netchu.serve.model_registry import DEFAULT_MODEL
-from netchu.serve.queueing import FullError, Outcome, ReadingQueue
+from netchu.serve.running import run_tasks
 from netchu.serve.settings import Limits
 from netchu.serve.uploads import (
     OPTIONS,
-    RETRY_AFTER,
     UploadedImage,
     parse_images,
     receive_body,
     refuse,
-    refuse_busy,
     refuse_too_many,
 )
 
@@ -56,16 +54,19 @@ async def read(
     file has a reading. `model` and `line` may also be fields of the body.
     """
     state = request.app.state
-    _find_reader(state, model)  # before the body is received
-    with state.memory_budget.reserve() as reservation:
+    _check_model(state, model)  # before the body is received
+    address = address_key(request.client and request.client.host)
+    with state.memory_budget.reserve(address) as reservation:
         body = await receive_body(request, reservation, state.settings.limits)
         images, fields = await parse_images(request, body, state.settings.limits)
         del body
         model, line = _options(fields, {"model": model, "line": line})
-        reader = _find_reader(state, model)
-        pages = await asyncio.to_thread(_list_pages, images, state.settings.limits)
+        _check_model(state, model)
         begin = time.perf_counter()
-        outcomes = await _read(state, reader, [page for _, page in pages], line)
+        pages = await _list_pages(state, address, images)
+        outcomes: list[PhotoReading | NetchuError] = await run_tasks(
+            state, address, tasks.read_photo, [(model, page, line) for _, page in pages]
+        )
     for outcome in outcomes:
         failed = isinstance(outcome, NetchuError)
         state.metrics.images.labels("failed" if failed else "read").inc()
@@ -80,11 +81,9 @@ async def read(
     return JSONResponse(content, 422 if all_failed else 200, {"Cache-Control": "no-store"})
 
 
-def _find_reader(state: Any, model: str | None) -> Reader:
-    reader: Reader | None = state.models.get(model or DEFAULT_MODEL)
-    if reader is None:
+def _check_model(state: Any, model: str | None) -> None:
+    if (model or DEFAULT_MODEL) not in state.models:
         refuse(404, f"there is no model of that name; choose one of {', '.join(state.models)}")
-    return reader
 
 
 def _options(fields: Mapping[str, Any], query: Mapping[str, Any]) -> tuple[str, bool]:
@@ -101,29 +100,22 @@ def _options(fields: Mapping[str, Any], query: Mapping[str, Any]) -> tuple[str, 
         refuse(422, "'line' is neither true nor false")
 
 
-def _list_pages(images: Sequence[UploadedImage], limits: Limits) -> list[tuple[str, PhotoSource]]:
+async def _list_pages(
+    state: Any, address: str, images: Sequence[UploadedImage]
+) -> list[tuple[str, PhotoSource]]:
     """Return the pages of all images with their names."""
+    limits: Limits = state.settings.limits
+    paged = [image for image in images if may_have_pages(image.content)]
+    arguments = [(image.content, limits.images + 1) for image in paged]
+    found = iter(await run_tasks(state, address, tasks.find_pages, arguments))
     pages: list[tuple[str, PhotoSource]] = []
     for image in images:
-        for page in list_pages(image.content, limits.images + 1):
-            number = f"#{page.number}" if isinstance(page, Page) else ""
-            pages.append((f"{image.name}{number}", page))
+        numbers = next(found) if may_have_pages(image.content) else [None]
+        if isinstance(numbers, NetchuError):  # reading the file gives an error, too
+            numbers = [None]
+        for number in numbers:
+            name = f"{image.name}#{number}" if number else image.name
+            pages.append((name, Page(image.content, number) if number else image.content))
         if len(pages) > limits.images:
             refuse_too_many(limits)
     return pages
-
-
-async def _read(
-    state: Any, reader: Reader, images: Sequence[PhotoSource], line: bool
-) -> Sequence[Outcome]:
-    queue: ReadingQueue = state.queue
-    try:
-        futures = queue.submit(reader, images, line)
-    except FullError:
-        refuse_busy()
-    seconds: float = state.settings.limits.read_seconds
-    try:
-        async with asyncio.timeout(seconds):
-            return await asyncio.gather(*map(asyncio.wrap_future, futures))
-    except TimeoutError:
-        refuse(503, f"reading took longer than {seconds:g} seconds; send fewer images", RETRY_AFTER)

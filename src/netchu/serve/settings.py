@@ -8,20 +8,28 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that keep the server's memory and disk bounded, whatever it is sent."""
+    """Limits that keep the server's time, memory and disk bounded, whatever it is sent."""
 
     body_bytes: int = 32 * 2**20
     """Size of the body of one request."""
     total_body_bytes: int = 256 * 2**20
     """Size of all bodies that are in memory at the same time."""
+    body_bytes_per_address: int = 128 * 2**20
+    """The same of one address."""
     images: int = 32
     """Images of one request."""
-    pending_images: int = 64
+    pending_images: int = 128
     """Images of all requests that are queued or being read at the same time."""
+    pending_images_per_address: int = 64
+    """The same of one address."""
     upload_seconds: float = 60.0
     """Time until the body of a request must have arrived."""
     read_seconds: float = 60.0
     """Time until its images must have been read."""
+    image_seconds: float = 30.0
+    """Time that one image may take, without its wait in the queue."""
+    worker_bytes: int = 2 * 2**30
+    """Address space of a process that reads images, where the system can limit it."""
     label_length: int = 500
     """Characters of a corrected line."""
     corrections: int = 20_000

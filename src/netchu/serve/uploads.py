@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,20 +56,22 @@ class MemoryBudget:
 
     Attributes:
         capacity: largest number of bytes.
-        used: bytes that requests have reserved.
+        capacity_per_address: largest number of bytes of the requests of one address.
+        used: bytes that requests have reserved, by address.
     """
 
     capacity: int
-    used: int = 0
+    capacity_per_address: int
+    used: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
-    def reserve(self) -> Iterator[Reservation]:
+    def reserve(self, address: str) -> Iterator[Reservation]:
         """Yield the reservation of one request; its bytes are released at the end of the block."""
-        reservation = Reservation(self)
+        reservation = Reservation(self, address)
         try:
             yield reservation
         finally:
-            self.used -= reservation.size
+            reservation.release()
 
 
 @dataclass
@@ -76,21 +79,26 @@ class Reservation:
     """The bytes of one request's body."""
 
     budget: MemoryBudget
+    address: str
     size: int = 0
     chunks: list[bytes] = field(default_factory=list)
 
     def add(self, chunk: bytes) -> bool:
         """Keep a chunk; return False, and do not keep it, if the budget is exhausted."""
-        if self.budget.used + len(chunk) > self.budget.capacity:
+        used, size = self.budget.used, len(chunk)
+        if (
+            used.total() + size > self.budget.capacity
+            or used[self.address] + size > self.budget.capacity_per_address
+        ):
             return False
-        self.budget.used += len(chunk)
+        used[self.address] += size
         self.size += len(chunk)
         self.chunks.append(chunk)
         return True
 
     def release(self) -> None:
         """Drop all chunks."""
-        self.budget.used -= self.size
+        self.budget.used -= Counter({self.address: self.size})  # leaves out addresses with none
         self.size = 0
         self.chunks.clear()
 
