@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
 from bar_model import bars, write_bar_model
@@ -108,12 +108,12 @@ def test_json_and_csv_keep_the_order_of_the_arguments(home):
 def test_an_unreadable_image_is_named_on_stderr_and_the_others_are_read(home):
     (home / "bad.png").write_bytes(b"no image")
     (home / "empty").mkdir()
-    done = run("read", "bad.png", "1.png", "empty", "gone.png")
+    done = run("read", "bad.png", "1.png", "empty", "go\nne.png")
     assert done.stdout == "1.png:\nạọ\n"
     told = done.stderr.splitlines()
     assert all(line.startswith("netchu: ") for line in told)
-    assert sorted(name for line in told for name in ("bad.png", "empty", "gone.png")
-                  if name in line) == ["bad.png", "empty", "gone.png"]  # fmt: skip
+    assert sorted(name for line in told for name in ("bad.png", "empty", "go ne.png")
+                  if name in line) == ["bad.png", "empty", "go ne.png"]  # fmt: skip
     assert done.exit_code == 1
     assert run("read", "bad.png", "empty").exit_code == 2
 
@@ -157,12 +157,33 @@ def test_every_page_of_a_scan_is_read_and_named(home):
     ]  # fmt: skip
 
 
+def test_a_damaged_page_is_one_line_on_stderr_and_the_others_are_read(home):
+    pages = [Image.fromarray(bars(text)) for text in ("ah", "bah", "hh")]
+    pages[0].save("scan.tif", save_all=True, append_images=pages[1:])
+    scan = Path("scan.tif").read_bytes()
+    Path("scan.tif").write_bytes(scan[:-60])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "a camera"
+    pages[0].save("cut_exif.jpg", exif=exif.tobytes()[:-6], quality=95)  # Pillow warns of it
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"}
+    process = start("read", "scan.tif", "cut_exif.jpg", env=environment)
+    stdout, stderr = process.communicate(timeout=60)
+    assert stdout.decode().split("\n\n") == [
+        "scan.tif#1:\nạọ", "scan.tif#2:\nbạọ", "cut_exif.jpg:\nạọ\n",
+    ]  # fmt: skip
+    (told,) = stderr.decode().splitlines()
+    assert told.startswith("netchu: scan.tif#3: not an image, or damaged")
+    assert process.returncode == 1
+
+
 def test_images_of_a_folder_that_are_not_read_are_named(home, monkeypatch):
     (home / "more" / "drawing.svg").write_text("<svg/>")
     (home / "more" / "gone.png").symlink_to("nowhere")
     Image.fromarray(bars("ah")).save("more/1.jfif", "JPEG", quality=95)
+    (home / "more" / "0").write_bytes((home / "1.png").read_bytes())
+    (home / "more" / "README").write_text("no image")
     done = run("read", "more")
-    assert done.stdout.startswith("more/1.jfif:\nạọ\n\nmore/2.png:\n")
+    assert done.stdout.startswith("more/0:\nạọ\n\nmore/1.jfif:\nạọ\n\nmore/2.png:\n")
     named = [line.split(": ")[1] for line in done.stderr.splitlines()]
     assert named == ["more/drawing.svg", "more/gone.png"]
     assert done.exit_code == 1

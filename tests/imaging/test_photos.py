@@ -350,6 +350,17 @@ def test_a_page_that_is_not_named_or_not_there_is_an_error(kind, tmp_path):
     assert line == Skipped("mine-1", "has 2 pages")
 
 
+def test_a_damaged_page_is_named(tmp_path):
+    path = tmp_path / "scan.tif"
+    whole = scan("TIFF", [40, 120, 200])
+    path.write_bytes(whole[: round(0.6 * len(whole))])
+    assert list_pages(path) == [Page(path, 1), Page(path, 2), Page(path, 3)]
+    assert read_photo(Page(path, 1)).size
+    assert error_message(Page(path, 2)).startswith(f"{path}#2: not an image, or damaged")
+    assert error_message(f"{path}#3").startswith(f"{path}#3: not an image")
+    assert error_message(Page(path.read_bytes(), 2)).startswith("page 2 of the image: not an")
+
+
 def test_a_file_whose_name_ends_like_a_page_is_that_file(tmp_path):
     (tmp_path / "scan#2").write_bytes(saved(Image.new("L", (30, 20), 70), "PNG"))
     assert read_photo(tmp_path / "scan#2").max() == 70

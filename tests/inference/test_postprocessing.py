@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from netchu.core.codec import Codec
 from netchu.decoding.greedy import Emission
+from netchu.decoding.scaling import NO_SCALING
 from netchu.inference.postprocessing import (
     build_line_reading,
     build_photo_reading,
@@ -19,6 +20,11 @@ from netchu.inference.results import PhotoReading
 
 CODEC = Codec("abc")
 SPACING = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=8)
+
+
+def line_reading(emissions, box, step, scaling=NO_SCALING):
+    boundaries = character_boundaries(emissions)
+    return build_line_reading(emissions, boundaries, CODEC, box, step, scaling)
 
 
 def emissions_of(*emissions):
@@ -47,7 +53,7 @@ def test_boundaries_are_halfway_and_symmetric_at_the_ends():
 
 def test_characters_of_a_line_are_in_pixels_of_the_photo():
     emissions = emissions_of((1, 0.5, 1, 2), (3, 0.8, 3, 5))
-    line = build_line_reading(emissions, CODEC, (100, 20, 140, 50), 8.0)
+    line = line_reading(emissions, (100, 20, 140, 50), 8.0)
     assert line.text == "ac"
     assert line.confidence == pytest.approx(0.4)
     assert [(c.text, c.left, c.right) for c in line.characters] == [
@@ -59,7 +65,7 @@ def test_characters_of_a_line_are_in_pixels_of_the_photo():
 
 def test_confidence_of_a_photo_is_that_of_its_worst_line():
     lines = [
-        build_line_reading(emissions_of((1, p, 1, 2), (2, p, 3, 4)), CODEC, (0, y, 40, y + 9), 4.0)
+        line_reading(emissions_of((1, p, 1, 2), (2, p, 3, 4)), (0, y, 40, y + 9), 4.0)
         for y, p in ((0, 0.9), (10, 0.5), (20, 0.8))
     ]
     reading = build_photo_reading(lines, (30, 40))
@@ -70,7 +76,7 @@ def test_confidence_of_a_photo_is_that_of_its_worst_line():
 
 
 def test_a_line_without_characters_is_left_out():
-    empty = build_line_reading([], CODEC, (0, 0, 9, 9), 4.0)
+    empty = line_reading([], (0, 0, 9, 9), 4.0)
     assert (empty.text, empty.confidence) == ("", 0.0)
     reading = build_photo_reading([empty], (9, 9))
     assert (reading.text, reading.confidence, reading.lines) == ("", 0.0, ())
@@ -78,9 +84,7 @@ def test_a_line_without_characters_is_left_out():
 
 
 def test_rotating_twice_changes_nothing():
-    line = build_line_reading(
-        emissions_of((1, 0.5, 1, 2), (2, 0.8, 3, 5)), CODEC, (5, 2, 45, 12), 4.0
-    )
+    line = line_reading(emissions_of((1, 0.5, 1, 2), (2, 0.8, 3, 5)), (5, 2, 45, 12), 4.0)
     reading = build_photo_reading([line], (30, 60))
     rotated = rotate_reading(reading, 2)
     assert rotated.lines[0].box == (15, 18, 55, 28)
@@ -92,7 +96,7 @@ def test_rotating_twice_changes_nothing():
 
 
 def test_characters_are_scaled_with_the_photo():
-    line = build_line_reading(emissions_of((1, 0.5, 1, 2)), CODEC, (5, 2, 45, 12), 4.0)
+    line = line_reading(emissions_of((1, 0.5, 1, 2)), (5, 2, 45, 12), 4.0)
     (before,) = line.characters
     scaled = scale_reading(build_photo_reading([line], (30, 60)), (120, 90)).lines[0]
     (after,) = scaled.characters

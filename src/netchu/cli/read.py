@@ -46,7 +46,8 @@ def read_command(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Images, folders (all images in them and below), or - for one image on stdin.",
+            help="Images, folders (all images in them and below), or - for one image on stdin. "
+            "A name that begins with a dash needs ./ in front.",
         ),
     ],
     line: Annotated[
@@ -134,7 +135,7 @@ def read_command(
     for block in blocks:
         print(block, end="", flush=True)
     for message in (*warnings, *failed):
-        print(f"netchu: {message}", file=sys.stderr)
+        print(f"netchu: {' '.join(str(message).split())}", file=sys.stderr)
     if failed:
         raise SystemExit(1 if done else 2)
 
@@ -211,7 +212,11 @@ def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> li
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return [path]
-    images, others = find_images(folder, suffixes)
+    from netchu.imaging.photos import is_image_file
+
+    found = find_images(folder, suffixes)
+    images = sorted([*found.images, *filter(is_image_file, found.unnamed)])
+    others = found.others
     for other in others:
         if other.is_dir():
             failed.append(NetchuError(f"{other}: this folder cannot be listed; check its rights"))

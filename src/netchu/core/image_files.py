@@ -15,10 +15,12 @@ class FoundImages(NamedTuple):
     Attributes:
         images: files with one of the suffixes.
         others: images in other formats, and folders that cannot be listed.
+        unnamed: files whose name has no suffix, which may be images.
     """
 
     images: list[Path]
     others: list[Path]
+    unnamed: list[Path]
 
 
 def find_images(folder: Path, suffixes: Collection[str]) -> FoundImages:
@@ -30,17 +32,18 @@ def find_images(folder: Path, suffixes: Collection[str]) -> FoundImages:
         folder: where to look.
         suffixes: of the files, in lower case with the dot; files match in any case.
     """
-    found = FoundImages([], [])
+    found = FoundImages([], [], [])
 
     def add_unlisted(error: OSError) -> None:
         found.others.append(Path(error.filename))
 
     for parent, folders, names in os.walk(folder, onerror=add_unlisted):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix.lower() in suffixes and not name.startswith("."):
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if path.suffix.lower() in suffixes:
                 found.images.append(path)
-            elif (mimetypes.guess_type(name)[0] or "").startswith("image/") and name[0] != ".":
+            elif (mimetypes.guess_type(path.name)[0] or "").startswith("image/"):
                 found.others.append(path)
-    return FoundImages(sorted(found.images), sorted(found.others))
+            elif not path.suffix:
+                found.unnamed.append(path)
+    return FoundImages(*map(sorted, found))

@@ -50,7 +50,7 @@ def render_page(content: bytes | Path, where: str, number: int) -> Grey:
         page = document[number - 1]
         width, height = page.get_size()
         if not (width > 0 and height > 0):
-            raise NetchuError(f"{where}: page {number} has no size; save it anew")
+            raise NetchuError(f"{where}: this page has no size; save it anew")
         scale = min(
             DPI / 72, sqrt(MAX_PAGE_PIXELS / (width * height)), MAX_PAGE_SIDE / max(width, height)
         )

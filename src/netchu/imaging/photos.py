@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -92,7 +91,9 @@ NEW_SUBFILE_TYPE = 254
 
 MAX_PAGES = 10_000
 
-_warnings_lock = threading.Lock()
+# Pillow warns about damage that it can read around, and about sizes within the limits below. For
+# all threads at once, since `warnings.catch_warnings` is for one.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def list_pages(source: str | Path | bytes, limit: int | None = None) -> list[PhotoSource]:
@@ -152,6 +153,17 @@ def load_photo(source: PhotoSource) -> Photo:
         _check_size(*source.size, _UNNAMED)
         return _as_photo(_grey(source, _UNNAMED))
     return _as_photo(_grey(_from_array(source), "the array"))
+
+
+def is_image_file(path: Path) -> bool:
+    """Return whether a file can be opened as a photo, whatever its name."""
+    try:
+        if is_pdf(_head(path)):
+            return True
+        with _open_image(path, str(path)):
+            return True
+    except NetchuError:
+        return False
 
 
 def is_grey_file(content: bytes) -> bool:
@@ -232,8 +244,15 @@ def _whole(content: bytes | Path) -> bytes:
 
 
 def _pdf_page(content: bytes | Path, where: str, number: int | None) -> Grey:
-    pages = count_pages(content, where)
-    return render_page(content, where, _page_index(pages, where, number) + 1)
+    page = _page_index(count_pages(content, where), where, number) + 1
+    return render_page(content, _page_name(where, number), page)
+
+
+def _page_name(where: str, number: int | None) -> str:
+    """Return what messages call a page of a file, or the file if no number is given."""
+    if number is None:
+        return where
+    return f"page {number} of {where}" if where == _UNNAMED else f"{where}#{number}"
 
 
 def _page_index(pages: int, where: str, number: int | None) -> int:
@@ -254,6 +273,7 @@ def _decode_file(
     image: Image.Image, content: bytes | Path, where: str, number: int | None
 ) -> Photo:
     _select_page(image, where, number)
+    where = _page_name(where, number)
     size = image.size
     if _reduce_while_decoding(image):
         pixels_HW = _grey(image, where)
@@ -296,7 +316,7 @@ def _select_page(image: Image.Image, where: str, number: int | None) -> None:
     except NetchuError:
         raise
     except Exception:  # a damaged frame makes decoders raise anything
-        raise _not_an_image(where) from None
+        raise _not_an_image(_page_name(where, number)) from None
 
 
 def _tiff_pages(image: Image.Image) -> Iterator[int]:
@@ -368,10 +388,7 @@ def _open_image(content: bytes | Path, where: str) -> Iterator[Image.Image]:
             with _file_errors(content):
                 stream = stack.enter_context(content.open("rb"))
         try:
-            # Pillow warns about large images that are within the limits of this module.
-            with _warnings_lock, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                image = stack.enter_context(Image.open(stream, formats=formats))
+            image = stack.enter_context(Image.open(stream, formats=formats))
         except Image.DecompressionBombError:
             raise _too_large(where) from None
         except Exception:  # a damaged header makes decoders raise anything
@@ -481,7 +498,8 @@ def _to_uint8(pixels: NDArray[Any], where: str) -> Grey:
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and (high <= 1 or _LEAST_WHITE <= high < 2**31)):  # false for NaN
         raise NetchuError(
-            f"{where}: floats must be between 0 and 1, or 0 and 255; divide them by their maximum"
+            f"{where}: floats must be between 0 and 1, or 0 and 255, and not NaN; divide them by "
+            "their maximum"
         )
     if high > 1:
         return _to_uint8(np.rint(pixels).astype(np.int32), where)

@@ -16,6 +16,7 @@ from netchu.inference.results import Box, Character, LineReading, PhotoReading
 
 def build_line_reading(
     emissions: Sequence[Emission],
+    boundaries: Sequence[float],
     codec: Codec,
     box: Box,
     step: float,
@@ -25,13 +26,14 @@ def build_line_reading(
 
     Args:
         emissions: the decoded characters.
+        boundaries: of the characters in time steps, one more than there are characters.
         codec: names the classes.
         box: where the line is in the photo.
         step: pixels of the photo per time step.
         scaling: scaling of the line's confidence, the product of its characters' confidences.
     """
     left, top, right, bottom = box
-    edges = [min(right, left + step * time) for time in character_boundaries(emissions)]
+    edges = [min(right, left + step * time) for time in boundaries]
     characters = tuple(
         Character(
             codec.decode([emission.id]),

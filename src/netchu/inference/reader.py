@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
@@ -20,6 +21,7 @@ from netchu.inference.exported_model import SHIPPED_MODEL, ExportedModel, make_d
 from netchu.inference.postprocessing import (
     build_line_reading,
     build_photo_reading,
+    character_boundaries,
     insert_spaces,
     mean_confidence,
     rotate_reading,
@@ -28,6 +30,7 @@ from netchu.inference.postprocessing import (
 from netchu.inference.results import Box, LineReading, PhotoReading
 from netchu.inference.segmentation.ink import has_ink, runs_down
 from netchu.inference.segmentation.line_boxes import crop_line, segment, segment_single_line
+from netchu.inference.word_gaps import move_to_paper
 
 MAX_LINE_WIDTH = 32_768
 """Prepared pixels; a longer line is squeezed to this width."""
@@ -100,6 +103,7 @@ class Reader:
         max_width = min(preprocessing.max_width or MAX_LINE_WIDTH, MAX_LINE_WIDTH)
         self._preprocessing = replace(preprocessing, max_width=max_width)
         self._codec = Codec(self.model.alphabet)
+        self._space = self._codec.encode(" ")[0] if " " in self.model.alphabet else None
         self._decode, self._line_scaling = make_decoder(self.model, greedy)
 
     def __reduce__(self) -> tuple[Callable[..., Reader], tuple[Path | None, int, bool]]:
@@ -222,23 +226,27 @@ class Reader:
         images_BHW = np.stack([prepare(line.crop_HW, self._preprocessing) for line in lines])
         probabilities_BTV = self.model.probabilities(images_BHW)
         return [
-            build_line_reading(
-                self._insert_spaces(self._decode(probabilities_TV)),
-                self._codec,
-                line.box,
-                self._photo_step(line),
-                self._line_scaling,
+            self._line_reading(line, image_HW, self._decode(probabilities_TV))
+            for line, image_HW, probabilities_TV in zip(
+                lines, images_BHW, probabilities_BTV, strict=True
             )
-            for probabilities_TV, line in zip(probabilities_BTV, lines, strict=True)
         ]
 
-    def _insert_spaces(self, emissions: Sequence[Emission]) -> Sequence[Emission]:
-        """Insert spaces into gaps that are wider than `FIELD_GAP`."""
-        if " " not in self.model.alphabet:
-            return emissions
-        (space,) = self._codec.encode(" ")
-        gap = FIELD_GAP * self._preprocessing.height / self.model.step
-        return insert_spaces(emissions, space, gap)
+    def _line_reading(
+        self, line: _LineCrop, image_HW: NDArray[np.float32], emissions: Sequence[Emission]
+    ) -> LineReading:
+        """Return the reading of a line, with spaces in gaps that are wider than `FIELD_GAP`."""
+        step = self.model.step
+        if self._space is not None:
+            gap = FIELD_GAP * self._preprocessing.height / step
+            emissions = insert_spaces(emissions, self._space, gap)
+        boundaries = character_boundaries(emissions)
+        if self._space is not None:
+            boundaries = move_to_paper(boundaries, emissions, self._space, image_HW, step)
+        return build_line_reading(
+            emissions, boundaries, self._codec, line.box, self._photo_step(line),
+            self._line_scaling,
+        )  # fmt: skip
 
     def _photo_step(self, line: _LineCrop) -> float:
         """Return the pixels of the photo per time step."""

@@ -115,7 +115,7 @@ class TrOCR(Recogniser):
     @property
     def _square(self) -> bool:
         """Whether photos are squeezed to a square, as for the published checkpoints."""
-        return self.config.image_height == self.config.image_width
+        return bool(self.config.image_height == self.config.image_width)
 
     @property
     def preprocessing(self) -> Preprocessing:
