@@ -245,6 +245,38 @@ def test_a_photo_below_85_percent_is_turned_if_that_gains_5_points_of_mean_confi
     assert (bar_reader.read(photo_HW).text != "abch") == turned
 
 
+def test_of_a_turned_photo_with_many_lines_some_are_tried_first(
+    bar_reader, fake_segmentation, monkeypatch
+):
+    upright_HW, boxes = page(["abch"] * 5)
+    photo_HW = np.ascontiguousarray(upright_HW[::-1, ::-1])
+    fake_segmentation([(upright_HW, boxes), (photo_HW, boxes)])
+    monkeypatch.setattr(reader, "MAX_TRIAL_LINES", 2)
+    tried, original = [], Reader._transcribe
+
+    def transcribe(self, photos, batch):
+        tried.append(len(photos[0].lines))
+        return original(self, photos, batch)
+
+    monkeypatch.setattr(Reader, "_transcribe", transcribe)
+    assert bar_reader.read(photo_HW).text == "\n".join(["abch"] * 5)
+    assert tried[:3] == [5, 2, 5]  # upside down nothing is read on the bars
+    tried.clear()
+    monkeypatch.setattr(reader, "mean_confidence", lambda reading: 0.5)
+    assert bar_reader.read(photo_HW).turns == 0
+    assert tried[:2] == [5, 2] and 5 not in tried[2:]
+
+
+def test_a_photo_with_too_many_lines_is_an_error(bar_reader, fake_segmentation, monkeypatch):
+    photo_HW, boxes = page(["abch", "h"])
+    fake_segmentation([(photo_HW, boxes)])
+    monkeypatch.setattr(reader, "MAX_LINES", 2)
+    assert bar_reader.read(photo_HW).text == "abch\nh"
+    monkeypatch.setattr(reader, "MAX_LINES", 1)
+    with pytest.raises(NetchuError, match="the image: more than 1 lines"):
+        bar_reader.read(photo_HW)
+
+
 def test_a_line_is_not_rotated(bar_reader):
     assert bar_reader.read(bars("abch")[::-1, ::-1], line=True).text == ""
 

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, features
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PREFIXES, TiffImageFile
 
 from netchu.core.errors import NetchuError
+from netchu.imaging.budgets import exceeds_budget, webp_size
 from netchu.imaging.images import Grey, decode
 from netchu.imaging.pdf_pages import count_pages, is_pdf, render_page
 
@@ -120,6 +121,13 @@ def list_pages(source: str | Path | bytes, limit: int | None = None) -> list[Pho
     if len(pages) < 2:
         return [source]
     return [Page(source, page + 1) for page in pages[:limit]]
+
+
+def photo_name(source: PhotoSource) -> str:
+    """Return what messages call a photo."""
+    if isinstance(source, Page):
+        return _page_name(photo_name(source.source), source.number)
+    return str(source) if isinstance(source, str | Path) else _UNNAMED
 
 
 def may_have_pages(content: bytes) -> bool:
@@ -274,6 +282,7 @@ def _decode_file(
 ) -> Photo:
     _select_page(image, where, number)
     where = _page_name(where, number)
+    _check_budget(image, content, where)
     size = image.size
     if _reduce_while_decoding(image):
         pixels_HW = _grey(image, where)
@@ -286,8 +295,8 @@ def _decode_file(
     try:
         image.verify()  # finds a truncated PNG before libpng prints a warning on stderr
         return _as_photo(_spread_mask(decode(_whole(content), where)))
-    except Exception:
-        raise _not_an_image(where) from None
+    except Exception as error:
+        raise _undecodable(error, where) from None
 
 
 def _is_plain(image: Image.Image, content: bytes | Path) -> bool:
@@ -368,8 +377,8 @@ def _shallow(image: Image.Image, content: bytes | Path, where: str) -> Image.Ima
         found, pixels = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, range=(frame, frame + 1))
         if not found or pixels[0].ndim != 3:
             raise ValueError("no colours")
-    except Exception:
-        raise _not_an_image(where) from None
+    except Exception as error:
+        raise _undecodable(error, where) from None
     colours = cv2.COLOR_BGRA2RGBA if pixels[0].shape[2] == 4 else cv2.COLOR_BGR2RGB
     shallow = Image.fromarray(_to_uint8(cv2.cvtColor(pixels[0], colours), where))
     if image.format == "PNG" and (turned := image.getexif().get(ExifTags.Base.Orientation)):
@@ -380,7 +389,10 @@ def _shallow(image: Image.Image, content: bytes | Path, where: str) -> Image.Ima
 @contextmanager
 def _open_image(content: bytes | Path, where: str) -> Iterator[Image.Image]:
     """Yield a Pillow image of which only the header has been read."""
-    formats = [*_FORMATS, *_load_plugins(_head(content), where)]
+    head = _head(content)
+    formats = [*_FORMATS, *_load_plugins(head, where)]
+    if canvas := webp_size(head):
+        _check_size(*canvas, where)
     with ExitStack() as stack:
         if isinstance(content, bytes):
             stream: IO[bytes] = BytesIO(content)
@@ -425,6 +437,29 @@ def _check_size(width: int, height: int, where: str) -> None:
         raise NetchuError(f"{where}: no pixels; give a photo")
 
 
+def _check_budget(image: Image.Image, content: bytes | Path, where: str) -> None:
+    if image.format not in ("JPEG", "MPO"):  # a large one of these may be reduced
+        _check_size(*image.size, where)
+    try:
+        exceeds = exceeds_budget(image, lambda: _whole(content), MAX_PIXELS, MAX_SIDE)
+    except NetchuError:
+        raise
+    except Exception:  # tags of a damaged file may have any type
+        raise _not_an_image(where) from None
+    if exceeds:
+        raise NetchuError(
+            f"{where}: it declares tiles, strips, scans or colours of far more than its size; "
+            "save it as PNG"
+        )
+
+
+def _undecodable(error: Exception, where: str) -> NetchuError:
+    """Return the error of an image that could not be decoded because of `error`."""
+    if isinstance(error, MemoryError):
+        return NetchuError(f"{where}: not enough memory to decode it; resize or crop it")
+    return _not_an_image(where)
+
+
 def _too_large(where: str) -> NetchuError:
     return NetchuError(
         f"{where}: more than {MAX_PIXELS // 10**6} megapixels, or a side of more than "
@@ -454,8 +489,8 @@ def _grey(image: Image.Image, where: str) -> Grey:
         return _spread_mask(np.array(image.convert("L"), np.uint8))
     except NetchuError:
         raise
-    except Exception:  # damaged pixels make decoders raise anything
-        raise _not_an_image(where) from None
+    except Exception as error:  # damaged pixels make decoders raise anything
+        raise _undecodable(error, where) from None
 
 
 def _is_light_ink(ink_HW: Grey, alpha_HW: Grey) -> bool:

@@ -14,7 +14,7 @@ from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.decoding.greedy import Emission
 from netchu.imaging.images import Grey
-from netchu.imaging.photos import PhotoSource, list_pages, load_photo
+from netchu.imaging.photos import PhotoSource, list_pages, load_photo, photo_name
 from netchu.imaging.polarity import with_dark_ink
 from netchu.imaging.preparation import prepare, prepared_width
 from netchu.inference.exported_model import SHIPPED_MODEL, ExportedModel, make_decoder
@@ -56,6 +56,12 @@ MIN_TURN_GAIN = 0.05
 Upside down, validation lines lose 0.10 to 0.45, but for one, which is written so that both readings
 have the same.
 """
+
+MAX_LINES = 1_000
+"""A photo with more lines is an error; the fields of a table count one by one."""
+
+MAX_TRIAL_LINES = 32
+"""Lines of a turned photo that are read to find out whether it reads better."""
 
 FIELD_GAP = 1.25
 """Paper between two fields on one row, in line heights; a space goes into every wider gap."""
@@ -141,7 +147,10 @@ class Reader:
             try:
                 photo = load_photo(source)
                 photo_HW = with_dark_ink(photo.pixels_HW)
-                waiting.append(_segment(photo_HW, line))
+                segmented = _segment(photo_HW, line)
+                if len(segmented.lines) > MAX_LINES:
+                    raise NetchuError(f"{photo_name(source)}: more than {MAX_LINES} lines; crop it")
+                waiting.append(segmented)
                 waiting_pixels += photo_HW.size
                 sizes.append(photo.size)
             except NetchuError as error:
@@ -185,6 +194,7 @@ class Reader:
         The rotated one has to gain at least `MIN_TURN_GAIN`, since most photos are upright.
         Quarter turns are tried only if the ink seems to run up or down the photo, and not where one
         row of writing was found: widely spaced letters, turned, would be a column of short lines.
+        Of a photo with many lines some are tried first: texture has hundreds in all directions.
         """
         best, confidence = reading, mean_confidence(reading)
         if confidence >= ROTATION_THRESHOLD:
@@ -193,7 +203,11 @@ class Reader:
         quarters = () if _is_one_row(photo) or not runs_down(photo.photo_HW) else (1, 3)
         for turns in (2, *quarters) if photo.lines else quarters:
             rotated_HW = np.ascontiguousarray(np.rot90(photo.photo_HW, turns))
-            (other,) = self._transcribe([_segment(rotated_HW, line=False)], batch)
+            rotated = _segment(rotated_HW, line=False)
+            step = -(-len(rotated.lines) // MAX_TRIAL_LINES) or 1
+            (other,) = self._transcribe([replace(rotated, lines=rotated.lines[::step])], batch)
+            if mean_confidence(other) > confidence and step > 1:
+                (other,) = self._transcribe([rotated], batch)
             if mean_confidence(other) > confidence:
                 best, confidence = rotate_reading(other, turns), mean_confidence(other)
         return best
