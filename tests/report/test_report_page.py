@@ -48,7 +48,7 @@ def project(tmp_path_factory):
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.2, crnn_vgg=0.6)
         small_report.write_baseline(project, "tesseract", small_report.predictions(0.7))
-        small_report.write_baseline(project, "kraken", None)
+        small_report.write_baseline(project, "vietocr_seq2seq", None)
         yield project
 
 
@@ -75,7 +75,7 @@ def test_cells_are_sorted_by_their_numbers(project):
 
 def test_baselines_and_systems_that_were_not_run_are_shown(project):
     text = "".join(Structure(page(project)).text)
-    assert "tesseract, baseline" in text and "kraken is not installed" in text
+    assert "tesseract, baseline" in text and "vietocr_seq2seq is not installed" in text
     assert "not run" in text and "not measured" in text
 
 

@@ -36,17 +36,18 @@ def findings(tmp_path_factory):
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.1, crnn_vgg=0.6)
         small_report.write_baseline(project, "tesseract", small_report.predictions(0.3, 5))
-        small_report.write_baseline(project, "kraken", None)
+        small_report.write_baseline(project, "vietocr_seq2seq", None)
         yield gather_findings(project, small_report.MODELS)
 
 
 def test_the_leaderboard_is_sorted_by_cer_and_ends_with_unmeasured_systems(findings):
     table = leaderboard.rows(findings)
     assert [row.system for row in table] == [
-        "netchu_small", "tesseract", "crnn_vgg", "kraken", "trocr"]  # fmt: skip
+        "netchu_small", "tesseract", "crnn_vgg", "vietocr_seq2seq", "trocr"]  # fmt: skip
     assert [row.texts[0] for row in table][1] == "tesseract, baseline *"
     assert all(len(row.cells) == len(leaderboard.headings()) for row in table)
-    assert table[3].texts[1] == "not measured" and "kraken is not installed" in table[3].note
+    assert table[3].texts[1] == "not measured"
+    assert "vietocr_seq2seq is not installed" in table[3].note
     assert table[4].texts[1] == "not run"
 
 
@@ -60,7 +61,7 @@ def test_the_leaderboard_as_markdown_and_json(findings):
     assert found["systems"][0]["cer"] == findings.results[0].cer
     assert found["systems"][1]["published"]["on"] == "Cinnamon address lines"
     baselines = {row["system"]: row["cer"] for row in found["baselines"]}
-    assert baselines["kraken"] is None and baselines["tesseract"] > 0
+    assert baselines["vietocr_seq2seq"] is None and baselines["tesseract"] > 0
     assert set(found["systems"][1]["published"]) == {"figure", "on", "not_comparable"}
     heading, below, *rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in (heading, below, *rows)}) == 1

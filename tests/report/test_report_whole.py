@@ -23,7 +23,7 @@ def project(tmp_path_factory):
         project = small_report.params()
         small_report.write_profile(project, netchu_small=0.1, crnn_vgg=0.5)
         small_report.write_baseline(project, "tesseract", small_report.predictions(0.7))
-        small_report.write_baseline(project, "kraken", None)
+        small_report.write_baseline(project, "vietocr_seq2seq", None)
         build_report(project, small_report.MODELS, Path("first"))
         yield project
 
@@ -55,7 +55,7 @@ def test_metrics_hold_no_times_and_the_sums_of_the_paired_test(project):
     assert "latency" not in text and "seconds" not in text
     assert (
         "overall" in found["baselines"]["tesseract"]
-        and "overall" not in found["baselines"]["kraken"]
+        and "overall" not in found["baselines"]["vietocr_seq2seq"]
     )
     assert found["skipped"]["datasets"] == {"drawn": {"empty label": 1}}
 

@@ -38,7 +38,7 @@ SPEED = {
 
 def params(**changes: Any) -> Params:
     """Return params with three systems and two baselines, some of which tests evaluate."""
-    baselines: dict[str, Any] = {"tesseract": {}, "kraken": {}}
+    baselines: dict[str, Any] = {"tesseract": {}, "vietocr_seq2seq": {}}
     return small_project.params(**({"systems": SYSTEMS, "baselines": baselines} | changes))
 
 

@@ -358,7 +358,7 @@ class Params(Strict):
     """Systems that are exported; their networks must be trained with CTC."""
 
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Other people's recognisers beside the systems in the table, each with its own keys; see
+    """Other people's recognisers beside the systems in the table, by name and without keys; see
     `evaluation/baselines/`."""
 
     report: ReportParams = ReportParams()

@@ -51,8 +51,8 @@ def select_lines(params: Params) -> dict[str, dict[str, str]]:
     for name, system in params.systems.items():
         wanted[f"pretrain@{name}"] = _datasets(system.pretrain.values())
         wanted[f"finetune@{name}"] = _datasets(system.finetune.values())
-    for name, baseline in params.baselines.items():
-        wanted[f"baselines@{name}"] = {*params.evaluate.datasets, *baseline.get("datasets", ())}
+    for name in params.baselines:
+        wanted[f"baselines@{name}"] = set(params.evaluate.datasets)
     wanted["language"] = set(params.handwriting)
     hashes = {}
     for name in sorted(set.union(*wanted.values())):

@@ -37,8 +37,7 @@ def baseline_run(params: Params, baseline: str, seconds: float = 0.0) -> Run:
     files = [folder / name for name in ("metrics.json", "speed.json", "predictions.parquet")]
     has_speed, has_predictions = (file.is_file() for file in files[1:])
     remarks = [remark for remark in (metrics["why"], metrics["note"]) if remark]
-    times = [stage["seconds"] for stage in metrics["training"]]
-    values = {"train_seconds": round(sum(times), 1) if times else None}
+    values: dict[str, float | None] = {}
     tags = {"version": metrics["version"]}
     by_slice, readings = {}, None
     if has_predictions:
@@ -59,12 +58,11 @@ def baseline_run(params: Params, baseline: str, seconds: float = 0.0) -> Run:
             "baseline": "true",
             "stage": "evaluate",
             "profile": params.profile,
-            "trained_on": ", ".join(sorted(set(params.baselines[baseline].get("datasets", ())))),
             "data": ", ".join(by_slice),
             "split": params.evaluate.split,
         }
         | source_tags("baselines"),
-        params={"baseline": params.baselines[baseline], "evaluate": asdict(params.evaluate)},
+        params={"evaluate": asdict(params.evaluate)},
         metrics=finite_numbers(values),
         files=[file for file in files if file.is_file()],
         note="\n\n".join(remarks),

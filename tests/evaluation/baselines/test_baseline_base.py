@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netchu.core.fingerprints import PACKAGE, import_closure
 from netchu.evaluation.baselines import base
 
-WORKERS = ("kraken", "pylaia", "tesseract", "vietocr")
+WORKERS = ("tesseract", "vietocr")
 
 
 def answer(folder, monkeypatch, read, images):
@@ -67,12 +67,6 @@ def test_confidence_lies_in_0_to_1(numbers):
 
 def test_an_empty_reading_has_confidence_0():
     assert base._read_timed(lambda image: (" \n", [1.0]), b"")[1] == 0.0
-
-
-@pytest.mark.parametrize(("lines", "share"), [(7, 1.0), (2000, 1.0), (30_000, 0.0667)])
-def test_validation_interval(tmp_path, lines, share):
-    (tmp_path / "train.txt").write_text("line\n" * lines)
-    assert base.validation_interval(tmp_path, 2000) == share
 
 
 def test_the_size_of_a_network_includes_its_buffers():

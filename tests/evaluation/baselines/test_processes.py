@@ -39,24 +39,6 @@ def test_exceeding_the_time_limit_is_an_error(tmp_path):
     assert time.monotonic() - begin < 20
 
 
-SAVING = """
-import pathlib, signal, sys, time
-def save(*_):
-    pathlib.Path(sys.argv[1]).write_text("saved")
-    sys.exit(1)
-signal.signal(signal.SIGTERM, save)
-pathlib.Path(sys.argv[1]).write_text("ready")
-time.sleep(60)
-"""
-
-
-def test_a_command_that_runs_until_stopped_may_save_its_work(tmp_path):
-    run_program(
-        [*python(SAVING), str(tmp_path / "out")], tmp_path / "log", 3, {}, until_stopped=True
-    )
-    assert (tmp_path / "out").read_text() == "saved"
-
-
 PARENT = """
 import pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,9 +50,8 @@ time.sleep(60)
 
 def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
-    run_program(
-        [*python(PARENT), str(tmp_path / "pid")], tmp_path / "log", 3, {}, until_stopped=True
-    )
+    with pytest.raises(UnavailableError, match="took longer"):
+        run_program([*python(PARENT), str(tmp_path / "pid")], tmp_path / "log", 3, {})
     child = int((tmp_path / "pid").read_text())
     for _ in range(50):
         if not alive(child):

@@ -45,20 +45,14 @@ class Baseline:
 
     Attributes:
         worker: module that reads lines when it is run, see `run_worker`.
-        argument: for the worker's `load`; a trained baseline gets its model folder instead.
+        argument: for the worker's `load`.
         environment: where the worker runs; None is netchu's own environment.
-        training_commands: returns the commands that train it, given the folder of exported lines,
-            the folder for its model, the environment's bin folder and the number of threads. The
-            last command runs until it is stopped. None if the baseline is not trained here.
-        height: pixels of the lines it trains on and reads; 0 keeps each line's own height.
         unusable_reason: why its readings are meaningless, so that only its speed is measured.
     """
 
     worker: str
     argument: str = ""
     environment: Environment | None = None
-    training_commands: Callable[[Path, Path, Path, int], list[list[str]]] | None = None
-    height: int = 0
     unusable_reason: str = ""
 
 
@@ -70,17 +64,6 @@ class LoadedBaseline:
     version: str
     size_mb: float
     parameters: int | None
-
-
-def validation_interval(lines: Path, checked: int) -> float:
-    """Return the fraction of an epoch between two validations.
-
-    Args:
-        lines: folder of the exported lines; `train.txt` lists those for training.
-        checked: training lines between two validations, each of which saves a checkpoint.
-    """
-    training_lines = (lines / "train.txt").read_text(encoding="utf-8").count("\n")
-    return round(min(1.0, checked / training_lines), 4)
 
 
 def run_worker(load: Callable[[str], LoadedBaseline]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netchu.evaluation.baselines import asterocr, kraken, pylaia, tesseract, vietocr
+from netchu.evaluation.baselines import asterocr, tesseract, vietocr
 from netchu.evaluation.baselines.base import Baseline
 
 BASELINES: dict[str, Baseline] = {
@@ -10,6 +10,4 @@ BASELINES: dict[str, Baseline] = {
     "tesseract": tesseract.BASELINE,
     "vietocr_transformer": vietocr.TRANSFORMER,
     "vietocr_seq2seq": vietocr.SEQ2SEQ,
-    "kraken": kraken.BASELINE,
-    "pylaia": pylaia.BASELINE,
 }

@@ -1,4 +1,4 @@
-"""Measurement of a baseline: train it if it is to be trained, then read and time the test lines."""
+"""Measurement of a baseline: read and time the test lines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_folder
-from netchu.core.params import Params, parse_config
+from netchu.core.params import Params
 from netchu.core.text import normalise
 from netchu.decoding.readings import MAIN_VARIANT
 from netchu.evaluation.baselines.base import Baseline, UnavailableError
 from netchu.evaluation.baselines.catalogue import BASELINES
 from netchu.evaluation.baselines.environments import HOME, environment_bin
-from netchu.evaluation.baselines.exporting import BaselineParams, write_images, write_training_lines
+from netchu.evaluation.baselines.exporting import write_images
 from netchu.evaluation.baselines.processes import run_program
 from netchu.evaluation.eval_subset import PREDICTION_COLUMNS, load_eval_subset
 from netchu.evaluation.latency import (
@@ -50,12 +50,7 @@ class _Job:
     params: Params
     name: str
     baseline: Baseline
-    settings: BaselineParams
     scratch: Path
-
-    @property
-    def is_trained(self) -> bool:
-        return self.baseline.training_commands is not None
 
 
 def measure_baseline(params: Params, name: str, out: Path) -> dict[str, Any]:
@@ -66,7 +61,7 @@ def measure_baseline(params: Params, name: str, out: Path) -> dict[str, Any]:
     Returns the metrics.
 
     Raises:
-        NetchuError: params.yaml does not name the baseline, or lacks its training data.
+        NetchuError: params.yaml does not name the baseline, or gives it keys.
     """
     job = _job(params, name)
     shutil.rmtree(job.scratch, ignore_errors=True)
@@ -88,13 +83,9 @@ def _job(params: Params, name: str) -> _Job:
         raise NetchuError(f"unknown baseline {name!r}; there are: {', '.join(BASELINES)}")
     if name not in params.baselines:
         raise NetchuError(f"params.yaml has no baseline {name!r}; add it under baselines")
-    settings = parse_config(BaselineParams, params.baselines[name], f"params.yaml baselines.{name}")
-    job = _Job(params, name, BASELINES[name], settings, (HOME / name / "scratch").resolve())
-    if job.is_trained and not (settings.datasets and settings.minutes > 0):
-        raise NetchuError(f"baselines.{name} is trained: set datasets and minutes in params.yaml")
-    if not job.is_trained and settings != BaselineParams():
-        raise NetchuError(f"baselines.{name} is not trained: write '{name}: {{}}' in params.yaml")
-    return job
+    if keys := params.baselines[name]:
+        raise NetchuError(f"baselines.{name} has no key {next(iter(keys))!r}; write '{name}: {{}}'")
+    return _Job(params, name, BASELINES[name], (HOME / name / "scratch").resolve())
 
 
 def _empty_metrics(job: _Job) -> dict[str, Any]:
@@ -116,7 +107,6 @@ def _measure(job: _Job, folder: Path) -> dict[str, Any]:
     """Return what was measured; write predictions and speed into `folder`."""
     lines = load_eval_subset(job.params)
     bin_folder = environment_bin(job.baseline.environment)
-    training = [_train(job, bin_folder)] if job.is_trained else []
     timed = lines[lines["level"] == "line"].iloc[: job.params.evaluate.latency_lines]
     lines = timed if job.baseline.unusable_reason else lines[lines["level"].isin(LEVELS)]
     samples = [latency_sample(timed, width) for width in SAMPLE_WIDTHS for _ in range(REPEATS)]
@@ -124,7 +114,7 @@ def _measure(job: _Job, folder: Path) -> dict[str, Any]:
     lines = lines.assign(answer=answer["lines"][: len(lines)])
     speed = _speed(lines.loc[timed.index, "answer"], answer["lines"][len(lines) :])
     write_metrics(speed | {"isa": job.params.compute.isa}, folder / "speed.json")
-    metrics = {"training": training, "note": _note(training, lines["answer"])} | {
+    metrics = {"note": _note(lines["answer"])} | {
         key: answer[key] for key in ("version", "size_mb", "parameters")
     }
     if job.baseline.unusable_reason:
@@ -137,40 +127,23 @@ def _measure(job: _Job, folder: Path) -> dict[str, Any]:
     )
 
 
-def _train(job: _Job, bin_folder: Path) -> dict[str, Any]:
-    """Train a baseline for its minutes; its checkpoints are in the scratch folder's `model`."""
-    assert job.baseline.training_commands is not None
-    lines, model = job.scratch / "lines", job.scratch / "model"
-    model.mkdir()
-    count = write_training_lines(job.params, job.settings, lines, job.baseline.height)
-    threads = job.params.compute.threads
-    log = HOME / job.name / "training.log"
-    *setup, train = job.baseline.training_commands(lines, model, bin_folder, threads)
-    for command in setup:
-        run_program(command, log, START_SECONDS, _environ(threads), cwd=model)
-    seconds = round(60 * job.settings.minutes, 1)
-    run_program(train, log, seconds, _environ(threads), cwd=model, until_stopped=True)
-    return {"stage": "train", "seconds": seconds, "lines": count, "threads": threads}
-
-
 def _read(job: _Job, bin_folder: Path, lines: pd.DataFrame) -> dict[str, Any]:
     """Return the answer of the baseline's worker for the images of `lines`, in their order."""
     images, out = job.scratch / "images", job.scratch / "answer.json"
-    write_images(lines, images, job.baseline.height)
-    argument = str(job.scratch / "model") if job.is_trained else job.baseline.argument
+    write_images(lines, images)
     command = [str(bin_folder / "python"), "-m", job.baseline.worker, str(images), str(out)]
     log = job.scratch / "reading.log"
     seconds = START_SECONDS + SECONDS_PER_LINE * len(lines)
-    run_program([*command, argument], log, seconds, _environ(1), cwd=job.scratch)
+    run_program([*command, job.baseline.argument], log, seconds, _environ(), cwd=job.scratch)
     answer: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return answer
 
 
-def _environ(threads: int) -> dict[str, str]:
-    """Return the variables of a baseline's process: its threads and where it imports netchu."""
+def _environ() -> dict[str, str]:
+    """Return the variables of a baseline's process: one thread, and where it imports netchu."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
     return {
-        **dict.fromkeys(names, str(threads)),
+        **dict.fromkeys(names, "1"),
         "PYTHONPATH": str(SOURCE),
         "PYTHONUTF8": "1",
         "VIRTUAL_ENV": "",
@@ -206,12 +179,6 @@ def _speed(of_lines: Sequence[Any], of_samples: Sequence[Any]) -> dict[str, Any]
     }
 
 
-def _note(training: list[dict[str, Any]], answers: Iterable[Any]) -> str:
-    notes = [
-        f"trained for {t['seconds'] / 60:g} minutes on {t['threads']} threads "
-        f"with {t['lines']} lines"
-        for t in training
-    ]
-    if failed := sum(bool(failure) for *_, failure in answers):
-        notes.append(f"lines on which it failed, which count as read empty: {failed}")
-    return "; ".join(notes)
+def _note(answers: Iterable[Any]) -> str:
+    failed = sum(bool(failure) for *_, failure in answers)
+    return f"lines on which it failed, which count as read empty: {failed}" if failed else ""

@@ -26,7 +26,6 @@ def run_program(
     environ: Mapping[str, str],
     *,
     cwd: Path | None = None,
-    until_stopped: bool = False,
 ) -> None:
     """Run a command and write its output to `log`.
 
@@ -36,7 +35,6 @@ def run_program(
         seconds: time limit.
         environ: variables that are added to the environment.
         cwd: working directory.
-        until_stopped: the command has no end of its own; reaching the time limit is no error.
 
     Raises:
         UnavailableError: the program does not start, fails, or exceeds the time limit.
@@ -54,9 +52,7 @@ def run_program(
     try:
         failed = process.wait(seconds) != 0
     except subprocess.TimeoutExpired:
-        if not until_stopped:
-            raise UnavailableError(f"{name} took longer than {seconds / 60:.0f} minutes") from None
-        failed = False
+        raise UnavailableError(f"{name} took longer than {seconds / 60:.0f} minutes") from None
     finally:
         _stop(process)
     if failed:
