@@ -36,8 +36,22 @@ def test_it_serves_until_ctrl_c(tmp_path):
             "netchu", "bars",
         ]  # fmt: skip
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
+        assert process.wait(20) == 130
+        assert process.stderr.read() == "netchu: stopped\n"
+
+
+def test_sigterm_ends_it_within_the_grace_whatever_it_does():
+    with serving("--grace", "1") as (address, process):
+        slow = socket.create_connection(
+            (urlsplit(address).hostname, urlsplit(address).port), timeout=10
+        )
+        slow.sendall(b"POST /api/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        time.sleep(0.5)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert 0.9 < time.monotonic() - begin < 6
+        assert process.stderr.read().splitlines()[-1] == "netchu: stopped"
 
 
 def test_clients_that_close_without_reading_do_not_stop_the_server():

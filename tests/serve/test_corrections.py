@@ -2,11 +2,14 @@
 
 import base64
 import csv
+import errno
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -130,6 +133,38 @@ def test_a_full_folder_accepts_only_new_labels_of_known_lines(tmp_path):
         with pytest.raises(NetchuError, match="full with 1 corrections"):
             add(store, encode(bars("bah")), None, "hai")
         assert add(store, AH, None, "hai") == 1
+
+
+@pytest.mark.parametrize("fails_at", ["image", "table"])
+def test_a_full_disk_is_507_and_leaves_nothing(client, tmp_path, monkeypatch, fails_at):
+    api = client(collect=tmp_path)
+    assert post(api).status_code == 201
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    write = Path.write_bytes
+
+    def write_in_part(path, content):
+        if (path.parent == tmp_path) == (fails_at == "table"):
+            write(path, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_in_part)
+    for image in (encode(bars("bah")), AH):
+        answer = post(api, "Huế", image)
+        assert (answer.status_code, "No space left" in answer.text) == (507, True)
+        found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert found == before
+    monkeypatch.undo()
+    assert post(api, "Huế", encode(bars("bah"))).json() == {"corrections": 2}
+
+
+def test_files_that_a_killed_server_left_half_written_are_removed_at_the_start(tmp_path):
+    (tmp_path / "images").mkdir()
+    left = [tmp_path / "corrections.csv.1.part", tmp_path / "images" / "a.png.1.part"]
+    for path in left:
+        path.write_bytes(b"x")
+    with CorrectionStore(tmp_path, 9, 9).open():
+        assert not [path for path in left if path.exists()]
 
 
 def test_a_second_server_cannot_use_the_folder(corrections):

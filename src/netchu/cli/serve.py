@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import webbrowser
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from netchu.core.errors import NetchuError, needs_extra
+from netchu.core.errors import STOPPED, NetchuError, needs_extra
 
 if TYPE_CHECKING:
     from netchu.serve.settings import Settings
@@ -21,9 +21,6 @@ KEY = "NETCHU_API_KEY"
 """Environment variable of the API key; an option would show it to other users of the machine."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-DRAIN_SECONDS = 30
-"""How long a server that is stopped waits for running requests."""
 
 
 @needs_extra("serve", "the web page")
@@ -71,12 +68,19 @@ def serve_command(
             metavar="ORIGIN", help="A web site whose pages may use the API. May be repeated."
         ),
     ] = None,
+    grace: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Time for running requests when the server is stopped."
+        ),
+    ] = 30,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve a web page that reads handwriting, and its HTTP API.
 
-    Nothing leaves this machine. Every request needs the API key that the
-    environment variable NETCHU_API_KEY holds, if it is set. Needs the extra:
+    Nothing leaves this machine. If the environment variable NETCHU_API_KEY is
+    set, requests to /api/ and /metrics need the key that it holds; the page, its
+    files, /docs, /openapi.json and /healthz do not. Needs the extra:
     pip install 'netchu[serve]'
 
     \b
@@ -87,8 +91,9 @@ def serve_command(
 
     \b
     Exit codes:
-      0  the server was stopped
-      2  it could not start
+      2    it could not start
+      130  it was stopped by Ctrl-C
+      143  it was stopped by SIGTERM
     """
     from netchu.serve.settings import Settings
 
@@ -98,20 +103,27 @@ def serve_command(
     settings = Settings(
         tuple(model or ()), samples, collect, tuple(cors or ()), os.environ.get(KEY) or None, hosts
     )
-    with suppress(KeyboardInterrupt):  # the usual way to stop a server
-        _serve(settings, host, port, show)
+    # uvicorn raises the signal again after the shutdown.
+    signal.signal(signal.SIGTERM, _exit_after_sigterm)
+    _serve(settings, host, port, grace, show)
 
 
-def _serve(settings: Settings, host: str, port: int, show: bool) -> None:
+def _exit_after_sigterm(number: int, frame: object) -> NoReturn:
+    print(f"netchu: {STOPPED}", file=sys.stderr)
+    raise SystemExit(128 + number)
+
+
+def _serve(settings: Settings, host: str, port: int, grace: int, show: bool) -> None:
     import uvicorn
 
     from netchu.serve.app import create_app
+    from netchu.serve.connections import bounded_protocol
 
     app = create_app(settings)
     listening = _listen(host, port)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS, limit_concurrency=1000,
+        timeout_graceful_shutdown=grace, http=bounded_protocol(settings.limits), ws="none",
     )  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"

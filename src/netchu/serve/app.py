@@ -22,6 +22,7 @@ from netchu.serve.model_registry import load_models
 from netchu.serve.queueing import TaskQueue
 from netchu.serve.samples import Samples
 from netchu.serve.settings import Settings
+from netchu.serve.unread_bodies import UnreadBodyMiddleware
 from netchu.serve.uploads import MemoryBudget
 from netchu.serve.worker_process import WorkerProcess
 
@@ -63,7 +64,10 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _middleware(settings: Settings, metrics: ServerMetrics) -> list[Middleware]:
     """Return the middleware, the outermost first."""
-    middleware = [Middleware(ResponseMiddleware, metrics=metrics)]
+    middleware = [
+        Middleware(UnreadBodyMiddleware, limits=settings.limits),
+        Middleware(ResponseMiddleware, metrics=metrics),
+    ]
     if settings.hosts:
         # Against DNS rebinding, by which a foreign page could reach a server of this machine.
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*settings.hosts]))

@@ -79,6 +79,7 @@ class CorrectionStore:
 
         Raises:
             NetchuError: the folder is full.
+            OSError: the disk is, or cannot be written; nothing has changed then.
         """
         name = f"{IMAGES}/{hashlib.sha256(crop).hexdigest()[:32]}.png"
         with self._lock:
@@ -87,10 +88,17 @@ class CorrectionStore:
                 raise NetchuError(
                     f"the folder is full with {self.max_corrections} corrections; train with them"
                 )
-            with new_file(self.folder / name, durable=True) as partial:
-                partial.write_bytes(crop)
+            image = self.folder / name
+            is_new = not image.exists()
             rows[name] = rows.get(name, {}) | {"image": name, "label": guard_formulas(label)}
-            self._write_table(columns, rows)
+            try:
+                with new_file(image, durable=True) as partial:
+                    partial.write_bytes(crop)
+                self._write_table(columns, rows)
+            except OSError:
+                if is_new:
+                    image.unlink(missing_ok=True)
+                raise
             return len(rows)
 
     def _write_table(self, columns: list[str], rows: dict[str, dict[str, str]]) -> None:

@@ -50,6 +50,8 @@ async def add_correction(request: Request) -> JSONResponse:
                 number = await run_in_threadpool(state.corrections.add, crop, label)
         except NetchuError as error:
             refuse(422, str(error))
+        except OSError as error:
+            refuse(507, f"the server cannot store it ({error.strerror}); free some space there")
     return JSONResponse({"corrections": number}, 201)
 
 

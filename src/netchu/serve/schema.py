@@ -67,6 +67,7 @@ CORRECTION_RESPONSES: Responses = REFUSALS | {
     201: {"description": "The correction is stored.", "model": CorrectionResponse},
     404: _error("This server does not collect corrections."),
     422: _error("The image, the box or the label is invalid, or the folder is full."),
+    507: _error("The disk of the server is full, or cannot be written."),
 }
 
 

@@ -22,6 +22,16 @@ class Limits:
     """Images of all requests that are queued or being read at the same time."""
     pending_images_per_address: int = 64
     """The same of one address."""
+    connections: int = 800
+    """Connections at the same time. Systems allow a process 1,024 open files if not told more."""
+    connections_per_address: int = 256
+    """The same of one address."""
+    head_seconds: float = 10.0
+    """Time until the head of a request must have arrived, from the connection or its first byte."""
+    send_seconds: float = 30.0
+    """Time until a client must have read what was sent."""
+    drop_seconds: float = 5.0
+    """Time for the rest of a body whose request is answered without it."""
     upload_seconds: float = 60.0
     """Time until the body of a request must have arrived."""
     read_seconds: float = 60.0
