@@ -82,6 +82,14 @@ def test_csv_has_a_row_for_each_line():
     assert rows[2]["error"] == str(ERROR)
 
 
+def test_no_cell_of_a_csv_is_a_formula():
+    name = "=HYPERLINK(1).png"
+    results = [(name, photo("=1+1")), (name, photo()), (name, NetchuError(f"{name}: damaged"))]
+    rows = list(csv.reader(io.StringIO("".join(serializers.to_csv(results)))))[1:]
+    assert [row[0].lstrip("\u200b") for row in rows] == [name] * 3
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+
+
 def test_ink_that_was_not_read_is_in_json_and_csv():
     results = [("a", replace(photo("Tổ 3"), unread=((5, 6, 7, 8), (9, 10, 11, 12)))),
                ("b", replace(photo(), unread=((1, 2, 3, 4),)))]  # fmt: skip

@@ -16,7 +16,7 @@ from bar_model import bars
 from netchu import Reader
 from netchu.imaging.images import encode
 from netchu.inference.serializers import to_json_lines
-from netchu.serve import uploads
+from netchu.serve import reading_route, uploads
 from netchu.serve.settings import Limits
 
 AH, BAH = encode(bars("ah")), encode(bars("bah"))
@@ -62,6 +62,17 @@ def test_readings_equal_those_of_netchu_read_json(client, bars_folder):
     wanted = to_json_lines([("1.png", Reader(bars_folder).read(BAH, line=True))])
     (reading,) = post(client(), BAH).json()["readings"]
     assert reading == json.loads(next(wanted))
+
+
+def test_a_large_body_is_parsed_by_a_worker(client, monkeypatch):
+    monkeypatch.setattr(reading_route, "INLINE_BYTES", 100)
+    api = client()
+    assert texts(post(api, AH, BAH)) == ["ah", "bah"]
+    answer = api.post("/api/read", content=bytes(200), headers={"content-type": "text/plain"})
+    assert (answer.status_code, "send multipart" in answer.text) == (415, True)
+    body = json.dumps({"images": [CODED], "model": "bars", "line": True})
+    answer = api.post("/api/read", content=body, headers={"content-type": "application/json"})
+    assert texts(answer) == ["ah"]
 
 
 def test_images_may_be_base64_in_json(client):
@@ -133,7 +144,7 @@ def test_a_bad_image_does_not_stop_others_and_only_bad_ones_are_422(client):
         ("", {"content": b"junk", "headers": {"content-type": "multipart/form-data; boundary=b"}},
          400, "multipart"),
         ("", {"content": b"{", "headers": {"content-type": "application/json"}}, 400, "not JSON"),
-        ("", {"content": b"[" * 99999, "headers": {"content-type": "application/json"}}, 400,
+        ("", {"content": b"[" * 4999, "headers": {"content-type": "application/json"}}, 400,
          "not JSON"),
         ("model=bars", {"json": {"images": CODED, "model": "bars"}}, 422, "send it once"),
         ("line=1", {"files": {"images": AH}, "data": {"line": "1"}}, 422, "send it once"),

@@ -86,19 +86,35 @@ def test_the_images_of_a_form_are_counted(number):
         for n in range(number)
     )
 
-    class Form:
-        headers = uploads.Headers({"content-type": "multipart/form-data; boundary=x"})
-
-    found = asyncio.run(_images(Form(), (parts + "--x--\r\n").encode()))
+    body = (parts + "--x--\r\n").encode()
+    found = asyncio.run(_images("multipart/form-data; boundary=x", body))
     if number == 2:
         assert [(image.name, image.content) for image in found] == [("0", b"0"), ("1", b"1")]
     else:
         assert found == (413, "the request has more than 2 images; send fewer at a time")
 
 
-async def _images(request, body):
+async def _images(content_type, body):
     try:
-        images, _ = await uploads.parse_images(request, body, Limits(images=2))
+        images, _ = await uploads.parse_images(content_type, body, Limits(images=2))
     except uploads.HTTPException as refused:
         return refused.status_code, refused.detail
     return images
+
+
+@pytest.mark.parametrize(("commas", "status"), [(4_997, None), (4_998, 422)])
+def test_a_json_body_of_many_values_is_refused_before_it_is_parsed(commas, status):
+    body = b'{"images": [' + b"1," * (commas - 1) + b"1, 1]}"
+    try:
+        uploads.parse_json_object(body)
+        found = None
+    except uploads.HTTPException as refused:
+        found = refused.status_code
+    assert found == status
+
+
+def test_base64_may_have_any_white_space_but_no_other_characters():
+    assert uploads.decode_base64(" aG\r\n\tV\fq\v ", "x") == b"hej"
+    for text in ("aGVq\xa0", "aGVq\u2028", "aGVq\0", "aGV"):
+        with pytest.raises(uploads.HTTPException, match="not base64"):
+            uploads.decode_base64(text, "x")

@@ -1,5 +1,6 @@
 """Processes that are ended and replaced."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from fastapi import HTTPException
 
 from bar_model import bars
 from netchu.core.errors import NetchuError
 from netchu.imaging.images import encode
 from netchu.serve import tasks
+from netchu.serve.settings import Limits
 from netchu.serve.worker_process import NotWantedError, WorkerProcess
 
 AH = encode(bars("ah"))
@@ -61,17 +64,26 @@ def run(worker, task, *arguments, seconds=20, **options):
 
 
 def test_tasks_run_in_another_process_that_has_the_models(worker):
-    assert run(worker, tasks.read_photo, "bars", AH, True).text == "ah"
+    assert json.loads(run(worker, tasks.read_photo, "bars", "a", AH, True))["text"] == "ah"
     assert run(worker, tasks.find_pages, AH, 9) == [None]
     assert run(worker, tasks.crop_line, AH, None, 0)[:4] == b"\x89PNG"
     first = run(worker, get_id)
     assert first == run(worker, get_id) != os.getpid()
 
 
+def test_a_body_is_parsed_and_refused_as_in_the_server(worker):
+    body = json.dumps({"images": ["aGVq"], "line": True}).encode()
+    images, fields = run(worker, tasks.parse_body, "application/json", body, Limits())
+    assert ([image.content for image in images], fields) == ([b"hej"], {"line": True})
+    with pytest.raises(HTTPException) as refused:
+        run(worker, tasks.parse_body, "text/plain", body, Limits())
+    assert (refused.value.status_code, "send multipart" in refused.value.detail) == (415, True)
+
+
 def test_what_a_task_raises_is_raised(worker, replaced):
     before = len(replaced)
     with pytest.raises(NetchuError, match="not an image"):
-        run(worker, tasks.read_photo, "bars", b"x", True)
+        run(worker, tasks.read_photo, "bars", "a", b"x", True)
     with pytest.raises(ZeroDivisionError, match="by 0") as raised:
         run(worker, fail)
     assert "in fail" in raised.value.__notes__[0]

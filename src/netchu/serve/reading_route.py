@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import TypeAdapter, ValidationError
 
 from netchu.core.errors import NetchuError
 from netchu.imaging.photos import Page, PhotoSource, may_have_pages
-from netchu.inference.results import PhotoReading
 from netchu.inference.serializers import to_json
 from netchu.serve import schema, tasks
 from netchu.serve.access import require_key
@@ -20,7 +19,9 @@ from netchu.serve.addresses import address_key
 from netchu.serve.model_registry import DEFAULT_MODEL
 from netchu.serve.running import run_tasks
 from netchu.serve.settings import Limits
+from netchu.serve.tasks import encode_json
 from netchu.serve.uploads import (
+    INLINE_BYTES,
     OPTIONS,
     UploadedImage,
     parse_images,
@@ -46,7 +47,7 @@ async def read(
     line: Annotated[
         bool | None, Query(description="Each image is one line of handwriting.")
     ] = None,
-) -> JSONResponse:
+) -> Response:
     """Read one or more images.
 
     Each reading is an object as `netchu read --json` writes it. An image that cannot be read has
@@ -58,27 +59,43 @@ async def read(
     address = address_key(request.client and request.client.host)
     with state.memory_budget.reserve(address) as reservation:
         body = await receive_body(request, reservation, state.settings.limits)
-        images, fields = await parse_images(request, body, state.settings.limits)
+        images, fields = await _parse(request, address, body)
         del body
         model, line = _options(fields, {"model": model, "line": line})
         _check_model(state, model)
         begin = time.perf_counter()
         pages = await _list_pages(state, address, images)
-        outcomes: list[PhotoReading | NetchuError] = await run_tasks(
-            state, address, tasks.read_photo, [(model, page, line) for _, page in pages]
+        outcomes: list[bytes | NetchuError] = await run_tasks(
+            state, address, tasks.read_photo, [(model, name, page, line) for name, page in pages]
         )
     for outcome in outcomes:
         failed = isinstance(outcome, NetchuError)
         state.metrics.images.labels("failed" if failed else "read").inc()
-    content = {
-        "model": model,
-        "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
-        "readings": [
-            to_json(name, outcome) for (name, _), outcome in zip(pages, outcomes, strict=True)
-        ],
-    }
+    readings = [
+        encode_json(to_json(name, outcome)) if isinstance(outcome, NetchuError) else outcome
+        for (name, _), outcome in zip(pages, outcomes, strict=True)
+    ]
+    milliseconds = round(1000 * (time.perf_counter() - begin), 1)
+    start = encode_json({"model": model, "milliseconds": milliseconds, "readings": []})
+    content = start.removesuffix(b"]}") + b",".join(readings) + b"]}"
     all_failed = all(isinstance(outcome, NetchuError) for outcome in outcomes)
-    return JSONResponse(content, 422 if all_failed else 200, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    return Response(content, 422 if all_failed else 200, headers, "application/json")
+
+
+async def _parse(
+    request: Request, address: str, body: bytes
+) -> tuple[list[UploadedImage], Mapping[str, Any]]:
+    """Return what `parse_images` does; a worker process parses a large body."""
+    state = request.app.state
+    arguments = request.headers.get("content-type", ""), body, state.settings.limits
+    if len(body) <= INLINE_BYTES:
+        return await parse_images(*arguments)
+    (parsed,) = await run_tasks(state, address, tasks.parse_body, [arguments])
+    if isinstance(parsed, NetchuError):
+        refuse(422, str(parsed))
+    images, fields = parsed
+    return images, fields
 
 
 def _check_model(state: Any, model: str | None) -> None:

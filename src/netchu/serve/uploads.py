@@ -28,6 +28,13 @@ _CHARSET = re.compile(r";\s*charset=[^;]*", re.IGNORECASE)
 
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 
+INLINE_BYTES = 2**18
+"""Larger bodies are parsed by a worker process: one of 32 MB takes more than a second."""
+
+MAX_JSON_MARKS = 5_000
+"""Commas, colons and brackets of a JSON body, those in its texts included. A value takes up to 100
+times as much memory as its text."""
+
 OPTIONS = ("model", "line")
 """Fields of a body that say how its images are read; query parameters do the same."""
 
@@ -139,17 +146,19 @@ async def receive_body(request: Request, reservation: Reservation, limits: Limit
 
 
 async def parse_images(
-    request: Request, body: bytes, limits: Limits
+    content_type: str, body: bytes, limits: Limits
 ) -> tuple[list[UploadedImage], dict[str, Any]]:
     """Return the images of a multipart or JSON body, and those of its fields that are `OPTIONS`.
+
+    A body of more than `INLINE_BYTES` takes too long for an event loop.
 
     Raises:
         HTTPException: 400 the body is malformed, 413 it has too many images, 415 it is neither a
             form nor JSON, 422 it has no images.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        images, fields = await _from_form(request, body, limits)
+        images, fields = await _from_form(content_type, body, limits)
     elif media_type == "application/json":
         images, fields = _from_json(body)
     else:
@@ -167,15 +176,14 @@ def refuse_too_many(limits: Limits) -> NoReturn:
 
 
 async def _from_form(
-    request: Request, body: bytes, limits: Limits
+    content_type: str, body: bytes, limits: Limits
 ) -> tuple[list[UploadedImage], Mapping[str, Any]]:
     async def stream() -> AsyncIterator[bytes]:
         yield body
 
     # File names are UTF-8; another charset that a client names could make decoding fail.
-    content_type = _CHARSET.sub("", request.headers["content-type"])
     parser = MultiPartParser(
-        Headers({"content-type": content_type}),
+        Headers({"content-type": _CHARSET.sub("", content_type)}),
         stream(),  # type: ignore[arg-type]
         max_files=limits.images + 1,
         max_fields=limits.images,
@@ -216,8 +224,10 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body.
 
     Raises:
-        HTTPException: 400 the body is not JSON, 422 it is not an object.
+        HTTPException: 400 the body is not JSON, 422 it is not an object, or one of too many values.
     """
+    if sum(map(body.count, (b",", b"[", b"{", b":"))) > MAX_JSON_MARKS:
+        refuse(422, "the body has far more values than images; send an object as /docs shows it")
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -238,8 +248,8 @@ def decode_base64(text: Any, name: str) -> bytes:
     if not isinstance(text, str):
         refuse(422, f"'{name}' is not a string; send the image's bytes in base64")
     data_url = _DATA_URL.match(text)
-    encoded = "".join(text[data_url.end() if data_url else 0 :].split())
     try:
-        return base64.b64decode(encoded, validate=True)
-    except (ValueError, binascii.Error):
+        encoded = text[data_url.end() if data_url else 0 :].encode("ascii")
+        return base64.b64decode(encoded.translate(None, b" \t\n\r\f\v"), validate=True)
+    except (ValueError, binascii.Error):  # UnicodeEncodeError is a ValueError
         refuse(422, f"'{name}' is not base64; encode the image's bytes")
