@@ -118,7 +118,9 @@ def _serve(settings: Settings, host: str, port: int, grace: int, show: bool) -> 
 
     from netchu.serve.app import create_app
     from netchu.serve.connections import bounded_protocol
+    from netchu.serve.memory import return_large_blocks
 
+    return_large_blocks()
     app = create_app(settings)
     listening = _listen(host, port)
     config = uvicorn.Config(
