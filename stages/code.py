@@ -7,13 +7,14 @@ from pathlib import Path
 
 from netchu.core.errors import one_line_errors
 from netchu.core.paths import FINGERPRINTS
+from netchu.core.stage_script import stage_lock
 from netchu.pipeline.code import write_fingerprints
 
 
 def main() -> None:
     """Read no flags and write the fingerprints."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with one_line_errors():
+    with one_line_errors(), stage_lock("code"):
         write_fingerprints(Path("stages"), FINGERPRINTS / "code")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from netchu.core.params import Params
 from netchu.core.stage_script import run_stage_for
-from netchu.data.preprocessing import preprocess
 
 
 def preprocess_dataset(params: Params, dataset: str) -> None:
     """Check and split the lines of one dataset."""
+    from netchu.data.preprocessing import preprocess
+
     preprocess(params.dataset(dataset), dataset, params.seed, params.lines / dataset)
 
 

@@ -1,6 +1,11 @@
+import errno
+import os
+import signal
+
 import pytest
 
 from netchu.core.errors import RESUMABLE, NetchuError, needs_extra, one_line_errors
+from netchu.core.files import new_file
 
 
 def test_an_error_becomes_one_line_and_exit_code_2(capsys):
@@ -20,6 +25,34 @@ def test_ctrl_c_becomes_one_line_and_exit_code_130(capsys, arguments, message):
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert message in told
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EROFS, "correct its permissions"),
+        (errno.EACCES, "correct its permissions"),
+        (errno.EIO, "check the disk"),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line(tmp_path, capsys, code, remedy):
+    with pytest.raises(SystemExit) as left, one_line_errors(), new_file(tmp_path / "a"):
+        raise OSError(code, os.strerror(code))
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"netchu: {tmp_path / 'a'}: {os.strerror(code)}; {remedy}")
+    assert told.count("\n") == 1
+
+
+def test_sigterm_becomes_one_line_and_exit_code_143(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as left, one_line_errors():
+        signal.raise_signal(signal.SIGTERM)
+    assert left.value.code == 143
+    assert capsys.readouterr().err == "netchu: stopped\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_another_exception_keeps_its_traceback():

@@ -102,7 +102,7 @@ def test_a_killed_run_is_resumed_with_the_missing_shards(synthesize, project_fol
     ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     workers = [int(path.name.removeprefix("worker-")) for path in Path().glob("worker-*")]
-    assert len(workers) == 2
+    assert workers  # one of the two may have had nothing to do before it noticed
     wait_until_gone(workers)
     assert not OUT.exists()
     kept = inodes(checkpoint())
@@ -116,7 +116,7 @@ def test_a_killed_run_is_resumed_with_the_missing_shards(synthesize, project_fol
 
 def wait_until_gone(pids):
     """Wait for workers whose parent was killed to end by themselves."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 5
     while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -247,9 +247,9 @@ def killed(number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_stopped_stage_is_killed_and_goes_on(project, number):
-    assert killed(number) != 0
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_stopped_stage_is_killed_and_goes_on(project, number, code):
+    assert killed(number) == code
     (run,) = runs()
     assert run.info.status == "KILLED"
     assert points(run, "val_cer") == [10]

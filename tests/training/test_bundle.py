@@ -322,6 +322,6 @@ def test_training_a_bundle_needs_no_tracking_and_no_model_hub():
             elif isinstance(node, ast.ImportFrom):
                 needed.add(node.module.split(".")[0])
     assert needed - set(sys.stdlib_module_names) - {"netchu"} <= {
-        "albumentations", "bitsandbytes", "cv2", "jiwer", "lightning", "numpy", "pandas",
-        "pyarrow", "pydantic", "safetensors", "timm", "torch", "yaml",
+        "albumentations", "bitsandbytes", "cv2", "filelock", "jiwer", "lightning", "numpy",
+        "pandas", "pyarrow", "pydantic", "safetensors", "timm", "torch", "yaml",
     }  # fmt: skip

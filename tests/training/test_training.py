@@ -204,6 +204,31 @@ def test_a_phase_may_train_at_another_height(tmp_path, monkeypatch):
     assert load_model(folder).preprocessing.height == MODEL["height"]
 
 
+def test_a_part_to_freeze_in_a_later_stage_is_checked_before_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    system = {
+        "model": MODEL,
+        "pretrain": small_project.numbered(LONG),
+        "finetune": small_project.numbered(LONG, LONG | {"freeze": "backbon"}),
+    }
+    params = small_project.params(systems={"netchu_small": system})
+    key = r"params.yaml systems.netchu_small.finetune.phase2.freeze"
+    with pytest.raises(NetchuError, match=f"{key}: netchu_small has no part 'backbon' to freeze"):
+        train_stage(params, "netchu_small", "pretrain")
+
+
+@pytest.mark.parametrize("change", [{"accelerator": "gpuu"}, {"precision": "31"}])
+def test_a_trainer_that_lightning_refuses_is_an_error_with_its_reason(
+    tmp_path, monkeypatch, change
+):
+    monkeypatch.chdir(tmp_path)
+    params = settings()
+    params = dataclasses.replace(params, trainer=dataclasses.replace(params.trainer, **change))
+    write_lines(params)
+    with pytest.raises(NetchuError, match=r"params.yaml trainer: .*('gpuu'|31)"):
+        train_stage(params, "netchu_small", "pretrain")
+
+
 def test_a_network_of_one_height_refuses_another(tmp_path, monkeypatch):
     monkeypatch.setattr(NetchuSmall, "any_height", False)
     with pytest.raises(NetchuError, match="netchu_small takes only lines of 32 px"):

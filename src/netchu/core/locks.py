@@ -12,11 +12,15 @@ from netchu.core.errors import NetchuError
 
 
 @contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path, task: str = "") -> Iterator[None]:
     """Hold the lock of `path`, which need not exist, while the block runs.
 
     The lock is on the file `<path>.lock`. The operating system releases it when the process ends,
     even if it is killed.
+
+    Args:
+        path: what is locked.
+        task: what a process that holds the lock is doing, for the message.
 
     Raises:
         NetchuError: another process holds the lock.
@@ -26,7 +30,8 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     try:
         held = FileLock(lock, timeout=0).acquire()
     except Timeout:
-        raise NetchuError(f"another process is writing {path}; wait for it, or stop it") from None
+        task = task or f"writing {path}"
+        raise NetchuError(f"another process is {task}; wait for it, or stop it") from None
     with held:
         try:
             yield

@@ -96,10 +96,7 @@ def download_folder(folder: Path, source: str, *, resume: bool = False) -> Itera
         NetchuError: another process is writing the folder, or it cannot be written.
     """
     try:
-        with (
-            exclusive_lock(folder),
-            _resumable_folder(folder) if resume else new_folder(folder) as partial,
-        ):
+        with _resumable_folder(folder) if resume else new_folder(folder) as partial:
             yield partial
     except OSError as error:
         raise NetchuError(
@@ -111,14 +108,15 @@ def download_folder(folder: Path, source: str, *, resume: bool = False) -> Itera
 @contextmanager
 def _resumable_folder(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(folder.name + ".download")
-    partial.mkdir(exist_ok=True)
-    try:
-        yield partial
-        replace_folder(folder, partial)
-    except BaseException:
-        if not any(partial.iterdir()):
-            partial.rmdir()
-        raise
+    with exclusive_lock(folder):
+        partial.mkdir(exist_ok=True)
+        try:
+            yield partial
+            replace_folder(folder, partial)
+        except BaseException:
+            if not any(partial.iterdir()):
+                partial.rmdir()
+            raise
 
 
 def write_manifest(folder: Path, name: str, licence: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from netchu.core.files import write_json
+from netchu.core.files import new_folder, write_json
 from netchu.core.params import Params
 from netchu.evaluation.eval_subset import PREDICTION_COLUMNS, load_eval_subset
 from netchu.evaluation.latency import measure_speed
@@ -29,7 +29,8 @@ from netchu.models.transcription import read_lines
 def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
     """Evaluate the fine-tuned `system`; write `predictions.parquet` and `metrics.json` into `out`.
 
-    Both files are reproducible: they hold no time and nothing of the machine. Returns the metrics.
+    `out` is replaced as a whole. Both files are reproducible: they hold no time and nothing of the
+    machine. Returns the metrics.
     """
     params.system(system)  # an unknown system is an error that lists the known ones
     folder = params.model_folder(system, "finetune")
@@ -64,9 +65,9 @@ def evaluate_system(params: Params, system: str, out: Path) -> dict[str, Any]:
         **summaries[main],
         "variants": {name: summary for name, summary in summaries.items() if name != main},
     }
-    out.mkdir(parents=True, exist_ok=True)
-    predictions.to_parquet(out / "predictions.parquet", index=False)
-    write_metrics(metrics, out / "metrics.json")
+    with new_folder(out) as partial:
+        predictions.to_parquet(partial / "predictions.parquet", index=False)
+        write_metrics(metrics, partial / "metrics.json")
     return metrics
 
 

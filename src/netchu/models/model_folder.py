@@ -25,8 +25,16 @@ def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> No
         recogniser: the model to save.
         folder: the model folder.
         card: what the card says besides network, config, alphabet and hash of the weights.
+
+    Raises:
+        NetchuError: the disk is full.
     """
-    recogniser.save(folder)
+    try:
+        recogniser.save(folder)
+    except SafetensorError as error:
+        raise NetchuError(
+            f"{folder}: the weights cannot be written ({error}); free some space and run again"
+        ) from None
     own = {
         "network": recogniser.network,
         "config": recogniser.config_dict(),

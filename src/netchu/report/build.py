@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netchu.core.files import new_file
 from netchu.core.params import Params
 from netchu.evaluation.metrics_io import write_metrics
 from netchu.report.charts import charts
@@ -36,16 +37,16 @@ def build_report(params: Params, evaluations: Path, out: Path) -> None:
     findings = gather_findings(params, evaluations)
     by_section = charts(findings)
     pages = {
+        "leaderboard.md": markdown(findings),
         "report.html": render(findings, by_section),
         "local.html": render(findings.showing_all(), by_section),
     }
-    out.mkdir(parents=True, exist_ok=True)
     write_metrics(reproducible_metrics(findings), out / "metrics.json")
     write_metrics(speed_metrics(findings), out / "speed.json")
     write_metrics(as_json(findings), out / "leaderboard.json")
-    (out / "leaderboard.md").write_text(markdown(findings), encoding="utf-8")
     for name, page in pages.items():
-        (out / name).write_text(page, encoding="utf-8")
+        with new_file(out / name) as partial:
+            partial.write_text(page, encoding="utf-8")
     write_summaries(findings, out / "summary")
     write_plots(findings, out / "plots")
     write_overview(findings, out / "overview.png")

@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from netchu.core.files import new_file
 from netchu.evaluation.metrics.registry import find_metric
 from netchu.report.gather import Findings
 from netchu.report.leaderboard import PUBLISHED, headings, rows, tested_on
@@ -32,7 +33,10 @@ def write_overview(findings: Findings, path: Path) -> None:
         draw_tradeoff(right, findings, "one line on one core, ms", median_latency)
         for number, note in enumerate(notes):
             figure.text(0.01, -0.03 - 0.03 * number, f"* {note}", fontsize=9)
-        figure.savefig(path, bbox_inches="tight", dpi=110, metadata={"Software": None})
+        with new_file(path) as partial:
+            figure.savefig(
+                partial, format="png", bbox_inches="tight", dpi=110, metadata={"Software": None}
+            )
 
 
 def _draw_table(axes: Axes, findings: Findings) -> None:

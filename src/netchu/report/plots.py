@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from netchu.core.files import new_file
 from netchu.report.bars import error_parts
 from netchu.report.confusions import confusions
 from netchu.report.curves import learning_curve, length_name
@@ -17,10 +18,10 @@ DIGITS = 3
 
 def write_plots(findings: Findings, folder: Path) -> None:
     """Write one CSV a plot into `folder`; rates are in percent, rows sorted by system."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, (columns, rows) in _tables(findings).items():
         frame = pd.DataFrame(rows, columns=["system", *columns]).round(DIGITS)
-        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        with new_file(folder / f"{name}.csv") as partial:
+            frame.to_csv(partial, index=False, lineterminator="\n")
 
 
 def _tables(findings: Findings) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:

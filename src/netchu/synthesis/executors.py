@@ -26,6 +26,7 @@ import cv2
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import SynthesisParams
+from netchu.core.processes import exit_with_parent
 from netchu.data.line_table import Line, Skipped, shard_name, write_shard
 from netchu.synthesis.base import LineGenerator
 
@@ -171,7 +172,8 @@ def _receive(worker: Connection, shard: Shard) -> None:
 
 
 def _run_worker(parent: Connection) -> None:
-    """Generate the shards that `parent` sends, until it closes the pipe."""
+    """Generate the shards that `parent` sends, until it closes the pipe or dies."""
+    exit_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent ends its workers
     with suppress(EOFError, ConnectionError):
         generator, folder = parent.recv()

@@ -8,15 +8,12 @@ Does not import torch.
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import psutil
@@ -51,17 +48,15 @@ def tracked_training(params: Params, system: str, stage: str) -> Iterator[LiveRu
 
     Yields:
         The monitor for `train_stage`; None in all processes of a distributed training but the main
-        one. SIGTERM stops the block like Ctrl-C.
+        one.
     """
     if not is_main_process():
         yield None
         return
     live = LiveRun(params, system, stage)
     try:
-        with _sigterm_as_interrupt():
-            yield live
+        yield live
     except (KeyboardInterrupt, SystemExit):
-        # Lightning turns the first into the second.
         live.stop("KILLED")
         raise
     except BaseException as error:
@@ -233,20 +228,3 @@ def _is_alive(process: str) -> bool:
         )
     except (ValueError, psutil.Error):
         return False
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the main thread on SIGTERM while the block runs."""
-    owner = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a process that loads lines has inherited this handler
-            os._exit(128 + number)
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)

@@ -187,9 +187,10 @@ def _weights_only(path: Path) -> bytes:
     """Return a checkpoint without the optimiser: a third of its bytes."""
     import torch
 
-    whole = torch.load(path, weights_only=False, map_location="cpu")
+    from netchu.training.checkpoints import read_checkpoint
+
     buffer = io.BytesIO()
-    torch.save({"state_dict": whole["state_dict"]}, buffer)
+    torch.save({"state_dict": read_checkpoint(path)["state_dict"]}, buffer)
     return buffer.getvalue()
 
 
@@ -200,14 +201,12 @@ def _save_best(
     shutil.rmtree(folder, ignore_errors=True)
     best, finished = training.newest("best.ckpt"), list(training.finished().values())
     if best:
-        import torch
-
         from netchu.models.model_folder import save_model
+        from netchu.training.checkpoints import read_checkpoint
         from netchu.training.stage import build_recogniser
 
         recogniser = build_recogniser(training.params, training.system)
-        checkpoint = torch.load(best, weights_only=False, map_location="cpu")
-        recogniser.load_state_dict(checkpoint["state_dict"])
+        recogniser.load_state_dict(read_checkpoint(best)["state_dict"])
         folder.mkdir()
         provenance = {"bundle": record["header"], "progress": record["progress"]}
         save_model(recogniser, folder, {"provenance": provenance, "training": []})

@@ -13,12 +13,8 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    EMAWeightAveraging,
-    TQDMProgressBar,
-)
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 
 from netchu.core.errors import NetchuError
@@ -31,9 +27,18 @@ from netchu.models.base import Recogniser
 from netchu.training.callbacks import (
     HistoryCallback,
     RelocatableCheckpoint,
+    ResumableEarlyStopping,
     SeedEachStep,
     SkipNonFiniteGradients,
     TimerCallback,
+)
+from netchu.training.checkpoints import (
+    BEST,
+    DONE,
+    LAST,
+    DurableCheckpointIO,
+    read_checkpoint,
+    recover_phase,
 )
 from netchu.training.data_module import LineDataModule
 from netchu.training.monitor import Instruments
@@ -95,23 +100,27 @@ def fit_phase(
     """Train on the train split and choose the epoch on the val split.
 
     Checkpoints go to `folder`. A phase that ended there is not trained again, and one that was
-    killed resumes after its last whole epoch. `instruments` watch it and name its metrics with
+    killed resumes after its last whole epoch, or, if that checkpoint is damaged, after the one
+    before. `instruments` watch it and name its metrics with
     `prefix`.
 
     Raises:
-        NetchuError: a split is empty.
+        NetchuError: a split is empty, or the parameters of the trainer do not suit this machine.
     """
     data = _data_module(recogniser, lines, phase, params, seed)
-    done = folder / "done.json"
+    if is_main_process():
+        recover_phase(folder)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # every process resumes from the same checkpoint
+    done = folder / DONE
     if not done.exists():
         logger, watching = instruments(prefix) if instruments else (None, [])
         record = _fit(recogniser, data, phase, params, folder, seed, logger, watching)
         if is_main_process():
-            write_json(record, done)
+            write_json(record, done, durable=True)
     else:
         record = read_json(done, "remove its folder to train the phase again")
-    best = torch.load(folder / "best.ckpt", weights_only=False, map_location="cpu")
-    recogniser.load_state_dict(best["state_dict"])
+    recogniser.load_state_dict(read_checkpoint(folder / BEST)["state_dict"])
     return PhaseResult(recogniser, phase, record["rows"], record["seconds"], len(data.train))
 
 
@@ -139,25 +148,36 @@ def _fit(
         history,  # before the checkpoints, which then hold the row of their own epoch
         *averaging,
         checkpoint("best", monitor=phase.monitor),
-        EarlyStopping(phase.monitor, patience=phase.patience or phase.epochs, check_finite=False),
+        ResumableEarlyStopping(
+            phase.monitor, patience=phase.patience or phase.epochs, check_finite=False
+        ),
         checkpoint("last"),
         TQDMProgressBar(20),
         *watching,
     ]
-    trainer = L.Trainer(
-        max_epochs=phase.epochs, callbacks=callbacks, gradient_clip_val=phase.clip,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False, deterministic="warn", benchmark=False,
-        logger=logger or False, log_every_n_steps=1, enable_model_summary=False,
-        default_root_dir=folder,
-        **asdict(params.trainer),
-    )  # fmt: skip
+    try:
+        trainer = L.Trainer(
+            max_epochs=phase.epochs, callbacks=callbacks, gradient_clip_val=phase.clip,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False, deterministic="warn", benchmark=False,
+            logger=logger or False, log_every_n_steps=1, enable_model_summary=False,
+            default_root_dir=folder, plugins=[DurableCheckpointIO()],
+            **asdict(params.trainer),
+        )  # fmt: skip
+    except (ValueError, MisconfigurationException) as error:
+        raise NetchuError(f"params.yaml trainer: {error}") from None
     recogniser.phase = phase
-    resume = folder / "last.ckpt"
+    resume = folder / LAST
     with _frozen(recogniser, phase):
-        trainer.fit(
-            recogniser, data, ckpt_path=resume if resume.exists() else None, weights_only=False
-        )
+        try:
+            trainer.fit(
+                recogniser, data, ckpt_path=resume if resume.exists() else None, weights_only=False
+            )
+        except SystemExit as left:
+            # Lightning makes exit code 1 of Ctrl-C and SIGTERM, without a word.
+            if isinstance(left.__context__, KeyboardInterrupt):
+                raise left.__context__ from None
+            raise
         trainer.strategy.barrier()
     return {"rows": history.rows, "seconds": timer.seconds}
 

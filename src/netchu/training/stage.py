@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from netchu.core.errors import NetchuError
 from netchu.core.files import hash_folder, new_folder, write_json
 from netchu.core.params import Params, PhaseParams, parse_config
 from netchu.core.paths import CHECKPOINTS
@@ -62,6 +63,7 @@ def train_stage(
     recogniser = (
         build_recogniser(params, system) if stage == "pretrain" else load_model(start)
     ).train()
+    _check_frozen_parts(recogniser, params, system)
     origin = recogniser.origin() if stage == "pretrain" else start
     data = {name: hash_folder(params.lines / name) for phase in phases for name in phase.datasets}
     card: dict[str, Any] = {
@@ -113,6 +115,19 @@ def build_recogniser(params: Params, system: str) -> Recogniser:
     )
     torch.manual_seed(_seed(params.seed, network, "first", 0))
     return recogniser_class(config, ALPHABET)
+
+
+def _check_frozen_parts(recogniser: Recogniser, params: Params, system: str) -> None:
+    """Raise now what would otherwise stop a later phase, perhaps hours from now."""
+    settings = params.system(system)
+    for stage, phases in (("pretrain", settings.pretrain), ("finetune", settings.finetune)):
+        for name, phase in phases.items():
+            try:
+                if phase.freeze:
+                    recogniser.part(phase.freeze)
+            except NetchuError as error:
+                key = f"systems.{system}.{stage}.{name}.freeze"
+                raise NetchuError(f"params.yaml {key}: {error}") from None
 
 
 def split_trainable(

@@ -21,6 +21,7 @@ from netchu.core import runtime
 from netchu.core.errors import NetchuError, one_line_errors
 from netchu.core.files import read_json
 from netchu.core.params import Params, TrainerParams, parse_config
+from netchu.core.processes import exit_with_parent
 from netchu.training.bundle import Bundle, extract
 from netchu.training.checkpoint_archive import (
     ARCHIVE,
@@ -112,6 +113,7 @@ def _run(training: SystemTraining, deadline: float) -> bool:
 
 def _train(training: SystemTraining) -> None:
     """Run the stages that are not finished."""
+    exit_with_parent()
     os.setpgid(0, 0)
     os.chdir(training.root)
     with one_line_errors():
@@ -145,7 +147,7 @@ def _history(checkpoint: Path) -> tuple[list[dict[str, Any]], float]:
     if checkpoint.suffix == ".json":
         record = read_json(checkpoint, "train again into an empty folder")
         return record["rows"], record["seconds"]
-    import torch
+    from netchu.training.checkpoints import read_checkpoint
 
-    states = torch.load(checkpoint, weights_only=False, map_location="cpu")["callbacks"]
+    states = read_checkpoint(checkpoint)["callbacks"]
     return states["HistoryCallback"]["rows"], states["TimerCallback"]["seconds"]
