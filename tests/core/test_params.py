@@ -92,6 +92,26 @@ def changed(path, value):
             "sgd",
             r"finetune.phase1.optimizer: .*'sgd'",
         ),
+        (("profile",), "../elsewhere", r"profile: '../elsewhere' cannot be the name of a folder"),
+        (("seed",), -1, r"seed: .*greater than or equal to 0, got -1"),
+        (("compute", "threads"), 0, r"compute.threads: .*equal to 1, got 0"),
+        (("synthesis",), {"workers": 0}, r"synthesis.workers: .*equal to 1, got 0"),
+        (("synthetic", "address", "count"), 0, r"synthetic.address.count: .*equal to 1, got 0"),
+        (("synthetic", "address", "distortion"), 1.5, r"distortion: .*equal to 1, got 1.5"),
+        (("synthetic", "address", "papers"), ["shrot"], r"papers: .*did you mean 'short'\?"),
+        (("datasets", "short", "levels"), ["lines"], r"levels.0: .*'line' or 'paragraph', got"),
+        (("datasets", "short", "val_share"), -0.1, r"val_share: .*equal to 0, got -0.1"),
+        (("datasets", "short", "val_share"), 0.9, r"datasets.short: val_share 0.9 and test_share"),
+        (("systems", "trocr", "start"), "netchu_smal", r"trocr.start: .*mean 'netchu_small'\?"),
+        (("systems", "trocr", "network"), "trcr", r"systems.trocr.network: .*mean 'trocr'\?"),
+        (("evaluate", "datasets"), ["kalapa"], r"evaluate.datasets: unknown dataset 'kalapa' \(kn"),
+        (("evaluate", "resamples"), 0, r"evaluate.resamples: .*equal to 1, got 0"),
+        (("report", "gallery"), ["kalapa"], r"report.gallery: unknown dataset 'kalapa' \(known: "),
+        (
+            ("exports", "nets"),
+            {"network": "trocr"},
+            r"exports: unknown system 'nets' \(kn",
+        ),
     ],
 )
 def test_the_error_names_a_wrong_key_or_value_and_the_closest_key(path, value, said):
@@ -101,8 +121,65 @@ def test_the_error_names_a_wrong_key_or_value_and_the_closest_key(path, value, s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("batch_size", 0, "equal to 1, got 0"),
+        ("batch_size", 2.5, "fractional part, got 2.5"),
+        ("epochs", -1, "equal to 1, got -1"),
+        ("steps_per_epoch", 0, "equal to 1, got 0"),
+        ("learning_rate", float("nan"), "finite number, got nan"),
+        ("learning_rate", float("inf"), "finite number, got inf"),
+        ("learning_rate", -0.1, "greater than 0, got -0.1"),
+        ("learning_rate", 0, "greater than 0, got 0"),
+        ("weight_decay", -0.1, "equal to 0, got -0.1"),
+        ("warmup", 1.5, "equal to 1, got 1.5"),
+        ("clip", 0, "greater than 0, got 0"),
+        ("augmentation_strength", [0.5, 2], "equal to 1, got 2"),
+        ("levels", ["lines"], "'word', 'line' or 'paragraph', got 'lines'"),
+        ("concat_prob", -1, "equal to 0, got -1"),
+        ("ema_decay", float("nan"), "finite number, got nan"),
+        ("folds", 0, "equal to 1, got 0"),
+        ("val_lines", 0, "equal to 1, got 0"),
+        ("datasets", ["shorts"], "unknown dataset 'shorts'; did you mean 'short'?"),
+        ("dataset_weights", {"short": float("nan")}, "finite number, got nan"),
+    ],
+)
+def test_a_wrong_value_of_a_phase_is_one_line_with_its_key(key, value, said):
+    path = ("systems", "trocr", "finetune", "phase1", key)
+    with pytest.raises(NetchuError) as caught:
+        parse_config(Params, changed(path, value), "params.yaml")
+    told = str(caught.value)
+    assert told.startswith(f"params.yaml: systems.trocr.finetune.phase1.{key}")
+    assert said in told
+    assert "\n" not in told
+    assert len(told) < 160
+
+
+def test_an_unknown_key_with_a_similar_one_lists_no_others():
+    with pytest.raises(NetchuError) as caught:
+        parse_config(Params, changed(("sead",), 1), "params.yaml")
+    assert str(caught.value) == "params.yaml: unknown key sead; did you mean 'seed'?"
+
+
+def test_an_error_between_keys_does_not_repeat_the_parameters():
+    with pytest.raises(NetchuError) as caught:
+        parse_config(Params, changed(("exports",), {"trocr": {"network": "x"}}), "params.yaml")
+    assert str(caught.value) == (
+        "params.yaml: exports.trocr.network is x, but the system's network is trocr"
+    )
+
+
+def test_a_file_that_is_not_utf_8_or_a_folder_is_one_line(tmp_path):
+    (tmp_path / "params.yaml").write_bytes("profile: hồ sơ".encode("utf-16"))
+    with pytest.raises(NetchuError, match=r"params.yaml is not UTF-8 \(.* at byte 0\); save it as"):
+        load_params(tmp_path / "params.yaml")
+    with pytest.raises(NetchuError, match="cannot be read: Is a directory; check the file"):
+        load_params(tmp_path)
+
+
 def test_the_error_names_a_missing_key():
-    with pytest.raises(NetchuError, match=r"epochs: .*"):
+    with pytest.raises(NetchuError, match=r"phase: the key epochs is missing"):
         parse_config(PhaseParams, {"datasets": ["a"], "steps_per_epoch": 1}, "phase")
 
 
@@ -182,7 +259,7 @@ def test_a_wrong_weight_of_a_dataset_is_refused(datasets, weights, message):
     ("exports", "message"),
     [
         ({"netchu_small": {"network": "crnn_vgg"}}, "the system's network is netchu_small"),
-        ({"nobody": {"network": "crnn_vgg"}}, r"exports\.nobody is not one of the systems"),
+        ({"nobody": {"network": "crnn_vgg"}}, r"exports: unknown system .nobody. "),
     ],
 )
 def test_an_export_that_does_not_fit_its_system_is_refused(exports, message):

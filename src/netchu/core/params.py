@@ -7,38 +7,47 @@ an error.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from netchu.core.errors import NetchuError
+from netchu.core.fingerprints import PACKAGE
 from netchu.core.paths import DATA, MODELS, REPORTS
 
 T = TypeVar("T")
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Level = Literal["word", "line", "paragraph"]
+
+NETWORKS = PACKAGE / "models" / "networks"
+"""Folder of the networks, one file for each; see `netchu.models`."""
 
 
 class Strict:
-    """Base of the dataclasses of parameters: an unknown key is an error."""
+    """Base of the dataclasses of parameters: unknown keys, NaN and infinity are errors."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
 class ComputeParams(Strict):
     """CPU settings of every stage, which make results reproducible."""
 
-    threads: int = 2
+    threads: AtLeastOne = 2
     """CPU threads of a stage, 1 or more. Another number gives other roundings, so other weights."""
 
     isa: Literal["AVX2", "native"] = "AVX2"
     """Widest instruction set. `AVX2` gives the same results on every x86-64 machine since 2013;
     `native` is faster on newer machines and gives other roundings there."""
 
-    workers: int = 0
+    workers: Count = 0
     """Processes that load training lines; 0 loads them in the training process. Results do not
     depend on it."""
 
@@ -53,17 +62,17 @@ class TrainerParams(Strict):
     strategy: str = "auto"
     """Distribution over processes: `auto`, or `ddp` for several devices."""
 
-    devices: int = 1
+    devices: AtLeastOne = 1
     """Devices of each node, 1 or more."""
 
-    num_nodes: int = 1
+    num_nodes: AtLeastOne = 1
     """Machines that train together, 1 or more."""
 
     precision: str = "32-true"
     """Precision of the arithmetic: `32-true`, or `bf16-mixed`, which is faster where the hardware
     supports it."""
 
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: AtLeastOne = 1
     """Batches whose gradients are added up before a step of the optimiser, 1 or more."""
 
 
@@ -71,7 +80,7 @@ class TrainerParams(Strict):
 class SyntheticParams(Strict):
     """One synthetic dataset."""
 
-    count: int
+    count: AtLeastOne
     """Number of lines, 1 or more. Lines that cannot be written are skipped."""
 
     renderer: Literal["font", "ink", "copy"] = "font"
@@ -83,7 +92,7 @@ class SyntheticParams(Strict):
     of forms (names, schools, dates, numbers), or lines with words that are no Vietnamese. Empty for
     `copy`, required otherwise."""
 
-    words: tuple[int, int] = (1, 3)
+    words: tuple[AtLeastOne, AtLeastOne] = (1, 3)
     """Fewest and most words of a line, 1 or more."""
 
     fonts: dict[str, list[str]] = field(default_factory=dict)
@@ -103,13 +112,13 @@ class SyntheticParams(Strict):
     `vi_forms` for forms. Sentences that share four words in a row with a validation or test label
     of the profile are left out."""
 
-    height: int = 64
+    height: Annotated[int, Field(ge=16)] = 64
     """Height of the images in pixels, 16 or more."""
 
-    distortion: float = 0.5
+    distortion: Share = 0.5
     """How strongly shape and photo are distorted, from 0 (clean) to 1 (a bad phone photo)."""
 
-    shares: dict[str, float] = field(
+    shares: dict[str, Share] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )
     """Share of the lines by split, for `font`; they add up to 1. `ink` and `copy` make training
@@ -123,7 +132,7 @@ class SynthesisParams(Strict):
     executor: Literal["local", "ray"] = "local"
     """Processes of this machine, or a Ray cluster (extra `cluster`)."""
 
-    workers: int = 2
+    workers: AtLeastOne = 2
     """Processes that generate lines, 1 or more."""
 
     address: str = ""
@@ -141,7 +150,7 @@ class DatasetParams(Strict):
     input: str
     """Folder that is read: a fetched source or a generated table."""
 
-    levels: tuple[str, ...] = ("line",)
+    levels: tuple[Level, ...] = ("line",)
     """Levels that are kept: `word`, `line` and `paragraph`, where the source has them."""
 
     split: Literal["random", "published"] = "random"
@@ -149,16 +158,23 @@ class DatasetParams(Strict):
     below, or `published`, from the lists of `data/published_splits/`, whatever the seed. Lines that
     are not listed are left out."""
 
-    val_share: float = 0.1
+    val_share: Share = 0.1
     """Share of the writers that are held out for validation (of the texts, where no writer is
     known). Above 0 at least one writer is held out."""
 
-    test_share: float = 0.15
+    test_share: Share = 0.15
     """Share of the writers or texts that are held out for testing; 0 for a source that names its
     own test lines."""
 
-    limit: int = 0
+    limit: Count = 0
     """Most lines of each split and level, drawn with the seed; 0 keeps all."""
+
+    def __post_init__(self) -> None:
+        if self.val_share + self.test_share >= 1:
+            raise ValueError(
+                f"val_share {self.val_share} and test_share {self.test_share} leave no training "
+                "lines; lower one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -172,42 +188,42 @@ class PhaseParams(Strict):
     datasets: tuple[str, ...]
     """Datasets whose lines are used, each named once."""
 
-    epochs: int
+    epochs: AtLeastOne
     """Number of epochs, 1 or more."""
 
-    steps_per_epoch: int
+    steps_per_epoch: AtLeastOne
     """Batches of an epoch, 1 or more."""
 
-    batch_size: int = 16
+    batch_size: AtLeastOne = 16
     """Lines of a batch, 1 or more."""
 
-    learning_rate: float = 1e-3
-    """Learning rate; with `onecycle` its maximum."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate, above 0; with `onecycle` its maximum."""
 
     optimizer: Literal["adamw", "adam", "adamw8bit"] = "adamw"
     """Optimiser. `adamw8bit` is that of bitsandbytes, for networks that fill the GPU's memory."""
 
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Weight decay of AdamW. Biases and normalisation layers have none, nor has `adam`."""
 
     schedule: Literal["constant", "cosine", "onecycle", "plateau"] = "onecycle"
     """Learning rate schedule. `plateau` divides the rate by 5 after 5 epochs without a better
-    one."""
+    epoch."""
 
-    warmup: float = 0.1
+    warmup: Share = 0.1
     """Share of the steps in which the learning rate rises, from 0 to 1, for `onecycle`."""
 
-    clip: float = 5.0
-    """Maximum norm of the gradient; larger ones are scaled down."""
+    clip: Annotated[float, Field(gt=0)] = 5.0
+    """Maximum norm of the gradient, above 0; larger ones are scaled down."""
 
-    augmentation_strength: tuple[float, float] = (0.5, 0.5)
+    augmentation_strength: tuple[Share, Share] = (0.5, 0.5)
     """Augmentation strength in the first and in the last epoch, from 0 (none) to 1; linear in
     between."""
 
-    levels: tuple[str, ...] = ("word", "line", "paragraph")
+    levels: tuple[Level, ...] = ("word", "line", "paragraph")
     """Levels of the lines that are used."""
 
-    concat_prob: float = 0.0
+    concat_prob: Share = 0.0
     """Share of the words, from 0 to 1, that are also shown joined with one or two other words of
     the same writer."""
 
@@ -215,23 +231,23 @@ class PhaseParams(Strict):
     """Part of the network that is not trained: the name of a submodule, such as `backbone`. Empty
     for none."""
 
-    patience: int = 0
-    """Epochs without a better one after which the phase stops early; 0 never stops."""
+    patience: Count = 0
+    """Epochs without a better epoch after which the phase stops early; 0 never stops."""
 
     monitor: Literal["val_cer", "val_loss"] = "val_cer"
     """What makes an epoch better than those before: a lower CER or loss on the validation lines."""
 
-    height: int = 0
+    height: Count = 0
     """Height of the lines in pixels, for networks that read any height; 0 is the network's own."""
 
-    ema_decay: float = 0.0
+    ema_decay: Share = 0.0
     """Decay of the exponential moving average of the weights, such as 0.999; the average is then
     validated and kept. 0 keeps the weights themselves."""
 
-    folds: int = 1
+    folds: AtLeastOne = 1
     """K of K-fold training, of which the best fold is kept; 1 trains once on the train split."""
 
-    val_lines: int = 256
+    val_lines: AtLeastOne = 256
     """Most validation lines that are read after each epoch."""
 
     dataset_weights: dict[str, float] = field(default_factory=dict)
@@ -291,16 +307,16 @@ class EvaluateParams(Strict):
     split: Literal["val", "test"] = "test"
     """Split that is read: `val` as long as something is still to be chosen by the results."""
 
-    limit: int = 0
+    limit: Count = 0
     """Most lines of each dataset and level, drawn with the seed; 0 reads all."""
 
-    batch_size: int = 16
+    batch_size: AtLeastOne = 16
     """Lines that are read at a time, 1 or more. Readings do not depend on it."""
 
-    latency_lines: int = 30
+    latency_lines: AtLeastOne = 30
     """Lines that are timed one by one on one core."""
 
-    resamples: int = 1000
+    resamples: AtLeastOne = 1000
     """Bootstrap resamples behind each interval."""
 
 
@@ -319,7 +335,7 @@ class ReportParams(Strict):
     gallery: tuple[str, ...] = ()
     """Datasets whose lines the committed report may show; never research-only data."""
 
-    gallery_lines: int = 8
+    gallery_lines: Count = 8
     """Lines of each dataset in the gallery."""
 
 
@@ -330,7 +346,7 @@ class Params(Strict):
     profile: str
     """Name of the profile, which is also the name of its folders in data, models and reports."""
 
-    seed: int
+    seed: Count
     """Random seed of every stage."""
 
     compute: ComputeParams
@@ -368,6 +384,27 @@ class Params(Strict):
     """Where lines are generated."""
 
     def __post_init__(self) -> None:
+        self._check_profile()
+        self._check_systems()
+        for name, wanted in self.synthetic.items():
+            for key, names in (("datasets", wanted.datasets), ("papers", wanted.papers)):
+                _check_known(names, self.datasets, f"synthetic.{name}.{key}", "dataset")
+        _check_known(self.evaluate.datasets, self.datasets, "evaluate.datasets", "dataset")
+        _check_known(self.report.gallery, self.datasets, "report.gallery", "dataset")
+        _check_known(self.exports, self.systems, "exports", "system")
+        for name, export in self.exports.items():
+            if export.network != self.network(name):
+                raise ValueError(
+                    f"exports.{name}.network is {export.network}, but the system's network is "
+                    f"{self.network(name)}"
+                )
+
+    def _check_profile(self) -> None:
+        if not self.profile or set(self.profile) & set("/\\") or self.profile.startswith("."):
+            raise ValueError(
+                f"profile: {self.profile!r} cannot be the name of a folder; write letters, digits, "
+                "'-' and '_'"
+            )
         for name, dataset in self.datasets.items():
             first, profile = (*Path(dataset.input).parts, "", "")[:2]
             if first == DATA.name and profile != self.profile:
@@ -375,14 +412,19 @@ class Params(Strict):
                     f"datasets.{name} reads {dataset.input}, which belongs to another profile than "
                     f"{self.profile}; write all parameters with 'netchu profile {self.profile}'"
                 )
-        for name, export in self.exports.items():
-            if name not in self.systems:
-                raise ValueError(f"exports.{name} is not one of the systems")
-            if export.network != self.network(name):
-                raise ValueError(
-                    f"exports.{name}.network is {export.network}, but the system's network is "
-                    f"{self.network(name)}"
-                )
+
+    def _check_systems(self) -> None:
+        networks = [path.stem for path in sorted(NETWORKS.glob("[!_]*.py"))]
+        for name, system in self.systems.items():
+            key = f"systems.{name}"
+            if system.start:
+                _check_known([system.start], self.systems, f"{key}.start", "system")
+            if system.network:
+                _check_known([system.network], networks, f"{key}.network", "network")
+            for stage in ("pretrain", "finetune"):
+                for number, phase in getattr(system, stage).items():
+                    place = f"{key}.{stage}.{number}.datasets"
+                    _check_known(phase.datasets, self.datasets, place, "dataset")
 
     def system(self, name: str) -> SystemParams:
         """Return the parameters of a system.
@@ -462,6 +504,20 @@ class Params(Strict):
         return self.models / system / stage
 
 
+def _check_known(names: Collection[str], known: Collection[str], key: str, what: str) -> None:
+    """Raise `ValueError` if one of the names that a key holds is not known."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: unknown {what} {name!r}{_hint(name, sorted(known))}")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """Return which of the known names was meant, or all of them if none is similar."""
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"; did you mean {close[0]!r}?"
+    return f" (known: {', '.join(known) or 'none'})"
+
+
 def _pick(table: dict[str, T], name: str, what: str) -> T:
     if name not in table:
         raise NetchuError(f"unknown {what} {name!r}; params.yaml has: {', '.join(sorted(table))}")
@@ -472,13 +528,19 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and validate params.yaml.
 
     Raises:
-        NetchuError: the file is missing or is not YAML, a key is unknown or missing, or a value has
-            the wrong type.
+        NetchuError: the file is missing, cannot be read or is not YAML in UTF-8, a key is unknown
+            or missing, or a value is wrong.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NetchuError(f"{path} is not here; run in the repository's root") from None
+    except OSError as error:
+        raise NetchuError(f"{path} cannot be read: {error.strerror}; check the file") from None
+    except UnicodeDecodeError as error:
+        raise NetchuError(
+            f"{path} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
     except yaml.YAMLError as error:
         raise NetchuError(f"{path} is not YAML: {error}") from None
     return parse_config(Params, content, str(path))
@@ -508,9 +570,11 @@ def _explain(config_class: type[Any], error: Any) -> str:
     key = ".".join(path)
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _keys_at(config_class, path[:-1])
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"unknown key {key}{hint} (known: {', '.join(known)})"
+        return f"unknown key {key}{_hint(path[-1], known)}"
+    if error["type"] == "missing":
+        return f"the key {key} is missing"
+    if error["type"] == "value_error":  # of our own checks, whose messages say all
+        return ": ".join(filter(None, (key, str(error["ctx"]["error"]))))
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{key or 'content'}: {message}, got {error['input']!r:.80}"
 
