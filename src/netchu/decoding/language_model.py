@@ -9,9 +9,13 @@ gets a tenth, so the model never prefers one digit to another.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from array import array
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +40,13 @@ MIN_WEIGHT = 0.05
 MIN_PROBABILITY = 1e-5
 """Lowest probability of a symbol."""
 
+MAX_NODES = 2**26
+"""Most n-grams of a component; that of the package has about half a million."""
+
+MAX_SYMBOLS = 255
+MAX_ORDER = 16
+"""Longest n-gram, far above the eight letters of those that netchu estimates."""
+
 DIGITS = 10
 
 LM_WEIGHT, INSERTION_BONUS = 0.5, 3.3
@@ -57,17 +68,24 @@ class LanguageModel:
         Raises:
             NetchuError: the file is missing or not a language model.
         """
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                self._symbols = {letter: i for i, letter in enumerate(str(arrays["symbols"]), 1)}
-                size = len(self._symbols)
-                self._addresses = NgramModel(arrays["addresses"], size)
-                self._prose = NgramModel(arrays["prose"], size)
-        except FileNotFoundError:
+        if not file.exists():
             raise NetchuError(
                 f"there is no language model at {file}; name another file, or decode greedily"
-            ) from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            )
+        if not file.is_file():
+            raise NetchuError(f"{file} is not a regular file; build the language model again")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                symbols = str(_read_array(archive, "symbols", 4 * MAX_SYMBOLS))
+                if not 0 < len(set(symbols)) == len(symbols) <= MAX_SYMBOLS:
+                    raise ValueError(f"no list of 1 to {MAX_SYMBOLS} symbols")
+                self._symbols = {letter: i for i, letter in enumerate(symbols, 1)}
+                size = len(self._symbols)
+                self._addresses, self._prose = (
+                    NgramModel(_read_array(archive, name, 4 * MAX_NODES), size)
+                    for name in ("addresses", "prose")
+                )
+        except _DAMAGED as error:
             raise NetchuError(f"{file} is not a language model ({error}); build it again") from None
         self.space, self._digit = self.symbol(" "), self.symbol("0")
         self.start: Context = (
@@ -90,6 +108,33 @@ class LanguageModel:
             p /= DIGITS
         factor = INSERTION_BONUS * max(p, MIN_PROBABILITY) ** LM_WEIGHT
         return factor, (address_state, prose_state, weight)
+
+
+_DAMAGED = (
+    OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What reading a file that is damaged, encrypted or none of ours raises."""
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, limit: int) -> NDArray[np.generic]:
+    """Return an array of an `.npz` archive, whose size is checked before memory is taken for it.
+
+    Raises:
+        ValueError: it has more than `limit` bytes, or another number than its shape says.
+    """
+    entry = archive.getinfo(f"{name}.npy")
+    with archive.open(entry) as member:
+        version = np.lib.format.read_magic(member)
+        if version != (1, 0):
+            raise ValueError(f"{name} has version {version}")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        size = prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or size > limit or size > entry.file_size:
+            raise ValueError(f"{name} of shape {shape} and type {dtype}")
+    with archive.open(entry) as member:
+        array: NDArray[np.generic] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
 
 
 class NoLanguageModel:
@@ -120,7 +165,7 @@ class NgramModel:
     by symbol. Every suffix of an n-gram is a node too, and is where the lookup backs off to.
     """
 
-    def __init__(self, nodes_4N: NDArray[np.uint8], size: int) -> None:
+    def __init__(self, nodes_4N: NDArray[Any], size: int) -> None:
         """Build the lookup tables.
 
         Args:
@@ -158,12 +203,20 @@ class NgramModel:
 
 
 def _suffixes(symbols: NDArray[np.uint8], first: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return, for each node, the node of its n-gram without the first symbol."""
+    """Return, for each node, the node of its n-gram without the first symbol.
+
+    Raises:
+        ValueError: there is none, or an n-gram has more than `MAX_ORDER` symbols.
+    """
     parents = np.repeat(np.arange(len(symbols)), np.diff(first))
     keys = np.concatenate([[-1], parents * 256 + symbols[1:]])
     suffix = np.zeros(len(symbols), np.int64)
     begin, end = int(first[1]), int(first[first[1]])
+    order = 1
     while begin < end:
+        order += 1
+        if order > MAX_ORDER:
+            raise ValueError(f"n-grams of more than {MAX_ORDER} symbols")
         # The suffix of a node is the child, by the same symbol, of its parent's suffix.
         wanted = suffix[parents[begin - 1 : end - 1]] * 256 + symbols[begin:end]
         # No key that is wanted is greater than the last one: a suffix comes before its n-gram.

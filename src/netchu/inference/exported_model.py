@@ -5,6 +5,9 @@ If the folder also has `language_model.npz`, texts are decoded with that languag
 
 from __future__ import annotations
 
+import os
+import stat
+import threading
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,20 +17,17 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from netchu.core.errors import NetchuError
-from netchu.core.files import read_json
 from netchu.core.paths import CARD
 from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.decoding.scaling import NO_SCALING, PlattScaling, softmax
-from netchu.imaging.preparation import Prepared, Preprocessing
+from netchu.imaging.preparation import WIDTH_STEP, Prepared
+from netchu.inference.exported_card import ExportedCard, read_exported_card
+from netchu.inference.onnx_graph import check_graph
+from netchu.inference.weights import check_finite
 
-NETWORK = "model.onnx"
-
-SCALES = "scales"
-"""Key of the card: the Platt scalings of the confidences, by what they scale."""
-
-_SCALED = ("characters", "lines")
+NETWORK, WEIGHTS = "model.onnx", "model.safetensors"
 
 SHIPPED_MODEL = Path(str(files("netchu"))) / "shipped"
 """Folder of the model that comes with the package."""
@@ -36,6 +36,9 @@ WINDOW = 4096
 OVERLAP = 256
 """Pixels. To bound memory, a wider image is read in windows that overlap by twice OVERLAP. The
 result is that of the whole image if the receptive field reaches no farther than OVERLAP."""
+
+SMOKE_SECONDS = 20.0
+"""Longest time in which a model reads a small piece of empty paper when it is loaded."""
 
 
 class ExportedModel:
@@ -58,32 +61,22 @@ class ExportedModel:
         Raises:
             NetchuError: the folder has no exported model, or a damaged one.
         """
-        card = _read_card(folder)
-        try:
-            self.alphabet = str(card["alphabet"])
-            self.preprocessing = Preprocessing(**card["preprocessing"])
-            self.step = float(card["step"])
-            self.temperature = float(card["temperature"])
-            scales = card.get(SCALES, {})
-            self.scales = {name: PlattScaling(*scales.get(name, NO_SCALING)) for name in _SCALED}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise NetchuError(
-                f"{folder / CARD} is damaged ({type(error).__name__}: {error}); export it again"
-            ) from None
-        self.figures: dict[str, Any] = card.get("figures", {})
+        _check_files(folder)
+        card = read_exported_card(folder)
+        self.alphabet = card.alphabet
+        self.preprocessing = card.preprocessing
+        self.step = card.step
+        self.temperature = card.temperature
+        self.scales = card.scales
+        self.figures: dict[str, Any] = card.figures
         file = folder / LANGUAGE_MODEL
         self.language_model = file if file.is_file() else None
-        self._session = _load_session(folder / NETWORK, threads)
-        if self._session.get_modelmeta().custom_metadata_map.get("weights") != card.get("weights"):
-            raise NetchuError(
-                f"{folder}: {NETWORK} and {CARD} belong to two different models; export it again"
-            )
-        classes = self._session.get_outputs()[0].shape[-1]
-        if classes != len(self.alphabet) + 1:
-            raise NetchuError(
-                f"{folder}: {NETWORK} has {classes} classes, but {CARD} lists "
-                f"{len(self.alphabet)} characters; export it again"
-            )
+        self._session = _load_session(folder, threads)
+        try:
+            _check_signature(self._session, card, folder)
+        except UnicodeDecodeError:
+            raise NetchuError(f"{folder / NETWORK} is damaged; export it again") from None
+        _read_empty_paper(self._session, card, folder)
 
     def probabilities(self, images_BHW: Prepared) -> NDArray[np.float32]:
         """Return the class probabilities (B, T, V) at each time step."""
@@ -118,21 +111,38 @@ def make_decoder(model: ExportedModel, greedy: bool = False) -> tuple[DecodeFunc
     return beam.decode, model.scales["lines"]
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / CARD
-    if not path.is_file():
+def _check_files(folder: Path) -> None:
+    """Check that a model is there, and that nothing in its folder is a device or a pipe."""
+    if not os.path.lexists(folder / CARD):
         raise NetchuError(
             f"{folder} has no exported model; name a folder with {NETWORK} and {CARD}"
         )
-    card = read_json(path, "export it again")
-    if not isinstance(card, dict):
-        raise NetchuError(f"{path} is not the card of a model; export it again")
-    return card
+    for path in sorted(folder.iterdir()):
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise NetchuError(
+                f"{path} cannot be read ({error.strerror}); export the model again"
+            ) from None
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise NetchuError(f"{path} is not a regular file; export the model again")
 
 
-def _load_session(network: Path, threads: int) -> Any:
+def _load_session(folder: Path, threads: int) -> Any:
+    network = folder / NETWORK
     if not network.is_file():
         raise NetchuError(f"{network} is missing; export the model, or name an exported one")
+    try:
+        check_graph(network)
+    except ValueError as error:
+        raise NetchuError(
+            f"{network} is not a network of netchu ({error}); export it again"
+        ) from None
+    if (folder / WEIGHTS).is_file():
+        try:
+            check_finite(folder / WEIGHTS)
+        except ValueError as error:
+            raise NetchuError(f"{folder / WEIGHTS} is damaged ({error}); export it again") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -142,4 +152,63 @@ def _load_session(network: Path, threads: int) -> Any:
             str(network), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's exception classes are not part of its public API
-        raise NetchuError(f"{network} cannot be loaded ({error}); export it again") from None
+        reason = " ".join(str(error).split())
+        raise NetchuError(f"{network} cannot be loaded ({reason}); export it again") from None
+
+
+def _check_signature(session: Any, card: ExportedCard, folder: Path) -> None:
+    """Check names, types and shapes of what goes into the network and comes out of it.
+
+    Raises:
+        NetchuError: they are not those of the card.
+        UnicodeDecodeError: a name is damaged.
+    """
+    if session.get_modelmeta().custom_metadata_map.get("weights") != card.weights:
+        raise NetchuError(
+            f"{folder}: {NETWORK} and {CARD} belong to two different models; export it again"
+        )
+    inputs = [(i.name, i.type, *i.shape[1:3]) for i in session.get_inputs() if len(i.shape) == 4]
+    if inputs != [("images", "tensor(float)", 1, card.preprocessing.height)]:
+        raise NetchuError(
+            f"{folder}: {NETWORK} takes no grey images of {card.preprocessing.height} px, as "
+            f"{CARD} says; export it again"
+        )
+    outputs = [(o.name, o.type) for o in session.get_outputs() if len(o.shape) == 3]
+    if outputs != [("logits", "tensor(float)")]:
+        raise NetchuError(f"{folder}: {NETWORK} does not end in one 'logits'; export it again")
+    classes = session.get_outputs()[0].shape[-1]
+    if classes != len(card.alphabet) + 1:
+        raise NetchuError(
+            f"{folder}: {NETWORK} has {classes} classes, but {CARD} lists "
+            f"{len(card.alphabet)} characters; export it again"
+        )
+
+
+def _read_empty_paper(session: Any, card: ExportedCard, folder: Path) -> None:
+    """Run the network once: within a time limit, with finite values and the steps of the card."""
+    width = 2 * WIDTH_STEP
+    paper_BCHW = np.zeros((1, 1, card.preprocessing.height, width), np.float32)
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    timer = threading.Timer(SMOKE_SECONDS, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        (logits_BTV,) = session.run(["logits"], {"images": paper_BCHW}, options)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if options.terminate:
+            reason = f"takes more than {SMOKE_SECONDS:.0f} s"
+        raise NetchuError(
+            f"{folder}: {NETWORK} cannot read empty paper ({reason}); export it again"
+        ) from None
+    finally:
+        timer.cancel()
+    steps = logits_BTV.shape[1]
+    if logits_BTV.shape[0] != 1 or abs(steps - width / card.step) > 1:
+        raise NetchuError(
+            f"{folder}: {NETWORK} gives {steps} steps for {width} px, but {CARD} says "
+            f"{card.step:g} px a step; export it again"
+        )
+    if not np.isfinite(logits_BTV).all():
+        raise NetchuError(f"{folder}: {NETWORK} gives values that are not finite; train it again")

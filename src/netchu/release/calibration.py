@@ -30,7 +30,7 @@ from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.decoding.readings import joint_probability
 from netchu.decoding.scaling import PlattScaling, fit_platt_scaling, softmax
 from netchu.evaluation.metrics.confidence import expected_calibration_error
-from netchu.inference.exported_model import SCALES
+from netchu.inference.exported_card import SCALES
 from netchu.models.ctc import CTCRecogniser
 
 Floats = NDArray[np.floating]

@@ -38,7 +38,8 @@ from netchu.evaluation.metrics.edits import score_lines
 from netchu.evaluation.metrics.rates import summarise
 from netchu.imaging.images import decode, encode
 from netchu.imaging.preparation import prepared_width
-from netchu.inference.exported_model import SCALES, SHIPPED_MODEL
+from netchu.inference.exported_card import SCALES
+from netchu.inference.exported_model import SHIPPED_MODEL
 from netchu.inference.segmentation.line_boxes import crop_single_line
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser

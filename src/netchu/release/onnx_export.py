@@ -7,12 +7,11 @@ precision, which ONNX Runtime does once, when it loads the model.
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,12 +30,12 @@ from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.decoding.readings import joint_probability
 from netchu.decoding.scaling import softmax
 from netchu.imaging.preparation import WIDTH_STEP
-from netchu.inference.exported_model import NETWORK, ExportedModel, make_decoder
+from netchu.inference.exported_model import NETWORK, WEIGHTS, ExportedModel, make_decoder
+from netchu.inference.weights import tensor_locations
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
 from netchu.models.model_folder import save_model, weights_hash
 
-WEIGHTS = "model.safetensors"
 OPSET = 20
 """The first with GELU as one operator; ONNX Runtime supports it since 1.17."""
 
@@ -215,30 +214,9 @@ def _remove_metadata(model: Any) -> None:
                 dimension.dim_param = name
 
 
-class _TensorLocation(NamedTuple):
-    """Type, first byte and number of bytes of a tensor in a safetensors file."""
-
-    dtype: str
-    offset: int
-    length: int
-
-
-def _tensor_locations(path: Path) -> dict[str, _TensorLocation]:
-    """Read a safetensors file: 8 bytes with the length of the header, a JSON header, the data."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    return {
-        name: _TensorLocation(entry["dtype"], 8 + length + first, end - first)
-        for name, entry in header.items()
-        if name != "__metadata__"
-        for first, end in (entry["data_offsets"],)
-    }
-
-
 def _refer_to_weights(model: Any, weights: Path) -> None:
     """Replace the model's initialisers by references into `weights`, with casts from float16."""
-    locations = _tensor_locations(weights)
+    locations = tensor_locations(weights)
     casts = []
     for tensor in model.graph.initializer:
         if tensor.name not in locations:
