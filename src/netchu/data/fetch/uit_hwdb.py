@@ -55,7 +55,7 @@ def _pack(folder: Path, archive: Path) -> None:
     """Pack the files of the data set; the same files give the same bytes wherever they were."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if match := MEMBER.fullmatch(path.as_posix()):
+        if path.is_file() and (match := MEMBER.fullmatch(path.as_posix())):
             if other := found.get(match["member"]):
                 raise NetchuError(
                     f"uit_hwdb: {other} and {path} are the same file of the data set; remove one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def font_families(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+_DAMAGED = (
+    TTLibError, OSError, struct.error, AssertionError, AttributeError, EOFError, LookupError,
+    MemoryError, TypeError, ValueError,
+)  # fmt: skip
+"""What fontTools raises for a damaged font."""
+
+
 @lru_cache(maxsize=512)
 def covered_characters(font: Path) -> frozenset[str]:
     """Return the characters for which a font has a glyph.
@@ -36,7 +44,7 @@ def covered_characters(font: Path) -> frozenset[str]:
     try:
         with TTFont(font, lazy=True) as file:
             return frozenset(chr(code) for code in file.getBestCmap())
-    except (TTLibError, OSError) as error:
+    except _DAMAGED as error:
         raise NetchuError(
             f"{font} is not a font ({error}); run 'dvc repro -f download@fonts'"
         ) from None

@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import read_regular_file
 from netchu.data.line_table import LEVELS, Line, Skipped
 from netchu.data.parse.photo_lines import photo_line
 from netchu.imaging.images import Grey, encode
 from netchu.imaging.photos import read_photo
+
+MAX_DOCUMENT_BYTES = 2**26
 
 Points = NDArray[np.float64]
 """Corners (N, 2) of a polygon, x and y."""
@@ -87,15 +90,16 @@ def parse_documents(
     for file in files:
         name = file.relative_to(top).with_suffix("").as_posix()
         try:
-            tree = ET.fromstring(file.read_bytes())
-        except (ET.ParseError, OSError) as error:
+            tree = ET.fromstring(read_regular_file(file, MAX_DOCUMENT_BYTES))
+            if local_name(tree) != root:
+                continue
+            document = read(tree)
+        except (ET.ParseError, NetchuError, ValueError, LookupError, RecursionError) as error:
             yield Skipped(f"{source}-{name}", f"not an XML document that can be read: {error}")
-            continue
-        if local_name(tree) != root:
             continue
         found = True
         if "line" in levels:
-            yield from _lines(f"{source}-{name}", name, file, read(tree))
+            yield from _lines(f"{source}-{name}", name, file, document)
     if not found:
         raise NetchuError(f"{folder}: no document with the root element <{root}>; check the path")
 
@@ -111,7 +115,7 @@ def _lines(prefix: str, name: str, file: Path, document: Document) -> Iterator[L
         scale = np.array(photo_HW.shape[::-1]) / document.size
     for number, line in enumerate(document.lines, start=1):
         line_name = f"{prefix}-{number:03d}" + (f"-{line.id}" if line.id else "")
-        if line.points is None:
+        if line.points is None or not np.isfinite(line.points).all():
             yield Skipped(line_name, "no coordinates")
             continue
         crop_HW = np.rot90(_crop(photo_HW, line.points * scale), line.turns)
@@ -126,7 +130,10 @@ def _find_image(file: Path, image: str) -> Path:
     named = file.parent / image.replace("\\", "/")
     beside = file.parent / named.name
     plain = Path(re.sub(r"#[0-9]+$", "", str(named)))
-    return named if plain.is_file() or not image else beside
+    try:
+        return named if plain.is_file() or not image else beside
+    except OSError:  # a name that no file can have
+        return beside
 
 
 def _crop(photo_HW: Grey, points: Points) -> Grey:
@@ -168,9 +175,18 @@ def _degrees(text: str) -> float:
 
 
 def page_size(page: ET.Element | None, width: str, height: str) -> tuple[float, float] | None:
-    """Return the size that a page has in two attributes of these names; None if it says none."""
-    size = (None, None) if page is None else (page.get(width), page.get(height))
-    return (float(size[0]), float(size[1])) if size[0] and size[1] else None
+    """Return the size that a page has in two attributes of these names; None if it says none.
+
+    Raises:
+        ValueError: the attributes are no positive numbers.
+    """
+    named = (None, None) if page is None else (page.get(width), page.get(height))
+    if not named[0] or not named[1]:
+        return None
+    size = (float(named[0]), float(named[1]))
+    if not (0 < size[0] < np.inf and 0 < size[1] < np.inf):
+        raise ValueError(f"a page of {named[0][:20]} by {named[1][:20]}")
+    return size
 
 
 def local_name(element: ET.Element) -> str:

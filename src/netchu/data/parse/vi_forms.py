@@ -74,7 +74,7 @@ def _units(content: str) -> list[str]:
             for province in json.loads(content)
             for ward in province["Wards"]
         ]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
         raise NetchuError(
             f"{SOURCE.name}: units.json is not a list of provinces ({error}); download it again"
         ) from None

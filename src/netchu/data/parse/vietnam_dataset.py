@@ -7,6 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET, normalise
 from netchu.data.archives import tar_members
 from netchu.data.fetch.vietnam_dataset import SOURCE
@@ -19,15 +20,22 @@ def texts(folder: Path) -> list[str]:
     alphabet are left out.
 
     Raises:
-        NetchuError: the archive is missing, damaged or truncated.
+        NetchuError: the archive is missing, damaged or truncated, or a file is no list of
+            districts.
     """
     found: list[str] = []
     for name, content in tar_members(folder / SOURCE.file, SOURCE.name):
         path = Path(name)
         if path.suffix == ".json" and path.parent.name == "data":
-            province = json.loads(content)
-            for district in province["district"]:
-                found += _district(district, province["name"])
+            try:
+                province = json.loads(content)
+                for district in province["district"]:
+                    found += _district(district, province["name"])
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise NetchuError(
+                    f"{SOURCE.name}: {name} is no list of districts ({reason}); download it again"
+                ) from None
     return [text for text in map(normalise, found) if set(text) <= set(ALPHABET)]
 
 

@@ -7,14 +7,18 @@ relative to the folder of the table. The `english.csv` of handwriting tutorials 
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from netchu.core.errors import NetchuError
+from netchu.core.files import read_regular_file
 from netchu.data.line_table import LEVELS, Line, Skipped
 from netchu.data.parse.photo_lines import photo_line
+from netchu.imaging.photos import MAX_BYTES
 
 NEEDED = ("image", "label")
+MAX_TABLE_BYTES = 2**30
 
 
 def parse(
@@ -28,7 +32,8 @@ def parse(
         images: the folder that image paths are relative to; by default, that of the table.
 
     Raises:
-        NetchuError: there is no such table, it is not a CSV file in UTF-8, or a column is missing.
+        NetchuError: there is no such table, it is too large or not a CSV file in UTF-8, or a column
+            is missing.
     """
     table = _find(folder)
     for number, row in enumerate(_rows(table), start=1):
@@ -36,10 +41,13 @@ def parse(
         level = "line" if " " in row["label"].strip() else "word"
         if level not in levels:
             continue
+        image = (images or table.parent) / row["image"]
         try:
-            content = ((images or table.parent) / row["image"]).read_bytes()
-        except (OSError, ValueError):
-            yield Skipped(name, f"image is missing: {row['image']}")
+            content = read_regular_file(image, MAX_BYTES)
+        except NetchuError:
+            there = os.path.exists(image) and not image.is_dir()  # noqa: PTH110 (a null byte)
+            reason = f"no file of at most {MAX_BYTES} bytes" if there else "missing"
+            yield Skipped(name, f"image is {reason}: {row['image']}")
         else:
             yield photo_line(name, content, row["label"], row["writer"], "", level)
 
@@ -58,6 +66,10 @@ def _find(folder: Path) -> Path:
 
 def _rows(table: Path) -> Iterator[dict[str, str]]:
     """Yield the stripped cells of `image`, `label` and `writer`; '' for a missing cell."""
+    if not table.is_file():
+        raise NetchuError(f"{table} is not a regular file; save the table to a file")
+    if table.stat().st_size > MAX_TABLE_BYTES:
+        raise NetchuError(f"{table} has more than {MAX_TABLE_BYTES} bytes; split it")
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)

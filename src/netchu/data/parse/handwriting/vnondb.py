@@ -30,6 +30,8 @@ LINE_HEIGHT = 64
 MARGIN = 4
 MAX_SIDE = 8000
 """Pixels; strokes that extend further come from a damaged file."""
+MAX_X_HEIGHT = 4.0 * LINE_HEIGHT
+"""Pixels; if most strokes are higher, the file is damaged, and would be drawn with a huge pen."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def sessions(folder: Path, levels: Collection[str]) -> Iterator[Session]:
             try:
                 root = ElementTree.fromstring(content)
                 groups = [_trace_group(group) for group in root.iter("traceGroup")]
-            except (ElementTree.ParseError, ValueError) as error:
+            except (ElementTree.ParseError, ValueError, LookupError) as error:
                 raise NetchuError(
                     f"vnondb: {path} is not InkML ({error}); download it again"
                 ) from None
@@ -115,9 +117,17 @@ def _trace_group(group: ElementTree.Element) -> TraceGroup:
 
 
 def _stroke(points: str) -> Stroke:
-    """Parse 'x y,x y,…'; other values of a point (pressure, time) are ignored."""
+    """Parse 'x y,x y,…'; other values of a point (pressure, time) are ignored.
+
+    Raises:
+        ValueError: a point has fewer than two values, or one that is no finite number.
+    """
     values = len(points.split(",", 1)[0].split())
+    if values < 2:
+        raise ValueError(f"a point of one value, {points[:20]!r}")
     flat = np.fromstring(points.replace(",", " "), np.float32, sep=" ")
+    if not np.isfinite(flat).all():
+        raise ValueError(f"a point that is not finite, {points[:20]!r}")
     return flat.reshape(-1, values)[:, :2]
 
 
@@ -136,6 +146,7 @@ def _style(session: Session) -> DrawingStyle:
     # Most strokes are letters without an ascender: the median height is about the x-height.
     heights = [float(np.ptp(stroke[:, 1])) for strokes in written for stroke in strokes]
     x_height = scale * statistics.median(heights) if heights else LINE_HEIGHT / 4
+    x_height = min(x_height, MAX_X_HEIGHT)
     rng = np.random.default_rng(zlib.crc32(session.name.encode()))
     return DrawingStyle(scale, choose_pen(rng, x_height), int(rng.integers(0, 80)))
 
