@@ -1,6 +1,7 @@
 """`netchu read`, in this process and in one of its own."""
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -8,7 +9,9 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -349,3 +352,29 @@ def test_hocr_is_one_document_of_what_was_read(home):
     assert [page.find(".//{*}span[@class='ocrx_word']").text for page in pages] == ["ạọ", "bạọ"]
     assert "gone.png" in done.stderr
     assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_reading_says_so_in_one_line(home, number, code):
+    with start("read", "-") as process:
+        process.stdin.write(b"P5 ")
+        process.stdin.flush()
+        waiting = array("i", [1])
+        while waiting[0]:  # until it reads its input
+            time.sleep(0.05)
+            fcntl.ioctl(process.stdin, termios.FIONREAD, waiting)
+        process.send_signal(number)
+        process.wait(30)
+        assert process.stderr.read() == b"netchu: stopped\n"
+        assert process.stdout.read() == b""
+    assert process.returncode == code
+
+
+def test_pipes_and_devices_are_not_waited_for(home):
+    for name in ("pipe.png", "folder/pipe.png", "folder/pipe"):
+        Path(name).parent.mkdir(exist_ok=True)
+        os.mkfifo(name)
+    done = run("read", "pipe.png", "/dev/zero", "folder")
+    assert done.exit_code == 2
+    for name in ("pipe.png", "/dev/zero", "folder/pipe.png"):
+        assert f"netchu: {name} is not a regular file; save the image to a file\n" in done.stderr

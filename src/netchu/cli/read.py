@@ -215,7 +215,8 @@ def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> li
     from netchu.imaging.photos import is_image_file
 
     found = find_images(folder, suffixes)
-    images = sorted([*found.images, *filter(is_image_file, found.unnamed)])
+    unnamed = (file for file in found.unnamed if file.is_file() and is_image_file(file))
+    images = sorted([*found.images, *unnamed])
     others = found.others
     for other in others:
         if other.is_dir():
