@@ -18,7 +18,10 @@ from netchu.core.params import DatasetParams, PhaseParams, Strict, SyntheticPara
 sys.path.insert(0, str(ROOT / "docs" / "hooks"))
 import generated_pages
 
-TOP = [ROOT / name for name in ("README.md", "README.vi.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+TOP = [
+    ROOT / name
+    for name in ("README.md", "README.vi.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")
+]
 PAGES = [*TOP, *sorted((ROOT / "docs").glob("*.md"))]
 PACKAGE = ROOT / "src" / "netchu"
 PLACEHOLDER = re.compile(r"\b(PROFILE|STAGE|SOURCE|DATASET|SYSTEM|NAME|PACKAGE|DIR)\b")

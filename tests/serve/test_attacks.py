@@ -89,6 +89,12 @@ class Ordinary(threading.Thread):
             self.answers.append((status, time.perf_counter() - begin))
             self.memory.append(memory_of_tree(self.process.pid))
 
+    def wait_for(self, answers):
+        """Wait until there are so many answers."""
+        until = time.monotonic() + 60
+        while len(self.answers) < answers and time.monotonic() < until:
+            time.sleep(0.05)
+
 
 def together(count, attack):
     """Run `attack(number)` in `count` threads; return what they returned."""
@@ -218,13 +224,13 @@ def test_an_ordinary_client_is_answered_during_all_attacks(tmp_path, monkeypatch
         server = urlsplit(address)
         ordinary = Ordinary(server, process)
         ordinary.start()
-        time.sleep(5)
+        ordinary.wait_for(10)
         slow, memory_of = [], {}
         for number, attack in enumerate(ATTACKS, start=2):
             first, begin = len(ordinary.answers), time.perf_counter()
             requests = attack(Client(server, f"127.0.0.{number}"))
             seconds = time.perf_counter() - begin
-            time.sleep(1)
+            ordinary.wait_for(len(ordinary.answers) + 4)
             answers, memory_of[attack] = ordinary.answers[first:], ordinary.memory[first:]
             statuses, slowest = Counter(status for status, _ in answers), max(s for _, s in answers)
             print(
