@@ -1,4 +1,6 @@
 import json
+import os
+import re
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from netchu.core.text import ALPHABET
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, save_model, weight_files, weights_hash
 from netchu.training.stage import build_recogniser
-from small_project import params
+from small_project import MODEL, params
 
 
 @pytest.fixture
@@ -124,3 +126,47 @@ def test_a_card_of_an_older_version_is_upgraded(folder):
         {"stage": "pretrain", "phase": phase | {"epochs": 3}}, {"stage": "finetune"},
     ]  # fmt: skip
     assert load_model(folder).network == "netchu_small"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"network": 5}, "network is no str"),
+        ({"alphabet": [1]}, "alphabet is no str"),
+        ({"config": [1]}, "config is no dict"),
+        ({"training": {}}, "training is no list"),
+        ({"config": MODEL | {"height": 10**9}}, "config.height is 1000000000"),
+        ({"config": MODEL | {"channels": [4, 4, 8, 10**12]}}, "config.channels.3 is 1000000000000"),
+        ({"config": MODEL | {"dropout": float("nan")}}, "config.dropout is nan"),
+        ({"config": MODEL | {"height": 0}}, "lines of 0 px"),
+        ({"config": MODEL | {"height": -5}}, "lines of -5 px"),
+        ({"config": MODEL | {"channels": [0, 4, 8, 8]}}, "weights do not load"),
+        ({"config": MODEL | {"channels": []}}, "weights do not load|channels"),
+        ({"config": MODEL | {"height": "high"}}, "height: .* got 'high'"),
+        ({"config": MODEL | {"height": 32.5}}, "height: .* got 32.5"),
+    ],
+)
+def test_a_value_of_a_card_that_no_network_has(folder, changes, told):
+    edit_card(folder, **changes)
+    assert re.search(told, load_error(folder))
+
+
+@pytest.mark.parametrize("key", ["network", "config", "alphabet"])
+def test_a_card_without_a_value_names_it(folder, key):
+    card = read_card(folder)
+    del card[key]
+    (folder / "model.json").write_text(json.dumps(card))
+    assert f"{key} is missing" in load_error(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "5", "[" * 100_000])
+def test_a_card_that_is_no_mapping(folder, content):
+    (folder / "model.json").write_text(content)
+    assert "model.json is" in load_error(folder)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_a_pipe_in_a_model_folder_is_not_waited_for(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert f"{name} is not a regular file" in load_error(folder)

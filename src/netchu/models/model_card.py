@@ -20,6 +20,10 @@ RENAMED_PHASE_KEYS = {
 parameters of its training phases."""
 
 
+_TYPES = {"network": str, "config": dict, "alphabet": str, "training": list, "provenance": dict}
+"""Types of the values of a card."""
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Return the card of a model folder, with the keys of today if an older version wrote it.
 
@@ -28,18 +32,27 @@ def read_card(folder: Path) -> dict[str, Any]:
     """
     if not (folder / CARD).exists():
         raise NetchuError(f"{folder} holds no model; run 'dvc repro' to train it")
-    card: dict[str, Any] = read_json(folder / CARD, "train the model again")
+    path = folder / CARD
+    card = read_json(path, "train the model again")
+    if not isinstance(card, dict):
+        raise NetchuError(f"{path} is not the card of a model; train the model again")
+    card = _renamed(card, RENAMED_CARD_KEYS)
+    for key, kind in _TYPES.items():
+        if not isinstance(card.get(key, kind()), kind):
+            raise NetchuError(
+                f"{path} is damaged ({key} is no {kind.__name__}); train the model again"
+            )
     return _upgraded(card)
 
 
 def _upgraded(card: dict[str, Any]) -> dict[str, Any]:
-    upgraded = _renamed(card, RENAMED_CARD_KEYS)
+    upgraded = dict(card)
     if "provenance" in card:
         upgraded["provenance"] = _renamed(card["provenance"], RENAMED_PROVENANCE_KEYS)
     if "training" in card:
         upgraded["training"] = [
             entry | {"phase": _renamed(entry["phase"], RENAMED_PHASE_KEYS)}
-            if "phase" in entry
+            if isinstance(entry, dict) and isinstance(entry.get("phase"), dict)
             else entry
             for entry in card["training"]
         ]
