@@ -147,6 +147,23 @@ def large_bodies(attacker):
     return len(statuses)
 
 
+def endless_bodies(attacker):
+    chunk = b"10000\r\n" + bytes(2**16) + b"\r\n"
+
+    def send(number):
+        with contextlib.closing(attacker.connect()) as connection:
+            connection.sendall(head("/api/read", "Transfer-Encoding: chunked"))
+            for _ in range(10**4):
+                try:
+                    connection.sendall(chunk)
+                except OSError:
+                    return True
+        return False
+
+    assert all(together(20, send))
+    return 20
+
+
 def values_in_json(attacker):
     body = b'{"images":[' + b"[]," * (10 << 20) + b"1]}"
     spaces = json.dumps({"images": ["A " * (15 << 20)]}).encode()
@@ -213,7 +230,8 @@ def sent_in_vain(attacker, body, kind):
 
 
 ATTACKS = [
-    unread_responses, idle_connections, slow_heads_and_bodies, large_bodies, values_in_json,
+    unread_responses, idle_connections, slow_heads_and_bodies, large_bodies,
+    endless_bodies, values_in_json,
     hostile_images, random_blobs, fuzzed_requests,
 ]  # fmt: skip
 

@@ -56,6 +56,15 @@ def test_a_body_may_have_as_many_bytes_as_the_limit_and_no_more():
     assert used == 0
 
 
+def test_an_endless_body_is_refused():
+    class Endless:
+        async def stream(self):
+            while True:
+                yield b"1234"
+
+    assert received(Endless(), Limits(body_bytes=1000))[0][0] == 413
+
+
 def test_bodies_may_fill_the_memory_and_no_more():
     budget = uploads.MemoryBudget(10, 10)
     with budget.reserve("a") as first, budget.reserve("a") as second:

@@ -106,6 +106,12 @@ def test_a_process_that_overruns_or_dies_is_replaced(worker, replaced, task, arg
         os.kill(first, 0)
 
 
+def test_a_process_that_was_killed_while_idle_fails_no_task(worker):
+    os.kill(first := run(worker, get_id), signal.SIGKILL)
+    time.sleep(0.2)
+    assert run(worker, get_id) != first
+
+
 def test_a_task_that_nobody_waits_for_is_ended(worker):
     first, gone = run(worker, get_id), threading.Event()
     threading.Timer(0.3, gone.set).start()

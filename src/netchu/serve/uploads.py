@@ -113,8 +113,8 @@ class Reservation:
 async def receive_body(request: Request, reservation: Reservation, limits: Limits) -> bytes:
     """Receive the body of a request.
 
-    A body that is refused is still received and thrown away, within the same time limit: a client
-    whose connection is closed while it sends would not see the response.
+    A body that is refused is still received and thrown away, within the same time limit and up to
+    twice the size: a client whose connection is closed while it sends would not see the response.
 
     Raises:
         HTTPException: 408 it took too long, 413 it is too large, 429 there is no memory for it now.
@@ -127,6 +127,8 @@ async def receive_body(request: Request, reservation: Reservation, limits: Limit
                 if size > limits.body_bytes or refused or not reservation.add(chunk):
                     refused = True
                     reservation.release()
+                if size > 2 * limits.body_bytes:
+                    break
     except TimeoutError:
         refuse(
             408,

@@ -81,6 +81,10 @@ class WorkerProcess:
             NotWantedError: `is_wanted` returned False.
             Exception: what the task raised.
         """
+        if (
+            not self._process.is_alive()
+        ):  # killed while it was idle, as for the memory of the system
+            self._replace()
         try:
             if not self._is_ready:
                 self._wait(START_SECONDS, is_wanted)
