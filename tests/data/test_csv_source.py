@@ -19,12 +19,17 @@ def parsed(folder, **table):
     return list(csv.parse(folder))
 
 
+def test_rows_are_numbered_as_in_a_spreadsheet(tmp_path):
+    rows = ['Img/0.png,"Lê\nxu",an', "", "Img/1.png,Lê,an"]
+    assert [line.id for line in parsed(tmp_path, rows=rows)] == ["csv-000002", "csv-000004"]
+
+
 def test_rows_become_words_and_lines(tmp_path):
     lines = parsed(tmp_path)
     assert [(line.id, line.text, line.writer, line.level) for line in lines] == [
-        ("csv-000001", "Lê xu, bạc", "an", "line"),
-        ("csv-000002", "Lê", "an", "word"),
-        ("csv-000003", "xu", "bình", "word"),
+        ("csv-000002", "Lê xu, bạc", "an", "line"),
+        ("csv-000003", "Lê", "an", "word"),
+        ("csv-000004", "xu", "bình", "word"),
     ]
     assert lines[0].image == archives.photo(0, extension=".png")
     assert list(csv.parse(tmp_path / "english.csv")) == lines

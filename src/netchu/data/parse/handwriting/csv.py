@@ -36,7 +36,7 @@ def parse(
             is missing.
     """
     table = _find(folder)
-    for number, row in enumerate(_rows(table), start=1):
+    for number, row in _rows(table):
         name = f"csv-{number:06d}"
         level = "line" if " " in row["label"].strip() else "word"
         if level not in levels:
@@ -64,8 +64,11 @@ def _find(folder: Path) -> Path:
     return tables[0]
 
 
-def _rows(table: Path) -> Iterator[dict[str, str]]:
-    """Yield the stripped cells of `image`, `label` and `writer`; '' for a missing cell."""
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row's number, as a spreadsheet shows it, and its stripped cells.
+
+    The cells are `image`, `label` and `writer`, '' for a missing one; empty rows are left out.
+    """
     if not table.is_file():
         raise NetchuError(f"{table} is not a regular file; save the table to a file")
     if table.stat().st_size > MAX_TABLE_BYTES:
@@ -81,15 +84,15 @@ def _rows(table: Path) -> Iterator[dict[str, str]]:
                 )
             if twice := [name for name in (*NEEDED, "writer") if columns.count(name) > 1]:
                 raise NetchuError(f"{table}: two columns are called {twice[0]!r}; rename one")
-            for row in reader:
+            for number, row in enumerate(reader, start=2):
                 if len(row) > len(columns):
                     raise NetchuError(
-                        f"{table}, row {reader.line_num}: {len(row)} cells under "
+                        f"{table}, row {number}: {len(row)} cells under "
                         f"{len(columns)} columns; quote labels that contain commas"
                     )
                 cells = dict(zip(columns, map(str.strip, row), strict=False))
                 if any(cells.values()):
-                    yield {name: cells.get(name, "") for name in (*NEEDED, "writer")}
+                    yield number, {name: cells.get(name, "") for name in (*NEEDED, "writer")}
     except (csv.Error, UnicodeDecodeError) as error:
         raise NetchuError(
             f"{table} is not a CSV file in UTF-8 ({error}); save it as such"
