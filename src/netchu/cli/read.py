@@ -102,6 +102,7 @@ def read_command(
       0  every image was read (an empty sheet counts as read)
       1  some could not be read
       2  none could be read, or the command was wrong
+      130, 143  it was stopped by Ctrl-C, or by SIGTERM
     """
     form = _format(form, as_json, as_csv)
     if out and form not in DOCUMENT_FORMATS:
