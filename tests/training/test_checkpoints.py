@@ -1,6 +1,9 @@
 """Checkpoints that are torn, and disks that fill up, cost epochs and never the stage."""
 
+import resource
+
 import pytest
+import torch
 from test_training import settings, trained
 
 from netchu.core.errors import NetchuError
@@ -136,18 +139,20 @@ def test_checkpoints_are_written_on_their_own_disk(tmp_path, monkeypatch):
     assert trained(tmp_path / "home", monkeypatch, epochs=1)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [100_000, 3_999_999])
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, size):
     path = tmp_path / "last.ckpt"
     writer = DurableCheckpointIO()
     writer.save_checkpoint({"epoch": 1}, path)
 
-    def save(checkpoint, file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoints.torch, "save", save)
-    with pytest.raises(OSError, match="No space"):
-        writer.save_checkpoint({"epoch": 2}, path)
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            writer.save_checkpoint({"epoch": torch.zeros(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert caught.value.filename == str(path)
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
     assert read_checkpoint(path) == {"epoch": 1}
 

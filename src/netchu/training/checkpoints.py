@@ -38,12 +38,22 @@ class DurableCheckpointIO(TorchCheckpointIO):
     ) -> None:
         path = Path(path)
         with new_file(path, durable=True) as partial:
-            with partial.open("wb") as file:
-                torch.save(checkpoint, file)
+            _save(checkpoint, partial)
             if not is_readable(partial):
                 raise NetchuError(f"{path} cannot be read back; check the disk, then run again")
             if path.name == LAST and path.exists():
                 _keep(path, path.with_name(BEFORE_LAST))
+
+
+def _save(checkpoint: dict[str, Any], path: Path) -> None:
+    try:
+        with path.open("wb") as file:
+            torch.save(checkpoint, file)
+    except RuntimeError as error:
+        # After an error of the disk torch ends its archive, which fails with an error of torch.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _keep(path: Path, kept: Path) -> None:
