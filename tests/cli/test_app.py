@@ -36,7 +36,7 @@ def test_help_lists_every_command():
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_of_a_command_shows_examples_and_exit_codes(command):
     shown = run(*command, "--help").stdout
-    assert "\n  Exit codes:\n    0  " in shown
+    assert "\n  Exit codes:\n    " in shown
     example = f"\n    netchu {' '.join(command)}"
     assert example in (run("bundle", "--help").stdout if command[0] == "bundle" else shown)
 
