@@ -1,7 +1,8 @@
-"""Exported models: torch and ONNX Runtime read the same from one copy of the weights."""
+"""Exported models: torch and ONNX Runtime read with one copy of the weights."""
 
 import subprocess
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,9 +18,17 @@ from netchu.inference.exported_model import ExportedModel
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model, weights_hash
 from netchu.release import onnx_export
-from netchu.release.onnx_export import export_recogniser, read_with_both, round_weights
+from netchu.release.onnx_export import (
+    eight_bit_weights,
+    export_recogniser,
+    read_with_both,
+    round_weights,
+)
 from netchu.training.stage import build_recogniser
-from small_project import MODEL, as_table, drawn_lines, params
+from small_project import as_table, drawn_lines, params
+
+# Convolutions of 16 channels and more are in 8 bits.
+MODEL = {"height": 32, "channels": [16, 16, 24, 24], "mixers": 1}
 
 
 def made(system="netchu_small", model=MODEL, seed=7):
@@ -35,6 +44,9 @@ def made(system="netchu_small", model=MODEL, seed=7):
     return recogniser
 
 
+LINES = as_table(drawn_lines("val", 9))
+
+
 @pytest.fixture(scope="module")
 def trained():
     return made()
@@ -43,7 +55,7 @@ def trained():
 @pytest.fixture(scope="module")
 def folder(trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("exported") / "model"
-    export_recogniser(trained, out, {"figures": {"cer": 0.5}}, temperature=0.8)
+    export_recogniser(trained, out, {"figures": {"cer": 0.5}}, LINES, temperature=0.8)
     return out
 
 
@@ -70,26 +82,62 @@ def test_graph_and_card_name_the_hash_of_the_weights(folder):
 
 
 @pytest.mark.parametrize(("batch", "width"), [(1, 32), (3, 256), (2, 992)])
-def test_onnx_runtime_gives_the_logits_of_torch(folder, trained, batch, width):
+@pytest.mark.parametrize("fold", [False, True])
+def test_the_graph_gives_the_logits_of_torch(trained, tmp_path, batch, width, fold):
+    # In single precision, before ranges are measured: only sums are rounded differently.
     rng = np.random.default_rng(batch)
     images = rng.random((batch, 1, 32, width), np.float32)
+    rounded = round_weights(trained)
     with torch.inference_mode():
-        expected = load_model(folder)(torch.from_numpy(images)).numpy()
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+        expected = rounded(torch.from_numpy(images)).numpy()
+    graph = onnx_export._graph(rounded)
+    if fold:
+        onnx_export._fold_norms(graph, eight_bit_weights(rounded))
+        norms = sum(node.op_type == "BatchNormalization" for node in graph.graph.node)
+        assert norms == 1  # that of the first convolution, which is not in 8 bits
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
     (logits,) = session.run(["logits"], {"images": images})
     assert logits.shape == (batch, trained.time_steps(width), trained.codec.size)
     np.testing.assert_allclose(logits, expected, atol=2e-5)
 
 
-def test_the_weights_are_stored_once_in_half_precision(folder):
+def test_the_exported_graph_is_close_to_torch(folder):
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    recogniser = load_model(folder)
+    for image in onnx_export._images(recogniser, LINES):
+        with torch.inference_mode():
+            expected = recogniser(torch.from_numpy(image)).numpy()
+        (logits,) = session.run(["logits"], {"images": image})
+        assert np.abs(logits - expected).mean() < 0.03 * expected.std()
+
+
+def test_convolutions_compute_in_8_bits(folder, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
+    nodes = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph.node
+    found = Counter(node.op_type for node in nodes)
+    assert found["QLinearConv"] == len(eight_bit_weights(load_model(folder))) == 9
+    assert found["QLinearAdd"] == found["QLinearAveragePool"] == 3
+    assert found["Conv"] == 2  # the first one, and that of the mixer
+
+
+def test_the_weights_are_stored_once_in_8_and_16_bits(folder):
     graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
     assert max((len(t.raw_data) for t in graph.initializer), default=0) < 1024
     pointers = {e.value for t in graph.initializer for e in t.external_data if e.key == "location"}
     assert pointers == {"model.safetensors"}
     weights = load_file(folder / "model.safetensors")
-    kinds = {name: (weight.dtype, weight.dim()) for name, weight in weights.items()}
-    assert {kind for kind, dim in kinds.values() if dim > 1} == {torch.float16}
-    assert kinds["backbone.1.running_var"] == (torch.float32, 1)
+    kinds = {name: weight.dtype for name, weight in weights.items()}
+    eight = {name for name, kind in kinds.items() if kind == torch.int8}
+    assert eight == eight_bit_weights(load_model(folder))
+    assert {kinds[name + ".scale"] for name in eight} == {torch.float32}
+    assert "backbone.0.weight" not in eight and "backbone.3.first.weight" in eight
+    assert {kinds[name] for name, w in weights.items() if w.dim() > 1} - {torch.int8} == {
+        torch.float16
+    }
+    assert kinds["backbone.1.running_var"] == torch.float32
 
 
 def test_torch_loads_the_rounded_weights(folder, trained):
@@ -97,11 +145,13 @@ def test_torch_loads_the_rounded_weights(folder, trained):
     assert {p.dtype for p in again.parameters()} == {torch.float32}
     assert not any(name.startswith("shortcut_head") for name in again.state_dict())
     expected = round_weights(trained).state_dict()
+    eight = eight_bit_weights(again)
     for name, weight in again.state_dict().items():
         assert torch.equal(weight, expected[name]), name
-        torch.testing.assert_close(
-            weight.float(), trained.state_dict()[name].float(), rtol=1e-3, atol=1e-6
-        )
+        before = trained.state_dict()[name].float()
+        # Half a step of the largest weight of a channel in 8 bits.
+        step = before.abs().flatten(1).amax(1).max() / 128 if name in eight else 1e-6
+        torch.testing.assert_close(weight.float(), before, rtol=1e-3, atol=float(step))
 
 
 def test_exporting_does_not_change_the_recogniser(folder, trained):
@@ -116,13 +166,11 @@ def test_the_graph_contains_no_paths(folder):
         assert trace.encode() not in written
 
 
-def test_torch_and_onnx_runtime_read_the_same(folder):
-    lines = as_table(drawn_lines("val", 9))
-    compared = read_with_both(load_model(folder), folder, lines)
-    assert sorted(compared["id"]) == sorted(lines["id"])
-    assert compared["exported"].tolist() == compared["torch"].tolist()
+def test_lines_are_read_with_torch_and_the_exported_model(folder):
+    compared = read_with_both(load_model(folder), folder, LINES)
+    assert sorted(compared["id"]) == sorted(LINES["id"])
     assert compared["exported"].str.len().max() > 0
-    assert compared["apart"].max() < 1e-4
+    assert compared["apart"].max() < 0.005
     assert compared["confidence"].between(0, 1).all()
     assert compared["decoded"].tolist() == compared["exported"].tolist()  # no language model
     assert compared["decoded_confidence"].tolist() == pytest.approx(compared["confidence"].tolist())
@@ -131,7 +179,7 @@ def test_torch_and_onnx_runtime_read_the_same(folder):
 def test_another_network_reads_differently(folder):
     compared = read_with_both(made(seed=8), folder, as_table(drawn_lines("val", 3)))
     assert compared["exported"].tolist() != compared["torch"].tolist()
-    assert compared["apart"].max() > 1e-3
+    assert compared["apart"].max() > 0.02
 
 
 def test_probabilities_are_at_the_temperature_of_the_card(folder):
@@ -139,7 +187,7 @@ def test_probabilities_are_at_the_temperature_of_the_card(folder):
     with torch.inference_mode():
         logits = load_model(folder)(torch.from_numpy(images[:, None]))
     np.testing.assert_allclose(
-        ExportedModel(folder).probabilities(images), (logits / 0.8).softmax(-1), atol=1e-5
+        ExportedModel(folder).probabilities(images), (logits / 0.8).softmax(-1), atol=0.1
     )
 
 
@@ -152,7 +200,7 @@ def test_a_failed_export_keeps_the_former_one(folder, trained, monkeypatch):
     monkeypatch.setattr(onnx_export, "_graph", lambda _: onnx.ModelProto())
     monkeypatch.setattr(onnx_export.onnx, "save", full)
     with pytest.raises(OSError, match="no space"):
-        export_recogniser(trained, folder, {})
+        export_recogniser(trained, folder, {}, LINES)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
@@ -160,7 +208,7 @@ def test_a_weight_too_large_for_half_precision_is_named(tmp_path):
     recogniser = made()
     recogniser.head.weight.data[0, 0] = 1e6
     with pytest.raises(NetchuError, match=r"head\.weight is too large for half precision"):
-        export_recogniser(recogniser, tmp_path / "out", {})
+        export_recogniser(recogniser, tmp_path / "out", {}, LINES)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,14 +218,14 @@ def test_a_network_that_cannot_be_traced_is_an_error_of_one_line(tmp_path, monke
 
     monkeypatch.setattr(torch.onnx, "export", fails)
     with pytest.raises(NetchuError, match="netchu_small cannot be written as ONNX") as error:
-        export_recogniser(made(), tmp_path / "out", {})
+        export_recogniser(made(), tmp_path / "out", {}, LINES)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_only_ctc_networks_can_be_exported(tmp_path):
     with pytest.raises(NetchuError, match="trocr is not a CTC network"):
-        export_recogniser(SimpleNamespace(network="trocr"), tmp_path / "out", {})
+        export_recogniser(SimpleNamespace(network="trocr"), tmp_path / "out", {}, LINES)
 
 
 @pytest.mark.slow
@@ -190,20 +238,18 @@ def test_only_ctc_networks_can_be_exported(tmp_path):
     ],
 )  # fmt: skip
 def test_recurrent_networks_can_be_exported(system, model, tmp_path):
-    export_recogniser(made(system, model), tmp_path / "model", {})
-    compared = read_with_both(load_model(tmp_path / "model"), tmp_path / "model",
-                       as_table(drawn_lines("val", 6)))  # fmt: skip
-    assert compared["exported"].tolist() == compared["torch"].tolist()
-    assert compared["apart"].max() < 1e-4
+    export_recogniser(made(system, model), tmp_path / "model", {}, LINES)
+    compared = read_with_both(load_model(tmp_path / "model"), tmp_path / "model", LINES)
+    assert compared["apart"].max() < 0.2
 
 
 @pytest.mark.slow
 def test_another_process_writes_the_same_bytes(folder, tmp_path):
     code = (
-        "from pathlib import Path; from test_onnx_export import made;"
+        "from pathlib import Path; from test_onnx_export import LINES, made;"
         "from netchu.release.onnx_export import export_recogniser;"
         f"out = Path({str(tmp_path / 'again')!r});"
-        "export_recogniser(made(), out, {'figures': {'cer': 0.5}}, 0.8)"
+        "export_recogniser(made(), out, {'figures': {'cer': 0.5}}, LINES, 0.8)"
     )
     paths = [p for p in sys.path if p]
     subprocess.run([sys.executable, "-c", f"import sys; sys.path += {paths!r}; {code}"], check=True)

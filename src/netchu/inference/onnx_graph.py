@@ -12,9 +12,10 @@ from pathlib import Path
 
 # fmt: off
 OPERATORS = frozenset({
-    "Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Constant", "Conv", "Expand",
-    "Gelu", "LSTM", "LayerNormalization", "MatMul", "MaxPool", "Mul", "ReduceMax", "Relu",
-    "Reshape", "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Constant", "Conv",
+    "DequantizeLinear", "Expand", "Gelu", "LSTM", "LayerNormalization", "MatMul", "MaxPool", "Mul",
+    "QuantizeLinear", "ReduceMax", "Relu", "Reshape", "Shape", "Slice", "Squeeze", "Transpose",
+    "Unsqueeze",
 })
 # fmt: on
 """Operators of exported networks. None of them runs a graph of its own, as Loop, Scan and If do."""

@@ -23,6 +23,7 @@ from netchu.core.text import ends_in_loop
 from netchu.data.batches import LineBatch
 from netchu.decoding.readings import MAIN_VARIANT, Reading
 from netchu.imaging.preparation import Preprocessing
+from netchu.models.eight_bit import dequantise
 from netchu.models.optimisation import optimiser_and_schedule
 
 Transcribe = Callable[[LineBatch], list[Reading]]
@@ -111,7 +112,7 @@ class Recogniser(L.LightningModule, ABC):
         from safetensors.torch import load_file
 
         recogniser = cls(cls.without_pretrained(config), alphabet)
-        recogniser.load_state_dict(load_file(folder / "model.safetensors"))
+        recogniser.load_state_dict(dequantise(load_file(folder / "model.safetensors")))
         recogniser.config = config
         return recogniser
 
@@ -133,7 +134,7 @@ class Recogniser(L.LightningModule, ABC):
         from safetensors.torch import load_file
 
         try:
-            known = load_file(folder / "model.safetensors")
+            known = dequantise(load_file(folder / "model.safetensors"))
         except (OSError, SafetensorError) as error:
             raise NetchuError(f"{folder} holds no weights to start from ({error})") from None
         own = self.state_dict()

@@ -48,6 +48,11 @@ def save_model(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> No
         raise NetchuError(
             f"{folder}: the weights cannot be written ({error}); free some space and run again"
         ) from None
+    write_card(recogniser, folder, card)
+
+
+def write_card(recogniser: Recogniser, folder: Path, card: dict[str, Any]) -> None:
+    """Write the card of `save_model` into a folder that holds the weights."""
     own = {
         "network": recogniser.network,
         "config": recogniser.config_dict(),

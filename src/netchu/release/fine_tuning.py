@@ -180,7 +180,7 @@ def fine_tune(
     language_model = start / LANGUAGE_MODEL if (start / LANGUAGE_MODEL).is_file() else None
     confidences = _fit_confidences(new, val, language_model, card)
     temperature = confidences["temperature"]
-    export_recogniser(new, out, additions | confidences, temperature, language_model)
+    export_recogniser(new, out, additions | confidences, val, temperature, language_model)
     write_skipped(skipped, out)
     counts = {str(split): int(count) for split, count in lines["split"].value_counts().items()}
     return FineTuning(counts, letters, skipped, before, after, general_before, general_after, share)

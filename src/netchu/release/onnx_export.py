@@ -1,24 +1,31 @@
 """Export of a recogniser to ONNX, to read without torch.
 
-There is one copy of the weights: `model.safetensors`, with kernels and matrices in half precision,
-which torch loads too. The graph `model.onnx` refers to it and casts the weights to single
-precision, which ONNX Runtime does once, when it loads the model.
+There is one copy of the weights: `model.safetensors`, which torch loads too. The graph `model.onnx`
+refers to it. Kernels of convolutions have 8 bits, and so have the images that they convolve; other
+matrices are in half precision and cast to single precision once, when ONNX Runtime loads the model.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 import pandas as pd
 import torch
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxscript import optimizer
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from torch.onnx.errors import OnnxExporterError
 
 from netchu.core.codec import Codec
@@ -29,15 +36,26 @@ from netchu.decoding.greedy import greedy_decode
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.decoding.readings import joint_probability
 from netchu.decoding.scaling import softmax
-from netchu.imaging.preparation import WIDTH_STEP
+from netchu.imaging.preparation import WIDTH_STEP, Prepared
 from netchu.inference.exported_model import NETWORK, WEIGHTS, ExportedModel, make_decoder
-from netchu.inference.weights import tensor_locations
+from netchu.inference.weights import TensorLocation, tensor_locations
 from netchu.models.base import Recogniser
 from netchu.models.ctc import CTCRecogniser
-from netchu.models.model_folder import save_model, weights_hash
+from netchu.models.eight_bit import SCALE, dequantise, quantise
+from netchu.models.model_folder import weights_hash, write_card
 
 OPSET = 20
 """The first with GELU as one operator; ONNX Runtime supports it since 1.17."""
+
+MIN_CHANNELS = 16
+"""Convolutions with fewer input channels, such as the first one, keep half precision: they cost
+little, and their errors are in all that follows."""
+
+QUANTISED = "_quantized"
+"""What ONNX Runtime adds to the name of a weight in 8 bits."""
+
+RANGE_LINES = 64
+"""Lines that are enough to measure the ranges of the images that are convolved."""
 
 _MAX_FOLDED = 1024
 """Constants of at most so many numbers are folded on export: shapes, not weights."""
@@ -47,6 +65,7 @@ def export_recogniser(
     recogniser: Recogniser,
     folder: Path,
     card: dict[str, Any],
+    lines: pd.DataFrame,
     temperature: float = 1.0,
     language_model: Path | None = None,
 ) -> None:
@@ -59,6 +78,8 @@ def export_recogniser(
         recogniser: a CTC network.
         folder: is replaced, or unchanged if the export fails.
         card: further keys of the card.
+        lines: rows of a line table on which the ranges of numbers in 8 bits are measured; no test
+            lines.
         temperature: divides the logits before the softmax; it goes to the card.
         language_model: a file to copy into the folder.
 
@@ -69,17 +90,17 @@ def export_recogniser(
     if not isinstance(recogniser, CTCRecogniser):
         raise NetchuError(f"{recogniser.network} is not a CTC network; only those can be exported")
     exported = round_weights(recogniser)
-    graph = _graph(exported)
-    for parameter in exported.parameters():
-        parameter.data = _half_precision(parameter.data)
+    sample = lines.sample(min(len(lines), RANGE_LINES), random_state=0)
+    graph = _quantise(_graph(exported), eight_bit_weights(exported), _images(exported, sample))
     own = {
         "preprocessing": asdict(exported.preprocessing),
         "step": pixels_per_step(exported),
         "temperature": temperature,
     }
     with new_folder(folder) as partial:
-        save_model(exported, partial, card | own)
+        save_file(_stored_weights(exported), partial / WEIGHTS)
         (partial / WEIGHTS).chmod(0o644)  # safetensors makes the file readable for its owner only
+        write_card(exported, partial, card | own)
         _refer_to_weights(graph, partial / WEIGHTS)
         graph.metadata_props.add(key="weights", value=weights_hash(partial))
         onnx.save(graph, partial / NETWORK)
@@ -130,7 +151,7 @@ def read_with_both(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame)
 
 
 def round_weights(recogniser: CTCRecogniser) -> CTCRecogniser:
-    """Return a copy as it is exported: without the shortcut head, weights in half precision.
+    """Return a copy as it is exported: without the shortcut head, weights rounded as stored.
 
     Raises:
         NetchuError: a weight is too large for half precision.
@@ -138,19 +159,45 @@ def round_weights(recogniser: CTCRecogniser) -> CTCRecogniser:
     recogniser_class = type(recogniser)
     config = replace(recogniser.config, shortcut=0.0)
     copy = recogniser_class(recogniser_class.without_pretrained(config), recogniser.alphabet)
-    weights = {
-        name: _half_precision(weight)
+    copy.load_state_dict({
+        name: weight
         for name, weight in recogniser.state_dict().items()
         if not name.startswith("shortcut_head.")
-    }
-    if lost := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+    })  # fmt: skip
+    stored = _stored_weights(copy)
+    if lost := [name for name, weight in stored.items() if not weight.isfinite().all()]:
         raise NetchuError(
             f"{recogniser.network}: {lost[0]} is too large for half precision; train again"
         )
-    copy.load_state_dict(weights)
+    copy.load_state_dict(dequantise(stored))
     copy.config = config
     copy.eval()
     return copy
+
+
+def eight_bit_weights(recogniser: nn.Module) -> set[str]:
+    """Return the names of the weights that are stored in 8 bits: of 2-D convolutions."""
+    return {
+        f"{name}.weight"
+        for name, module in recogniser.named_modules()
+        if isinstance(module, nn.Conv2d) and module.in_channels >= MIN_CHANNELS
+    }
+
+
+def _stored_weights(recogniser: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of `model.safetensors`.
+
+    Vectors keep single precision, since variances may be tiny.
+    """
+    names = eight_bit_weights(recogniser)
+    stored = {}
+    for name, weight in recogniser.state_dict().items():
+        kept = weight.detach().cpu().contiguous()
+        if name in names:
+            stored[name], stored[name + SCALE] = quantise(kept)
+        else:
+            stored[name] = kept.half() if kept.dim() > 1 else kept
+    return stored
 
 
 def pixels_per_step(recogniser: CTCRecogniser) -> float:
@@ -159,9 +206,10 @@ def pixels_per_step(recogniser: CTCRecogniser) -> float:
     return round(width / recogniser.time_steps(width), 2)
 
 
-def _half_precision(weight: Tensor) -> Tensor:
-    """Return a weight as exported; vectors keep their precision, since variances may be tiny."""
-    return weight.half() if weight.dim() > 1 else weight
+def _images(recogniser: CTCRecogniser, lines: pd.DataFrame) -> list[Prepared]:
+    """Return the prepared images (1, 1, H, W) of lines of a table."""
+    batches = frame_batches(lines, recogniser.preprocessing, 1)
+    return [batch.images_BCHW.numpy() for batch in batches]
 
 
 def _graph(recogniser: CTCRecogniser) -> Any:
@@ -200,6 +248,99 @@ def _graph(recogniser: CTCRecogniser) -> Any:
     return model
 
 
+def _quantise(model: Any, names: set[str], images: Iterable[Prepared]) -> Any:
+    """Return the model with the weights in `names` and what they convolve in 8 bits.
+
+    Args:
+        model: with weights in single precision.
+        names: of kernels of convolutions; batch normalisation after one becomes part of it.
+        images: prepared lines that show the ranges of the numbers in between.
+    """
+    _fold_norms(model, names)
+    nodes = _eight_bit_nodes(model.graph, names)
+    if not nodes:
+        return model
+    with TemporaryDirectory() as scratch, _quiet():
+        whole, small = Path(scratch, "whole.onnx"), Path(scratch, "small.onnx")
+        onnx.save(model, whole)
+        quantize_static(
+            whole, small, _Images(images), nodes_to_quantize=nodes, per_channel=True,
+            reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        quantised = onnx.load(small)
+    _remove_metadata(quantised)
+    return quantised
+
+
+def _eight_bit_nodes(graph: Any, names: set[str]) -> list[str]:
+    """Return the convolutions with a weight in `names`, sums of their outputs, and ReLUs after
+    both, which then cost nothing."""
+    chosen: list[str] = []
+    outputs: set[str] = set()
+    for node in graph.node:  # in the order of computation
+        if node.op_type == "Conv":
+            wanted = node.input[1] in names
+        else:
+            wanted = node.op_type in ("Add", "Relu") and outputs.issuperset(node.input)
+        if wanted:
+            chosen.append(node.name)
+            outputs.update(node.output)
+    return chosen
+
+
+class _Images(CalibrationDataReader):  # type: ignore[misc]
+    """Inputs of the network, one after the other."""
+
+    def __init__(self, images: Iterable[Prepared]) -> None:
+        self.images = iter(images)
+
+    def get_next(self) -> dict[str, Prepared] | None:
+        image = next(self.images, None)
+        return None if image is None else {"images": image}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the advice of ONNX Runtime to optimise the model first, which renames its weights."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _fold_norms(model: Any, names: set[str]) -> None:
+    """Make batch normalisation after a convolution with a weight in `names` part of it.
+
+    A bias of zeros, as torch writes it for a convolution without one, is removed: ONNX Runtime
+    would compute that convolution in single precision.
+    """
+    graph = model.graph
+    tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    norms = {n.input[0]: n for n in graph.node if n.op_type == "BatchNormalization"}
+    for node in [n for n in graph.node if n.op_type == "Conv" and n.input[1] in names]:
+        kernel, *biases = node.input[1:]
+        bias_O = sum(tensors[name] for name in biases)
+        if norm := norms.get(node.output[0]):
+            gain_O, shift_O, mean_O, variance_O = (tensors[name] for name in norm.input[1:5])
+            (epsilon,) = (a.f for a in norm.attribute if a.name == "epsilon")
+            factor_O = gain_O / np.sqrt(variance_O + np.float32(epsilon))
+            tensors[kernel] = tensors[kernel] * factor_O[:, None, None, None]
+            bias_O = shift_O + (bias_O - mean_O) * factor_O
+            node.output[0] = norm.output[0]
+            graph.node.remove(norm)
+        del node.input[2:]
+        if np.any(bias_O):
+            node.input.append(f"{kernel}.bias")
+            tensors[f"{kernel}.bias"] = bias_O
+    used = {name for node in graph.node for name in node.input}
+    graph.ClearField("initializer")
+    graph.initializer.extend(
+        numpy_helper.from_array(tensor, name) for name, tensor in tensors.items() if name in used
+    )
+
+
 def _remove_metadata(model: Any) -> None:
     """Remove stack traces with paths, and the shapes of the images it was traced with."""
     graph = model.graph
@@ -219,19 +360,30 @@ def _refer_to_weights(model: Any, weights: Path) -> None:
     locations = tensor_locations(weights)
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.name not in locations:
+        name = tensor.name.removesuffix(QUANTISED)
+        if name not in locations:
             continue
-        location = locations[tensor.name]
+        location = locations[name]
+        if location.dtype == "I8":
+            _check_equal(tensor, weights, location)
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
         entries = {"location": weights.name, "offset": location.offset, "length": location.length}
         for key, value in entries.items():
             tensor.external_data.add(key=key, value=str(value))
         if location.dtype == "F16":
-            name = tensor.name
             tensor.name, tensor.data_type = f"{name}.half", onnx.TensorProto.FLOAT16
             cast = onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
             casts.append(cast)
     nodes = [*casts, *model.graph.node]
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)
+
+
+def _check_equal(tensor: Any, weights: Path, location: TensorLocation) -> None:
+    """Check that ONNX Runtime has rounded a weight as `quantise` has."""
+    with weights.open("rb") as file:
+        file.seek(location.offset)
+        stored = file.read(location.length)
+    if numpy_helper.to_array(tensor).tobytes() != stored:
+        raise NetchuError(f"{tensor.name}: ONNX Runtime rounds it otherwise than it is stored")
