@@ -2,7 +2,7 @@
 
     python tests/mutation/mutants.py                  all groups, `make mutants`
     python tests/mutation/mutants.py decoding data    two groups
-    python tests/mutation/mutants.py --sample 100     mutants of two groups, drawn by the commit
+    python tests/mutation/mutants.py --sample 60      mutants of two groups, drawn by the commit
 
 A mutant that every test passes *survives*: what it changed could break unnoticed. Each group of
 modules is tested with the tests of its own folder, and mutmut runs, for each mutant, only the tests
