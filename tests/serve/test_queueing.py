@@ -1,10 +1,12 @@
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netchu.core.errors import NetchuError
+from netchu.serve import queueing
 from netchu.serve.queueing import FullError, TaskQueue
 from netchu.serve.worker_process import NotWantedError
 
@@ -122,6 +124,16 @@ def test_a_closed_queue_cancels_its_tasks_and_refuses_others(queue):
     assert echo.closed == 2
     with pytest.raises(FullError):
         waiting.submit("a", task, [(1,)])
+
+
+def test_closing_does_not_wait_for_a_worker_that_starts(monkeypatch):
+    monkeypatch.setattr(queueing, "CLOSE_SECONDS", 0.2)
+    started = threading.Event()
+    waiting = TaskQueue(lambda: started.wait(10) and Echo(), 3, 9, 9, 7)
+    begin = time.monotonic()
+    waiting.close()
+    assert time.monotonic() - begin < 2
+    started.set()
 
 
 def test_cancelled_tasks_are_not_run_and_running_ones_are_ended(queue):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -120,11 +121,13 @@ def _serve(settings: Settings, host: str, port: int, grace: int, show: bool) -> 
     from netchu.serve.connections import bounded_protocol
     from netchu.serve.memory import return_large_blocks
 
+    # Warnings of malformed requests would let any client fill the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     return_large_blocks()
     app = create_app(settings)
     listening = _listen(host, port)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, proxy_headers=False,
+        app, log_level="error", access_log=False, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=grace, http=bounded_protocol(settings.limits), ws="none",
     )  # fmt: skip
     shown = f"[{host}]" if ":" in host else host

@@ -7,6 +7,7 @@ are, so that it cannot occupy all with images that take long.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from netchu.serve.worker_process import NotWantedError
+
+CLOSE_SECONDS = 2.0
 
 
 class Worker(Protocol):
@@ -122,15 +125,20 @@ class TaskQueue:
         return [job.future for job in jobs]
 
     def close(self) -> None:
-        """Accept no more tasks, cancel all pending ones and end the workers."""
+        """Accept no more tasks, cancel all pending ones and end the workers.
+
+        A worker that has not ended within `CLOSE_SECONDS`, because it was just starting, ends with
+        this process.
+        """
         with self._changed:
             self._closed = True
             waiting = [job for each in self._requests.values() for jobs in each for job in jobs]
             for job in (*waiting, *self._running):
                 job.future.cancel()
             self._changed.notify_all()
+        until = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         worker = self._start_worker()
