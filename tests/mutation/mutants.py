@@ -73,6 +73,8 @@ class Group:
     deselected: tuple[str, ...] = ()
 
 
+TEXT = ("codec", "formatting", "spreadsheets", "text")
+
 GROUPS = {
     "metrics": Group(("evaluation/metrics",), ("evaluation/metrics",), 0.9),
     "evaluation": Group(
@@ -89,14 +91,15 @@ GROUPS = {
     "calibration": Group(("release/calibration.py",), ("release/test_calibration.py",), 0.9),
     "decoding": Group(("decoding",), ("decoding",), 0.9),
     "text": Group(
-        tuple(f"core/{name}.py" for name in ("codec", "formatting", "spreadsheets", "text")),
-        ("core",),
+        tuple(f"core/{name}.py" for name in TEXT),
+        tuple(f"core/test_{name}.py" for name in TEXT),
         0.8,
     ),
     "training": Group(
         tuple(
             f"training/{name}.py"
-            for name in ("callbacks", "data_module", "folds", "phase", "stage", "stage_info")
+            for name in ("callbacks", "checkpoints", "data_module", "folds", "phase", "stage",
+                         "stage_info")
         ),
         ("training",),
         0.8,
@@ -127,7 +130,8 @@ GROUPS = {
     "serve": Group(
         tuple(
             f"serve/{name}.py"
-            for name in ("access", "corrections", "queueing", "settings", "uploads")
+            for name in ("access", "addresses", "connections", "corrections", "crops", "queueing",
+                         "settings", "tasks", "uploads", "worker_process")
         ),
         ("serve",),
         0.8,
