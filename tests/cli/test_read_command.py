@@ -201,6 +201,43 @@ def test_images_of_a_folder_that_are_not_read_are_named(home, monkeypatch):
     assert done.exit_code == 2
 
 
+def test_a_folder_that_may_be_listed_but_not_entered_does_not_stop_the_others(home, monkeypatch):
+    (home / "more" / "0").write_bytes(b"")
+    Path("more/drawing.svg").write_text("<svg/>")
+    stat = os.stat
+
+    def refuse(path, **options):
+        if Path(path).name in ("0", "drawing.svg"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    done = run("read", "more", "1.png")
+    assert done.stdout.startswith("more/2.png:\nbạọ\n")
+    assert done.stdout.endswith("\n1.png:\nạọ\n")
+    assert "netchu: 'more/0' cannot be read (Permission denied); check the path" in done.stderr
+    assert "netchu: more/drawing.svg: not a format that is read" in done.stderr
+    assert done.exit_code == 1
+
+
+def test_a_path_that_is_too_long_or_empty_is_one_line_and_the_others_are_read(home):
+    done = run("read", "a" * 300, "", "1.png")
+    assert done.stdout.endswith("1.png:\nạọ\n")
+    empty, too_long = done.stderr.splitlines()
+    assert empty == "netchu: '' is an empty path; name an image or a folder"
+    assert too_long.endswith("cannot be read (File name too long); check the path")
+    assert done.exit_code == 1
+
+
+def test_a_closed_stdin_is_one_line_and_the_others_are_read(home):
+    command = [*MAIN, "read", "-", "1.png", "--model", "model", "--line"]
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+    done = subprocess.run(closed, capture_output=True, text=True, encoding="utf-8")
+    assert done.stderr == "netchu: -: stdin is closed; send an image to it, or name a file\n"
+    assert done.stdout.endswith("ạọ\n")
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize("arguments", [["read", "1.png"], ["--help"], ["--version"]])
 def test_an_output_that_cannot_be_written_is_one_line(home, arguments):
     extra = ["--model", "model", "--line"] if arguments[0] == "read" else []

@@ -210,23 +210,47 @@ def _writable(out: Path) -> Iterator[None]:
 
 def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> list[str]:
     """Return `path` itself, or the images of a folder; what cannot be read is added to `failed`."""
+    if path == "-" and sys.stdin is None:
+        failed.append(NetchuError("-: stdin is closed; send an image to it, or name a file"))
+        return []
+    if not path:  # Python takes it for the current folder
+        failed.append(NetchuError("'' is an empty path; name an image or a folder"))
+        return []
     folder = Path(path)
-    if path == "-" or not folder.is_dir():
+    if path == "-" or not _is_folder(folder):
         return [path]
-    from netchu.imaging.photos import is_image_file
-
     found = find_images(folder, suffixes)
-    unnamed = (file for file in found.unnamed if file.is_file() and is_image_file(file))
-    images = sorted([*found.images, *unnamed])
+    images = sorted([*found.images, *filter(_may_be_image, found.unnamed)])
     others = found.others
     for other in others:
-        if other.is_dir():
+        if _is_folder(other):
             failed.append(NetchuError(f"{other}: this folder cannot be listed; check its rights"))
         else:
             failed.append(NetchuError(f"{other}: not a format that is read; save it as PNG"))
     if not images and not others:
         failed.append(NetchuError(f"{path}: no image in this folder ({', '.join(suffixes)})"))
     return [str(image) for image in images]
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; one that no file can have or that is forbidden is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _may_be_image(file: Path) -> bool:
+    """Return whether a file without a suffix is an image, or in a folder that may not be entered.
+
+    Reading the latter gives the error that names it.
+    """
+    from netchu.imaging.photos import is_image_file
+
+    try:
+        return file.is_file() and is_image_file(file)
+    except OSError:
+        return True
 
 
 def _read(
