@@ -64,6 +64,24 @@ def test_cer_does_not_depend_on_the_margins(photos, rate, tight_cer, frame, line
 
 
 @pytest.mark.parametrize("line", [False, True])
+def test_a_line_on_a_tall_photo_is_found(photos, rate, tight_cer, line):
+    def on_tall_photo(image_HW):
+        margins = ((1500, 1500), (100, 100))
+        return np.pad(image_HW, margins, constant_values=photos.paper(image_HW))
+
+    assert rate(on_tall_photo, line) <= tight_cer + 0.5
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_cer_does_not_depend_on_light_that_differs_between_the_sides(photos, rate, tight_cer, line):
+    def lit_from_the_right(image_HW):
+        wide = photos.add_margins(image_HW, 12)
+        return (wide * np.linspace(0.44, 0.81, wide.shape[1])).astype(np.uint8)
+
+    assert rate(lit_from_the_right, line) <= tight_cer + 0.5
+
+
+@pytest.mark.parametrize("line", [False, True])
 @pytest.mark.parametrize("degrees", [-4, 4])
 def test_lines_written_uphill_are_levelled(photos, rate, tight_cer, degrees, line):
     assert rate(partial(photos.rotate, degrees=degrees), line) <= tight_cer + 0.5
