@@ -26,7 +26,8 @@ def project(tmp_path, monkeypatch):
     """A project with sources of texts, and prose of which one label stands in two splits."""
     monkeypatch.chdir(tmp_path)
     sources = {name: {} for name in corpora.SOURCES}
-    datasets = {"vnondb": DatasetParams("vnondb", "nowhere")}
+    drawn = small_project.params().datasets  # which the system's phases name
+    datasets = {**drawn, "vnondb": DatasetParams("vnondb", "nowhere")}
     found = small_project.params(sources=sources, datasets=datasets)
     texts = [("train", PROSE), ("train", SECRET), ("val", SECRET)]
     lines = [Line(f"{n}", b"", text, "", "vnondb", "line", split, 9, 9)
