@@ -111,8 +111,7 @@ def small_params(folder):
 
     ink = {"renderer": "ink", "text": "verse", "count": 1, "datasets": ["vnondb"]}
     vnondb = {"source": "vnondb", "input": str(folder), "split": "published"}
-    drawn = small_project.params().datasets  # which the phases name
-    return small_project.params(synthetic={"ink": ink}, datasets={**drawn, "vnondb": vnondb})
+    return small_project.params(synthetic={"ink": ink}, datasets={"vnondb": vnondb})
 
 
 def test_a_source_without_a_list_is_an_error(tmp_path):

@@ -26,8 +26,7 @@ def project(tmp_path, monkeypatch):
     """A project with sources of texts, and prose of which one label stands in two splits."""
     monkeypatch.chdir(tmp_path)
     sources = {name: {} for name in corpora.SOURCES}
-    drawn = small_project.params().datasets  # which the system's phases name
-    datasets = {**drawn, "vnondb": DatasetParams("vnondb", "nowhere")}
+    datasets = {"vnondb": DatasetParams("vnondb", "nowhere")}
     found = small_project.params(sources=sources, datasets=datasets)
     texts = [("train", PROSE), ("train", SECRET), ("val", SECRET)]
     lines = [Line(f"{n}", b"", text, "", "vnondb", "line", split, 9, 9)
@@ -104,7 +103,8 @@ def test_equal_texts_give_equal_files_that_replace_old_ones(project, tmp_path):
 
 
 def test_without_prose_there_is_a_model_and_without_texts_an_empty_folder(project, tmp_path):
-    build_language_model(replace(project, datasets={}), tmp_path / "language")
+    evaluate = replace(project.evaluate, datasets=())
+    build_language_model(replace(project, datasets={}, evaluate=evaluate), tmp_path / "language")
     model = LanguageModel(tmp_path / "language" / LANGUAGE_MODEL)
     assert surprise(model, "Đường Láng") < surprise(model, "con mèo")
     build_language_model(replace(project, sources={"truyen_kieu": {}}), tmp_path / "language")

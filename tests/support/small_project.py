@@ -31,7 +31,10 @@ def as_table(lines: list[Line]) -> pd.DataFrame:
 
 
 def params(**changes: Any) -> Params:
-    """Return params of a project with one system and one dataset of generated lines."""
+    """Return params of a project with one system and one dataset of generated lines.
+
+    With other datasets it has no system.
+    """
     system = {"model": MODEL, "pretrain": numbered(PHASE), "finetune": numbered(PHASE)}
     content = {
         "profile": "tiny",
@@ -45,6 +48,9 @@ def params(**changes: Any) -> Params:
         "evaluate": {"datasets": ["drawn"], "latency_lines": 2, "resamples": 50, "batch_size": 4},
         "report": {"gallery": ["drawn"], "gallery_lines": 2},
     }
+    if "drawn" not in changes.get("datasets", ["drawn"]):
+        other = {"evaluate": {"datasets": list(changes["datasets"])}, "report": {}}
+        content |= {"systems": {}} | other
     return parse_config(Params, content | changes, "test params")
 
 
