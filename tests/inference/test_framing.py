@@ -100,6 +100,17 @@ def test_small_writing_on_a_large_photo_is_read(photos, lines, shipped):
     assert len(shipped.read(sheet[0]).lines) == photos.PAGE_LINES
 
 
+@pytest.mark.parametrize(("height", "small"), [(30, 1), (36, 1), (36, 3)])
+def test_small_lines_below_a_heading_are_read(photos, lines, shipped, height, small):
+    sheet = np.full((700, 1500), photos.paper(lines[0][0]), np.uint8)
+    photos.put(sheet, photos.to_height(lines[0][0], 72), 60, 80)
+    for number, (image, _) in enumerate(lines[1 : small + 1]):
+        photos.put(sheet, photos.to_height(image, height), 180 + round(1.6 * number * height), 80)
+    text = " ".join(text for _, text in lines[: small + 1])
+    assert photos.cer(shipped, [(sheet, text)], line=False) < 5
+    assert len(shipped.read(sheet).lines) == small + 1
+
+
 def test_a_line_has_one_box_though_marks_and_letters_are_apart(photos, lines, shipped):
     image_HW = photos.add_margins(lines[0][0], 3)
     cv2.circle(image_HW, (200, 60), 6, 30, cv2.FILLED)

@@ -21,6 +21,7 @@ from netchu.inference.segmentation.ink import (
     estimate_background,
 )
 from netchu.inference.segmentation.text_lines import Labels
+from netchu.inference.segmentation.text_sizes import split_small_rows
 
 MARGIN = 0.2
 """Paper around the ink of a line, in letter heights: about as much as in the training data."""
@@ -174,6 +175,25 @@ def segment(photo_HW: Grey, line: bool = False) -> Segmentation:
         line: the photo shows one line, so there is at most one box.
     """
     binarised, labels, letter_height = _label_ink(photo_HW)
+    sizes = None if line else split_small_rows(binarised.ink_HW, letter_height)
+    if sizes is None:
+        return _segment_ink(photo_HW, binarised, labels, letter_height, line)
+    parts = [
+        _segment_ink(photo_HW, replace(binarised, ink_HW=ink), *assign_components(ink), line)
+        for ink in sizes
+    ]
+    lines = sorted((found for part in parts for found in part.lines), key=_middle)
+    return Segmentation(tuple(lines), tuple(box for part in parts for box in part.unread))
+
+
+def _middle(box: LineBox) -> int:
+    return box.top + box.bottom
+
+
+def _segment_ink(
+    photo_HW: Grey, binarised: BinarisedPhoto, labels: Labels, letter_height: float, line: bool
+) -> Segmentation:
+    """Return the lines of labelled ink; see `segment`."""
     lines = _line_inks(labels, letter_height, binarised)
     if not lines:
         return Segmentation(())
