@@ -185,10 +185,13 @@ def test_images_of_a_folder_that_are_not_read_are_named(home, monkeypatch):
     Image.fromarray(bars("ah")).save("more/1.jfif", "JPEG", quality=95)
     (home / "more" / "0").write_bytes((home / "1.png").read_bytes())
     (home / "more" / "README").write_text("no image")
+    (home / "more" / "scan 27.11").write_bytes((home / "1.png").read_bytes())
+    (home / "more" / "raw.dng").write_bytes((home / "1.png").read_bytes())
     done = run("read", "more")
     assert done.stdout.startswith("more/0:\nạọ\n\nmore/1.jfif:\nạọ\n\nmore/2.png:\n")
     named = [line.split(": ")[1] for line in done.stderr.splitlines()]
-    assert named == ["more/drawing.svg", "more/gone.png"]
+    assert named == ["more/drawing.svg", "more/raw.dng", "more/gone.png"]
+    assert "\nmore/scan 27.11:\nạọ\n" in done.stdout
     assert done.exit_code == 1
 
     def walk(folder, onerror):

@@ -220,7 +220,7 @@ def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> li
     if path == "-" or not _is_folder(folder):
         return [path]
     found = find_images(folder, suffixes)
-    images = sorted([*found.images, *filter(_may_be_image, found.unnamed)])
+    images = sorted([*found.images, *filter(_may_be_image, found.unknown)])
     others = found.others
     for other in others:
         if _is_folder(other):

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
+"""Photos as a camera's sensor sees them, of which a decoder would find the preview only."""
+
+
 class FoundImages(NamedTuple):
     """The images of a folder, sorted.
 
     Attributes:
         images: files with one of the suffixes.
         others: images in other formats, and folders that cannot be listed.
-        unnamed: files whose name has no suffix, which may be images.
+        unknown: files whose name has no suffix of a known type, which may be images.
     """
 
     images: list[Path]
     others: list[Path]
-    unnamed: list[Path]
+    unknown: list[Path]
 
 
 def find_images(folder: Path, suffixes: Collection[str]) -> FoundImages:
@@ -40,10 +44,11 @@ def find_images(folder: Path, suffixes: Collection[str]) -> FoundImages:
     for parent, folders, names in os.walk(folder, onerror=add_unlisted):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() in suffixes:
+            suffix, kind = path.suffix.lower(), mimetypes.guess_type(path.name)[0]
+            if suffix in suffixes:
                 found.images.append(path)
-            elif (mimetypes.guess_type(path.name)[0] or "").startswith("image/"):
+            elif suffix in RAW or (kind or "").startswith("image/"):
                 found.others.append(path)
-            elif not path.suffix:
-                found.unnamed.append(path)
+            elif kind is None:
+                found.unknown.append(path)
     return FoundImages(*map(sorted, found))
