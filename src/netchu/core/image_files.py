@@ -8,7 +8,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-
 RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
 """Photos as a camera's sensor sees them, of which a decoder would find the preview only."""
 

@@ -184,6 +184,10 @@ def _check_signature(session: Any, card: ExportedCard, folder: Path) -> None:
         )
 
 
+MAX_LOST_STEPS = 2
+"""Time steps that poolings without padding may take from a line."""
+
+
 def _read_empty_paper(session: Any, card: ExportedCard, folder: Path) -> None:
     """Run the network once: within a time limit, with finite values and the steps of the card."""
     width = 2 * WIDTH_STEP
@@ -205,7 +209,7 @@ def _read_empty_paper(session: Any, card: ExportedCard, folder: Path) -> None:
     finally:
         timer.cancel()
     steps = logits_BTV.shape[1]
-    if logits_BTV.shape[0] != 1 or abs(steps - width / card.step) > 1:
+    if logits_BTV.shape[0] != 1 or abs(steps - width / card.step) > MAX_LOST_STEPS:
         raise NetchuError(
             f"{folder}: {NETWORK} gives {steps} steps for {width} px, but {CARD} says "
             f"{card.step:g} px a step; export it again"

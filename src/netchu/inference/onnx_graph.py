@@ -13,9 +13,9 @@ from pathlib import Path
 # fmt: off
 OPERATORS = frozenset({
     "Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Constant", "Conv",
-    "DequantizeLinear", "Expand", "Gelu", "LSTM", "LayerNormalization", "MatMul", "MaxPool", "Mul",
-    "QuantizeLinear", "ReduceMax", "Relu", "Reshape", "Shape", "Slice", "Squeeze", "Transpose",
-    "Unsqueeze",
+    "DequantizeLinear", "Div", "Expand", "Gelu", "LSTM", "LayerNormalization", "MatMul", "MaxPool",
+    "Mul", "QuantizeLinear", "ReduceMax", "Relu", "Reshape", "Shape", "Slice", "Squeeze",
+    "Transpose", "Unsqueeze",
 })
 # fmt: on
 """Operators of exported networks. None of them runs a graph of its own, as Loop, Scan and If do."""
