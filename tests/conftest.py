@@ -4,6 +4,7 @@ Torch is imported only where it is installed: the tests of `make pythons` run wi
 """
 
 import os
+import signal
 from importlib.util import find_spec
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -22,6 +23,13 @@ if find_spec("torch"):
 # On a busy machine a single example may take any time.
 settings.register_profile("netchu", deadline=None)
 settings.load_profile("netchu")
+
+
+@pytest.fixture(autouse=True)
+def _closed_pipes_are_errors():
+    """Ignore SIGPIPE again after `netchu read` in this process: it would end the tests."""
+    yield
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 @pytest.fixture
