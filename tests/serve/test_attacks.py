@@ -33,7 +33,7 @@ MAX_SECONDS = 2
 """Within which the ordinary client is answered."""
 MAX_MEMORY = 1500
 """MB of all processes."""
-FUZZED = 2_000
+FUZZED = 600
 SAMPLES = [path.read_bytes() for path in sorted(SHIPPED_SAMPLES.iterdir())]
 
 
