@@ -241,7 +241,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _may_be_image(file: Path) -> bool:
-    """Return whether a file without a suffix is an image, or in a folder that may not be entered.
+    """Return whether a file of unknown type is an image, or in a folder that may not be entered.
 
     Reading the latter gives the error that names it.
     """

@@ -40,6 +40,9 @@ result is that of the whole image if the receptive field reaches no farther than
 SMOKE_SECONDS = 20.0
 """Longest time in which a model reads a small piece of empty paper when it is loaded."""
 
+MAX_LOST_STEPS = 2
+"""Time steps that poolings without padding may take from a line."""
+
 
 class ExportedModel:
     """A CTC network in ONNX Runtime. Safe to share between threads.
@@ -182,10 +185,6 @@ def _check_signature(session: Any, card: ExportedCard, folder: Path) -> None:
             f"{folder}: {NETWORK} has {classes} classes, but {CARD} lists "
             f"{len(card.alphabet)} characters; export it again"
         )
-
-
-MAX_LOST_STEPS = 2
-"""Time steps that poolings without padding may take from a line."""
 
 
 def _read_empty_paper(session: Any, card: ExportedCard, folder: Path) -> None:

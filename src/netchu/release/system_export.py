@@ -119,28 +119,30 @@ def _validation(recogniser: CTCRecogniser, folder: Path, lines: pd.DataFrame) ->
     """
     readings = read_export(folder, lines)
     truths = readings["text"].tolist()
-    in_torch, exported = (
-        _rates(truths, readings[name], readings["confidence"])["cer"]
-        for name in ("torch", "exported")
-    )
-    if exported > in_torch + MAX_EXPORT_LOSS:
+    exported = _rates(truths, readings["exported"], readings["confidence"])
+    in_torch = _cer(truths, readings["torch"].tolist())
+    if exported["cer"] > in_torch + MAX_EXPORT_LOSS:
         raise NetchuError(
-            f"{folder} reads {len(readings)} lines with a CER of {exported:.2%}, torch with "
+            f"{folder} reads {len(readings)} lines with a CER of {exported['cer']:.2%}, torch with "
             f"{in_torch:.2%}; do not ship it"
         )
     trained = [reading.text for reading in read_lines(recogniser, lines, 8)]
-    before = score_lines(lines["text"].tolist(), trained)
     summary: dict[str, Any] = {
         "lines": len(readings),
         "read_differently": round(
             float((readings["torch"] != readings["exported"]).mean()), DIGITS
         ),
-        "cer_before_export": round(before["edits"].sum() / before["characters"].sum(), DIGITS),
+        "cer_before_export": _cer(lines["text"].tolist(), trained),
         "size_mb": round(sum(p.stat().st_size for p in folder.iterdir()) / 1e6, 3),
-    } | _rates(truths, readings["exported"], readings["confidence"])
+    } | exported
     if (folder / LANGUAGE_MODEL).is_file():
         summary["decoder"] = _rates(truths, readings["decoded"], readings["decoded_confidence"])
     return summary
+
+
+def _cer(truths: list[str], readings: list[str]) -> float:
+    scored = score_lines(truths, readings)
+    return float(round(scored["edits"].sum() / scored["characters"].sum(), DIGITS))
 
 
 def _rates(truths: list[str], readings: pd.Series, confidences: pd.Series) -> dict[str, Any]:
