@@ -39,8 +39,8 @@ class _Timer:
 class BoundedProtocol(H11Protocol):
     """The HTTP protocol of one connection.
 
-    Where there are too many connections, one of the address that has most of them makes room: the
-    one that has waited longest for a request, or else for the rest of one.
+    If there are too many connections, one of the address that has most of them is closed: the one
+    that has waited longest for a request, or else for the rest of one.
     """
 
     limits: Limits
@@ -59,7 +59,7 @@ class BoundedProtocol(H11Protocol):
         self._head_timer = _Timer(self.loop, self.limits.head_seconds, transport.abort)
         self._send_timer = _Timer(self.loop, self.limits.send_seconds, transport.abort)
         self._head_timer.start()
-        self._make_room()
+        self._close_surplus()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all timers."""
@@ -92,7 +92,7 @@ class BoundedProtocol(H11Protocol):
         super().resume_writing()
         self._send_timer.stop()
 
-    def _make_room(self) -> None:
+    def _close_surplus(self) -> None:
         """Close a connection if there are more than `Limits` allows."""
         addresses = Counter(each.address for each in self._others())
         if addresses[self.address] >= self.limits.connections_per_address:

@@ -23,7 +23,7 @@ class Limits:
     pending_images_per_address: int = 64
     """The same of one address."""
     connections: int = 800
-    """Connections at the same time. Systems allow a process 1,024 open files if not told more."""
+    """Connections at the same time. Systems allow a process 1,024 open files by default."""
     connections_per_address: int = 256
     """The same of one address."""
     head_seconds: float = 10.0

@@ -42,7 +42,7 @@ class UnreadBodyMiddleware:
 
         async def send_after_body(message: Message) -> None:
             if message["type"] == "http.response.start" and not has_arrived:
-                # A client that expects to be told to continue has not sent its body.
+                # A client that sends "Expect: 100-continue" has not sent its body yet.
                 if message["status"] != 408 and b"expect" not in headers:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(drop_rest(), self.limits.drop_seconds)
