@@ -19,6 +19,9 @@ if find_spec("torch"):
     import torch
 
     torch.set_num_threads(1)
+    # Exports by torch.export make torch believe that there is a GPU. If autograd runs for the first
+    # time after that, it starts threads for it, and forked processes cannot train any more.
+    torch.ones(1, requires_grad=True).backward()
 
 # On a busy machine a single example may take any time.
 settings.register_profile("netchu", deadline=None)
