@@ -10,6 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from safetensors.torch import load_file
 
 from netchu.core.errors import NetchuError
@@ -118,9 +120,72 @@ def test_convolutions_compute_in_8_bits(folder, tmp_path):
     onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
     nodes = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph.node
     found = Counter(node.op_type for node in nodes)
-    assert found["QLinearConv"] == len(eight_bit_weights(load_model(folder))) == 9
-    assert found["QLinearAdd"] == found["QLinearAveragePool"] == 3
+    assert len(eight_bit_weights(load_model(folder))) == 9
+    assert found["QLinearConv"] == 9 + 3  # and instead of average pooling
+    assert found["QLinearAdd"] == 3
     assert found["Conv"] == 2  # the first one, and that of the mixer
+    assert not any("Pool" in name for name in found)
+
+
+def pooling_in_8_bits(height, kernel, strides, pads=(0, 0, 0, 0)):
+    """A graph that averages three channels of images, between rounding to 8 bits."""
+    nodes = []
+    for name in ("images", "averages"):
+        rounded = [f"{name}_rounded", f"{name}_scale", "zero"]
+        nodes.append(make_node("QuantizeLinear", [name, *rounded[1:]], rounded[:1]))
+        nodes.append(make_node("DequantizeLinear", rounded, [f"{name}_8"]))
+        if name == "images":
+            nodes.append(make_node(
+                "AveragePool", ["images_8"], ["averages"], "pooling", kernel_shape=kernel,
+                strides=strides, pads=pads, ceil_mode=1, count_include_pad=1,
+            ))  # fmt: skip
+    graph = make_graph(
+        nodes,
+        "pooling",
+        [make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["batch", 3, height, "width"])],
+        [make_tensor_value_info("averages_8", onnx.TensorProto.FLOAT, ["batch", 3, None, None])],
+        [
+            numpy_helper.from_array(np.float32(0.009262), "images_scale"),
+            numpy_helper.from_array(np.float32(0.008274), "averages_scale"),
+            numpy_helper.from_array(np.uint8(0), "zero"),
+        ],
+    )
+    return make_model(graph, opset_imports=[make_opsetid("", onnx_export.OPSET)], ir_version=10)
+
+
+def averages(graph, height):
+    images = np.random.default_rng(1).uniform(0, 2, (2, 3, height, 32)).astype(np.float32)
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    return session.run(None, {"images": images})[0]
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [([2, 2], [2, 2]), ([2, 1], [2, 1])])
+def test_a_convolution_of_single_channels_gives_the_averages_of_a_pooling(kernel, strides):
+    graph = pooling_in_8_bits(8, kernel, strides)
+    expected = averages(graph, 8)
+    onnx_export._pool_by_convolution(graph)
+    operators = [node.op_type for node in graph.graph.node]
+    assert operators.count("Conv") == 1 and "AveragePool" not in operators
+    found = averages(graph, 8)
+    assert found.shape == (2, 3, 4, 32 // strides[1])
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("height", "pads"), [(7, (0, 0, 0, 0)), (8, (1, 0, 1, 0))])
+def test_a_pooling_with_incomplete_windows_stays(height, pads):
+    graph = pooling_in_8_bits(height, [2, 1], [2, 1], pads)
+    before = graph.SerializeToString()
+    onnx_export._pool_by_convolution(graph)
+    assert graph.SerializeToString() == before
+
+
+def test_a_pooling_in_single_precision_stays():
+    graph = pooling_in_8_bits(8, [2, 1], [2, 1])
+    del graph.graph.node[:2]  # no rounding before it
+    graph.graph.node[0].input[0] = "images"
+    before = graph.SerializeToString()
+    onnx_export._pool_by_convolution(graph)
+    assert graph.SerializeToString() == before
 
 
 def test_the_weights_are_stored_once_in_8_and_16_bits(folder):

@@ -268,6 +268,7 @@ def _quantise(model: Any, names: set[str], images: Iterable[Prepared]) -> Any:
             reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         quantised = onnx.load(small)
+    _pool_by_convolution(quantised)
     _remove_metadata(quantised)
     return quantised
 
@@ -286,6 +287,42 @@ def _eight_bit_nodes(graph: Any, names: set[str]) -> list[str]:
             chosen.append(node.name)
             outputs.update(node.output)
     return chosen
+
+
+def _pool_by_convolution(model: Any) -> None:
+    """Replace average pooling in 8 bits by convolutions of single channels.
+
+    The result is the same but for averages halfway between two steps of 8 bits. ONNX Runtime has
+    fast code for these, and took a fifth of a network's time for three poolings. Where the
+    height is no multiple of the kernel's, the pooling is left: it averages fewer rows at the lower
+    edge. Widths always are, since those of lines are multiples of `WIDTH_STEP`.
+    """
+    graph = model.graph
+    shapes = {
+        value.name: value.type.tensor_type.shape.dim
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    producers = {name: node.op_type for node in graph.node for name in node.output}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "AveragePool" and producers.get(node.input[0]) == "DequantizeLinear":
+            _, channels, height, _ = (side.dim_value for side in shapes[node.input[0]])
+            how = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            rows, columns = how["kernel_shape"]
+            if height % rows == 0 and not any(how.get("pads", ())):
+                kernel = f"{node.output[0]}.kernel"
+                parts = [f"{kernel}{suffix}" for suffix in (QUANTISED, "_scale", "_zero_point")]
+                ones = np.ones((channels, 1, rows, columns), np.int8)
+                values = ones, np.float32(1 / (rows * columns)), np.int8(0)
+                graph.initializer.extend(map(numpy_helper.from_array, values, parts))
+                nodes.append(onnx.helper.make_node("DequantizeLinear", parts, [kernel]))
+                node = onnx.helper.make_node(
+                    "Conv", [node.input[0], kernel], node.output, node.name, group=channels,
+                    kernel_shape=[rows, columns], strides=how["strides"],
+                )  # fmt: skip
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]
