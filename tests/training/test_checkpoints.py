@@ -4,14 +4,13 @@ import resource
 
 import pytest
 import torch
-from test_training import settings, trained
+from test_training import settings, started_epochs, trained
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import hash_folder
 from netchu.core.paths import CHECKPOINTS
 from netchu.models.networks.netchu_small import NetchuSmall
 from netchu.training import checkpoints
-from netchu.training.callbacks import TimerCallback
 from netchu.training.checkpoints import DurableCheckpointIO, read_checkpoint
 from netchu.training.stage import train_stage
 
@@ -34,19 +33,6 @@ def stop_in_epoch(number, monkeypatch):
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(NetchuSmall, "training_step", dying)
-
-
-def started_epochs(monkeypatch):
-    """List to which every epoch that starts from now on is appended."""
-    epochs = []
-    started = TimerCallback.on_train_epoch_start
-
-    def watched(self, trainer, module):
-        epochs.append(trainer.current_epoch)
-        started(self, trainer, module)
-
-    monkeypatch.setattr(TimerCallback, "on_train_epoch_start", watched)
-    return epochs
 
 
 @pytest.fixture

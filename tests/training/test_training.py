@@ -255,6 +255,19 @@ train_stage(settings(), "netchu_small", "pretrain")
 """
 
 
+def started_epochs(monkeypatch):
+    """List to which every epoch that starts from now on is appended."""
+    epochs = []
+    started = TimerCallback.on_train_epoch_start
+
+    def watched(self, trainer, module):
+        epochs.append(trainer.current_epoch)
+        started(self, trainer, module)
+
+    monkeypatch.setattr(TimerCallback, "on_train_epoch_start", watched)
+    return epochs
+
+
 def test_a_killed_process_resumes_from_its_last_epoch(tmp_path, monkeypatch):
     whole = trained(tmp_path / "whole", monkeypatch)
     home = tmp_path / "killed"
@@ -267,14 +280,7 @@ def test_a_killed_process_resumes_from_its_last_epoch(tmp_path, monkeypatch):
     assert not (home / "models").exists()
     (last,) = CHECKPOINTS.rglob("last.ckpt")
     assert last.stat().st_size
-    epochs = []
-    started = TimerCallback.on_train_epoch_start
-
-    def watched(self, trainer, module):
-        epochs.append(trainer.current_epoch)
-        started(self, trainer, module)
-
-    monkeypatch.setattr(TimerCallback, "on_train_epoch_start", watched)
+    epochs = started_epochs(monkeypatch)
     train_stage(settings(), "netchu_small", "pretrain")
     assert epochs == [1]
     assert hash_folder(whole) == hash_folder(home / "models/tiny/netchu_small/pretrain")
