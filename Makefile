@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro smoke test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-photos bench-fine-tuning lint docs ui register stale lock clean
+.PHONY: help env repro smoke test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-bulk-reading bench-photos bench-fine-tuning lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -56,7 +56,7 @@ pythons: env  ## run the reader's tests on each Python from 3.11 on that uv or p
 		$(UV) venv --quiet --clear --python $${v} .pythons/$$v || { \
 			echo "netchu: no Python $$v here, not tested"; continue; }; \
 		echo "== Python $$v"; \
-		$(UV) pip install --quiet --python .pythons/$$v '.[serve,pdf,heic]' \
+		$(UV) pip install --quiet --python .pythons/$$v '.[serve,pdf,heic,parquet]' \
 			pytest pytest-timeout hypothesis fonttools httpx2 jiwer psutil schemathesis onnx pandas pyarrow && \
 		.pythons/$$v/bin/python -m pytest -p no:cacheprovider $(READER_TESTS) \
 			--ignore tests/inference/test_reader_of_networks.py --ignore tests/serve/test_containers.py \
@@ -73,6 +73,9 @@ bench-synthesis: env  ## measure generated and loaded lines per second and core,
 
 bench-serving: env  ## measure throughput and latency of the HTTP API
 	@$(RUN) python benchmarks/serving.py
+
+bench-bulk-reading: env  ## measure pages per second into a table beside a plain loop
+	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/bulk_reading.py
 
 bench-photos: env  ## measure CER by frame, slope, polarity and direction; LINES adds line tables
 	@$(RUN) python benchmarks/photos.py $(LINES)
@@ -100,7 +103,7 @@ stale: env  ## fail where dvc.lock does not fit code and parameters
 
 lock:  ## resolve pyproject.toml into requirements.lock again
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-		--upgrade --extra train --extra serve --extra cluster --extra pdf --extra heic --extra dev pyproject.toml --output-file requirements.lock
+		--upgrade --extra train --extra serve --extra parquet --extra cluster --extra pdf --extra heic --extra dev pyproject.toml --output-file requirements.lock
 
 clean:  ## remove all that can be rebuilt, with .venv
 	rm -rf .venv data models .checkpoints mlflow.db mlartifacts site

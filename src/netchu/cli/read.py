@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import chain, islice
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from netchu.cli.pipes import exit_on_closed_pipe
+from netchu.cli.progress import progress
+from netchu.cli.read_table import TABLE_SUFFIX, Executor, read_into_table
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_file
-from netchu.core.image_files import find_images
 
 if TYPE_CHECKING:
     from netchu.inference.reader import Reader
@@ -35,6 +36,7 @@ class Format(StrEnum):
     alto = "alto"
     page = "page"
     hocr = "hocr"
+    parquet = "parquet"
 
 
 DOCUMENT_FORMATS = (Format.alto, Format.page)
@@ -58,14 +60,16 @@ def read_command(
         typer.Option(
             "--format",
             help="json: an object per image, with boxes, characters and alternatives; csv: a row "
-            "per line of handwriting; alto, page: an XML document per image; hocr: one for all.",
+            "per line of handwriting; alto, page: an XML document per image; hocr: one for all; "
+            "parquet: a table with a row per page, for many files.",
         ),
     ] = Format.text,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the documents of alto and page, one per image.",
+            help="Folder for the documents of alto and page, one per image, or for the shards of "
+            "a table: NAME.parquet.",
             show_default="one document on stdout",
         ),
     ] = None,
@@ -81,6 +85,23 @@ def read_command(
     greedy: Annotated[
         bool, typer.Option("--greedy", help="Decode greedily, without the language model.")
     ] = False,
+    executor: Annotated[
+        Executor | None,
+        typer.Option(
+            help="What reads into a table: processes of this machine, or a Ray cluster "
+            "(RAY_ADDRESS=host:port).",
+            show_default="local",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Processes that read into a table.",
+            show_default="one for each core",
+        ),
+    ] = None,
 ) -> None:
     """Read photos of handwriting.
 
@@ -93,9 +114,17 @@ def read_command(
       netchu read --json scans/ > readings.jsonl
       netchu read --format alto --out xml scans/
       curl -s https://example.org/form.png | netchu read -
+      netchu read --out readings.parquet scans/ more.txt s3://bucket/scans
 
     An image that cannot be read does not stop the others: it is named on stderr
     at the end. So is an image with ink that was not read, or without any text.
+
+    A table is for any number of files: NAME.parquet is a folder of Parquet
+    shards, NAME.errors.parquet one of what could not be read. A PATH may be an
+    address such as s3://bucket/scans, a .txt file with a path or address on
+    each line, or - for such a list on stdin. The same command, after it was
+    stopped or with more files, reads only what is not in the tables. Exit codes
+    are about all pages in them.
 
     \b
     Exit codes:
@@ -104,18 +133,27 @@ def read_command(
       2  none could be read, or the command was wrong
       130, 143  it was stopped by Ctrl-C, or by SIGTERM
     """
-    form = _format(form, as_json, as_csv)
+    form = _format(form, as_json, as_csv, to_table=_is_table(form, out) or bool(executor))
+    if form == Format.parquet:
+        if not out or out.suffix != TABLE_SUFFIX:
+            raise typer.BadParameter("a table needs a name: --out readings.parquet")
+        read_into_table(
+            paths, out, executor or Executor.local, workers,
+            model=model, greedy=greedy, line=line, batch=batch,
+        )  # fmt: skip
+        return
+    if workers:
+        raise typer.BadParameter("--workers is for a table: --out readings.parquet")
     if out and form not in DOCUMENT_FORMATS:
         raise typer.BadParameter("--out is for --format alto and page; redirect the others")
     exit_on_closed_pipe()
-    from netchu.imaging.photos import SUFFIXES
     from netchu.inference import page_formats, serializers
     from netchu.inference.reader import Reader
 
     failed: list[NetchuError] = []
     done: list[str] = []
     warnings: list[str] = []
-    images = [image for path in paths for image in _images(path, SUFFIXES, failed)]
+    images = [image for path in paths for image in _images(path, failed)]
     results = _read(images, done, failed, Reader(model, greedy=greedy), line=line, batch=batch)
     results = _warn_of_losses(results, warnings)
     first = list(islice(results, 1 if form not in DOCUMENT_FORMATS or out else 2))
@@ -141,12 +179,19 @@ def read_command(
         raise SystemExit(1 if done else 2)
 
 
-def _format(form: Format, as_json: bool, as_csv: bool) -> Format:
+def _is_table(form: Format, out: Path | None) -> bool:
+    return bool(out and out.suffix == TABLE_SUFFIX and form not in DOCUMENT_FORMATS)
+
+
+def _format(form: Format, as_json: bool, as_csv: bool, to_table: bool) -> Format:
     named = {Format.json} if as_json else set()
     named |= {Format.csv} if as_csv else set()
+    named |= {Format.parquet} if to_table else set()
     named |= {form} if form != Format.text else set()
     if len(named) > 1:
-        raise typer.BadParameter("--json, --csv and --format exclude one another; choose one")
+        raise typer.BadParameter(
+            "--json, --csv, --format and tables exclude one another; choose one"
+        )
     return named.pop() if named else form
 
 
@@ -208,8 +253,11 @@ def _writable(out: Path) -> Iterator[None]:
         ) from None
 
 
-def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> list[str]:
+def _images(path: str, failed: list[NetchuError]) -> list[str]:
     """Return `path` itself, or the images of a folder; what cannot be read is added to `failed`."""
+    from netchu.imaging.photos import SUFFIXES
+    from netchu.inference.listing import is_folder, list_folder
+
     if path == "-" and sys.stdin is None:
         failed.append(NetchuError("-: stdin is closed; send an image to it, or name a file"))
         return []
@@ -217,40 +265,13 @@ def _images(path: str, suffixes: Sequence[str], failed: list[NetchuError]) -> li
         failed.append(NetchuError("'' is an empty path; name an image or a folder"))
         return []
     folder = Path(path)
-    if path == "-" or not _is_folder(folder):
+    if path == "-" or not is_folder(folder):
         return [path]
-    found = find_images(folder, suffixes)
-    images = sorted([*found.images, *filter(_may_be_image, found.unknown)])
-    others = found.others
-    for other in others:
-        if _is_folder(other):
-            failed.append(NetchuError(f"{other}: this folder cannot be listed; check its rights"))
-        else:
-            failed.append(NetchuError(f"{other}: not a format that is read; save it as PNG"))
-    if not images and not others:
-        failed.append(NetchuError(f"{path}: no image in this folder ({', '.join(suffixes)})"))
-    return [str(image) for image in images]
-
-
-def _is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; one that no file can have or that is forbidden is none."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def _may_be_image(file: Path) -> bool:
-    """Return whether a file of unknown type is an image, or in a folder that may not be entered.
-
-    Reading the latter gives the error that names it.
-    """
-    from netchu.imaging.photos import is_image_file
-
-    try:
-        return file.is_file() and is_image_file(file)
-    except OSError:
-        return True
+    listed = sorted(list_folder(folder), key=lambda entry: Path(entry.path))
+    failed += [NetchuError(f"{entry.path}: {entry.error}") for entry in listed if entry.error]
+    if not listed:
+        failed.append(NetchuError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})"))
+    return [entry.path for entry in listed if not entry.error]
 
 
 def _read(
@@ -269,7 +290,7 @@ def _read(
     from netchu.imaging.photos import MAX_BYTES, Page, PhotoSource, list_pages
 
     names: deque[str] = deque()
-    with _progress(len(images)) as advance:
+    with progress(len(images)) as advance:
 
         def sources() -> Iterator[PhotoSource]:
             """Yield the pages of each image when they are needed, and append their names."""
@@ -278,7 +299,7 @@ def _read(
                 for page in list_pages(source):
                     names.append(f"{path}#{page.number}" if isinstance(page, Page) else path)
                     yield page
-                advance()
+                advance(1)
 
         for result in reader.read_many(sources(), line=line, batch=batch):
             name = names.popleft()
@@ -287,22 +308,3 @@ def _read(
             else:
                 done.append(name)
             yield name, result
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on stderr if that is a terminal and there are several images."""
-    if total < 2 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    # rich may move printed text above the bar only if stdout is the same terminal.
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
-    ) as bar:
-        task = bar.add_task("reading", total=total)
-        yield lambda: bar.advance(task)
