@@ -44,13 +44,13 @@ def faults(tmp_path, evaluation):
         write_metrics(metrics, folder / "metrics.json")
         write_metrics(speeds, folder / "speed.json")
 
-    def run(change=lambda systems, speeds: None, reason=""):
+    def run(change=lambda systems, speeds: None, reason="", margin=0.0):
         new_metrics, new_speeds = deepcopy(metrics), deepcopy(speeds)
         change(new_metrics["systems"], new_speeds)
         write(tmp_path / "before", metrics, speeds)
         write(tmp_path / "after", new_metrics, new_speeds)
         reasons.write_text(reason)
-        return find_regressions(tmp_path / "before", tmp_path / "after", reasons)
+        return find_regressions(tmp_path / "before", tmp_path / "after", reasons, margin)
 
     run.before = metrics
     return run
@@ -66,6 +66,13 @@ def test_one_system_that_reads_worse_fails(faults, evaluation):
         "overall reads worse, CER 2.0 % → 3.9 %", "drawn/line reads worse, CER 2.0 % → 3.9 %"
     ]  # fmt: skip
     assert all(fault.startswith("crnn_vgg (") for fault in found)
+
+
+@pytest.mark.parametrize(("margin", "found"), [(0.021, 0), (0.018, 2)])
+def test_only_a_rise_beyond_the_margin_fails(faults, evaluation, margin, found):
+    """CER rises from 2.0 to 3.9 %."""
+    change = faults(lambda systems, _: systems.update(crnn_vgg=evaluation(9)), margin=margin)
+    assert len(change) == found
 
 
 @pytest.mark.parametrize(("before", "after", "found"), [(1, 1, 0), (1, 0, 2), (0, 1, 2)])

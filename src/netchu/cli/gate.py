@@ -24,19 +24,27 @@ def gate_command(
             metavar="FILE", help="A YAML file with the reason for each hash of new test lines."
         ),
     ] = Path("reports/new_test_lines.yaml"),
+    margin: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="RATIO",
+            help="Largest rise of CER that passes; 0.02 is two points, for another processor.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Fail where a change makes a system of a report worse.
 
     A system is worse if it reads a dataset significantly worse on the same test
-    lines, is more than 1.1 times as large or as much arithmetic, or takes more
-    than twice as long, measured against a fixed workload in the same process. A
-    system, dataset or level that is gone, and test lines that changed without a
-    reason in FILE, fail, too. Latency in milliseconds is not judged: two builds
-    may come from different machines.
+    lines, by more than the margin, is more than 1.1 times as large or as much
+    arithmetic, or takes more than twice as long, measured against a fixed
+    workload in the same process. A system, dataset or level that is gone, and
+    test lines that changed without a reason in FILE, fail, too. Latency in
+    milliseconds is not judged: two builds may come from different machines.
 
     \b
     Example:
-      netchu gate before/reports/laptop rebuilt/reports/laptop
+      netchu gate before/reports/laptop rebuilt/reports/laptop --margin 0.02
 
     \b
     Exit codes:
@@ -47,7 +55,7 @@ def gate_command(
     exit_on_closed_pipe()
     from netchu.evaluation.gate import find_regressions
 
-    faults = find_regressions(before, after, new_lines)
+    faults = find_regressions(before, after, new_lines, margin)
     for fault in faults:
         print(f"netchu: {fault}", file=sys.stderr)
     if not faults:

@@ -20,8 +20,8 @@ def verify_command(
     ],
     tolerance: Annotated[
         float,
-        typer.Option(min=0, metavar="RATIO", help="Largest difference of CER; 0.01 is a point."),
-    ] = 0.01,
+        typer.Option(min=0, metavar="RATIO", help="Largest difference of CER; 0.02 is two points."),
+    ] = 0.02,
 ) -> None:
     """Check that a rebuilt report has the committed metrics.
 
@@ -30,7 +30,7 @@ def verify_command(
 
     \b
     Example:
-      netchu verify reports/laptop rebuilt/reports/laptop --tolerance 0.01
+      netchu verify reports/laptop rebuilt/reports/laptop --tolerance 0.02
 
     \b
     Exit codes:
