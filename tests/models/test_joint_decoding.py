@@ -26,6 +26,6 @@ def test_scores_follow_beams_that_change_places():
         prefixes = scorer.empty()
         for letter in text:
             prefixes = scorer.extended(prefixes, torch.arange(2), torch.tensor([letter, letter]))
-        gains = scorer.scores(prefixes)[line] - prefixes.scores_N[line]
+        gains = (scorer.scores(prefixes)[line] - prefixes.scores_N[line]).float()
         expected = decoder[number].log_softmax(-1) + 0.5 * gains
         torch.testing.assert_close(found[number], expected)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 IMPOSSIBLE = -1e4
-"""Logarithm of a probability of 0, so that differences are no NaN."""
+"""Logarithm of a probability of almost 0, so that differences are no NaN."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ class CTCPrefixScorer:
             blank: class of the blank.
             end: class whose score is that of ending the text.
         """
-        log_probs_TBV = log_probs_BTV.float().transpose(0, 1).clone()
+        # In double precision, because differences of sums over all time steps follow.
+        log_probs_TBV = log_probs_BTV.double().transpose(0, 1).clamp_min(IMPOSSIBLE)
         padding_TB = torch.arange(len(log_probs_TBV), device=log_probs_TBV.device)[:, None] >= (
             steps_B.to(log_probs_TBV.device)
         )
-        log_probs_TBV[padding_TB] = -torch.inf
+        log_probs_TBV[padding_TB] = IMPOSSIBLE
         log_probs_TBV[..., blank][padding_TB] = 0.0
         self._log_probs_TBV = log_probs_TBV
         self._blank = blank
@@ -104,14 +105,18 @@ class CTCPrefixScorer:
         paths_TM2 = prefixes.paths_TN2[:-1, parents_M]
         before_TM = torch.where(classes_M == last_M, paths_TM2[..., 1], paths_TM2.logsumexp(-1))
         emitted_TM = self._log_probs_TBV[:, rows_M, classes_M]
-        blank_TM = self._log_probs_TBV[:, rows_M, self._blank]
-        on_M = off_M = torch.full_like(emitted_TM[0], -torch.inf)
-        paths = [torch.stack([on_M, off_M], -1)]
-        for before, emitted, blank in zip(before_TM, emitted_TM, blank_TM, strict=True):
-            on_M, off_M = (
-                torch.logaddexp(on_M, before) + emitted,
-                torch.logaddexp(on_M, off_M) + blank,
-            )
-            paths.append(torch.stack([on_M, off_M], -1))
+        never_1M = torch.full_like(emitted_TM[:1], -torch.inf)
+        on_TM = torch.cat([never_1M, _sums(before_TM, emitted_TM)])
+        off_TM = _sums(on_TM[:-1], self._log_probs_TBV[:, rows_M, self._blank])
+        paths_TM2 = torch.stack([on_TM, torch.cat([never_1M, off_TM])], -1)
         scores_M = (before_TM + emitted_TM).logsumexp(0).clamp_min(IMPOSSIBLE)
-        return Prefixes(rows_M, classes_M, torch.stack(paths), scores_M)
+        return Prefixes(rows_M, classes_M, paths_TM2, scores_M)
+
+
+def _sums(entered_TM: Tensor, stayed_TM: Tensor) -> Tensor:
+    """Return x of x[t] = (x[t - 1] + entered[t]) · stayed[t], all as logarithms.
+
+    Written as a cumulative sum: step by step it takes longer than the network itself.
+    """
+    products_TM = stayed_TM.cumsum(0)
+    return products_TM + (entered_TM - products_TM + stayed_TM).logcumsumexp(0)
