@@ -1,13 +1,11 @@
 """effnet_seq2seq: two EfficientNetV2 encoders with VietOCR's attention decoder (source project 3).
 
 The two networks are trained side by side and read as an ensemble: their probabilities are averaged
-at every step. CTC heads on their columns may take part in training and reading. They are saved in
-half precision, one file each, under 50 MB together.
+at every step. They are saved in half precision, one file each, under 50 MB together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -26,7 +24,6 @@ from netchu.imaging.preparation import Preprocessing
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import Recogniser
 from netchu.models.ctc_loss import CTCHead
-from netchu.models.ctc_prefix import CTCPrefixScorer
 
 
 @dataclass(frozen=True)
@@ -81,9 +78,6 @@ class EffnetSeq2SeqConfig(Strict):
     ctc_weight: float = 0.0
     """Weight of the loss of a CTC head on the encoder's columns, beside 1 for the decoder's; 0 adds
     no head. Networks without pretrained weights need it."""
-
-    ctc_reading_weight: float = 0.0
-    """Weight of the CTC heads in reading, beside 1 for the decoders; 0 reads by these alone."""
 
 
 class Member(nn.Module):
@@ -199,20 +193,11 @@ class EffnetSeq2Seq(AttentionRecogniser):
         )
         if member.ctc_head is None:
             return loss
-        columns_BTC, steps_B = _columns(member, state, batch)
+        columns_BTC = member.columns(state[0], batch.images_BCHW.shape[2])
+        steps_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
         targets = [self.codec.encode(text) for text in batch.texts]
         loss += self.config.ctc_weight * member.ctc_head.loss(columns_BTC, steps_B, targets)
         return loss
-
-    def ctc_scorers(self, batch: LineBatch, state: Any) -> tuple[list[CTCPrefixScorer], float]:
-        scorers = []
-        if self.config.ctc_reading_weight > 0:
-            for member, member_state in zip(self._members(), state, strict=True):
-                if member.ctc_head is not None:
-                    columns_BTC, steps_B = _columns(member, member_state, batch)
-                    log_probs_BTV = member.ctc_head(columns_BTC).log_softmax(-1)
-                    scorers.append(CTCPrefixScorer(log_probs_BTV, steps_B, self.PAD, self.END))
-        return scorers, self.config.ctc_reading_weight
 
     def start(self, images_BCHW: Tensor, widths_B: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         return [member.begin(images_BCHW) for member in self._members()]
@@ -251,13 +236,6 @@ class EffnetSeq2Seq(AttentionRecogniser):
     @classmethod
     def without_pretrained(cls, config: EffnetSeq2SeqConfig) -> EffnetSeq2SeqConfig:
         return replace(config, imagenet=False)
-
-
-def _columns(member: Member, state: Sequence[Tensor], batch: LineBatch) -> tuple[Tensor, Tensor]:
-    """Return a member's columns (B, T, C) from its `begin`, and how many of them are a line's."""
-    columns_BTC = member.columns(state[0], batch.images_BCHW.shape[2])
-    steps_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
-    return columns_BTC, steps_B
 
 
 def _encoder(config: MemberConfig, imagenet: bool) -> Any:

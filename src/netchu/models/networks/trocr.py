@@ -18,12 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from transformers import (
-    GenerationConfig,
-    LogitsProcessorList,
-    TrOCRProcessor,
-    VisionEncoderDecoderModel,
-)
+from transformers import GenerationConfig, TrOCRProcessor, VisionEncoderDecoderModel
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
@@ -33,10 +28,8 @@ from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
 from netchu.models.ctc_loss import CTCHead
-from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
-from netchu.models.hub.joint_decoding import CTCLogitsProcessor
 from netchu.models.hub.own_checkpoints import OwnSize, write_trocr
 
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
@@ -69,9 +62,6 @@ class TrOCRSettings(Strict):
     ctc_weight: float = 0.0
     """Weight of the loss of a CTC head on the encoder's columns of patches, beside 1 for the
     decoder's; 0 adds no head. A checkpoint of random weights needs it."""
-
-    ctc_reading_weight: float = 0.0
-    """Weight of the CTC head in reading, beside 1 for the decoder; 0 reads by the decoder alone."""
 
 
 class TrOCR(Recogniser):
@@ -113,11 +103,8 @@ class TrOCR(Recogniser):
         self.ctc_head: CTCHead | None = None
         if config.ctc_weight > 0:
             self.ctc_head = CTCHead(self.model.encoder.config.hidden_size, self.codec.size, PAD_ID)
-            head = Path(source) / HEAD_FILE
-            same_classes = processor.tokenizer.get_vocab() == char_tokenizer(alphabet).get_vocab()
-            # A checkpoint may be one that `save` wrote, with its head.
-            if folder is not None or (head.exists() and same_classes):
-                self.ctc_head.load_state_dict(load_file(head))
+            if folder is not None:
+                self.ctc_head.load_state_dict(load_file(folder / HEAD_FILE))
         self.train()
 
     @property
@@ -254,20 +241,10 @@ class TrOCR(Recogniser):
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
-        """Decode by beam search; confidences are those of characters, given the ones before."""
-        encoded = self.model.encoder(
+        """Decode by beam search; confidences are the decoder's, given the characters before."""
+        written = self.model.generate(
             pixel_values=self._pixels(batch.images_BCHW),
             interpolate_pos_encoding=not self._square,
-        )
-        processors = LogitsProcessorList()
-        if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
-            columns_BTC, steps_B = self._columns(encoded.last_hidden_state, batch.widths_B)
-            log_probs_BTV = self.ctc_head(columns_BTC).log_softmax(-1)
-            scorer = CTCPrefixScorer(log_probs_BTV, steps_B, PAD_ID, EOS_ID)
-            processors.append(CTCLogitsProcessor(scorer, self.config.ctc_reading_weight))
-        written = self.model.generate(
-            encoder_outputs=encoded,
-            logits_processor=processors,
             num_beams=self.config.beams,
             do_sample=False,
             output_scores=True,
