@@ -21,6 +21,7 @@ import cv2
 import psutil
 from photos import pages, sample_lines
 
+from netchu.core.cores import available_cores
 from netchu.core.errors import one_line_errors
 from netchu.imaging.images import encode
 from netchu.inference.bulk.file_reader import ReadOptions, model_hash
@@ -52,7 +53,7 @@ def main() -> None:
                 rates = bulk(files, pool, workers, out)
                 measured.setdefault(f"{arguments.executor}, {workers} workers", []).append(rates)
         load = os.getloadavg()[0]
-        print(f"{len(files)} pages, load {load:.1f}, {len(os.sched_getaffinity(0))} cores")
+        print(f"{len(files)} pages, load {load:.1f}, {available_cores()} cores")
         loops = [statistics.median(column) for column in zip(*measured["loop"], strict=True)]
         for name, rates_of_rounds in measured.items():
             clock, cpu = (statistics.median(c) for c in zip(*rates_of_rounds, strict=True))

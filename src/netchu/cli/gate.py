@@ -29,18 +29,19 @@ def gate_command(
         typer.Option(
             min=0,
             metavar="RATIO",
-            help="Largest rise of CER that passes; 0.02 is two points, for another processor.",
+            help="Largest rise of CER that passes; between processors 0.02, which is two points.",
         ),
     ] = 0.0,
 ) -> None:
     """Fail where a change makes a system of a report worse.
 
-    A system is worse if it reads a dataset significantly worse on the same test
-    lines, by more than the margin, is more than 1.1 times as large or as much
-    arithmetic, or takes more than twice as long, measured against a fixed
-    workload in the same process. A system, dataset or level that is gone, and
-    test lines that changed without a reason in FILE, fail, too. Latency in
-    milliseconds is not judged: two builds may come from different machines.
+    A system is worse if its CER on the same test lines of a dataset is higher,
+    significantly and by more than the margin; if it is more than 1.1 times as
+    large or as much arithmetic; or if it takes more than twice as long, measured
+    against a fixed workload in the same process. A system, dataset or level that
+    is gone, and test lines that changed without a reason in FILE, fail, too.
+    Latency in milliseconds is not judged: two builds may come from different
+    machines.
 
     \b
     Example:

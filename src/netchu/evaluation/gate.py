@@ -44,8 +44,8 @@ def find_regressions(before: Path, after: Path, new_lines: Path, margin: float =
         after: folder of the report that takes its place; it may hold more systems.
         new_lines: a YAML file of reasons by `lines_hash`, see `read_reasons`. A dataset whose
             lines differ is compared no more if the hash of its new lines is in there.
-        margin: by how much CER may be higher; 0.02 is two points. The test covers chance in the
-            choice of lines, but a training on another processor differs, too.
+        margin: largest rise of CER that passes; 0.02 is two points. The test covers chance in the
+            choice of lines, and not that a training on another processor gives other weights.
 
     Raises:
         NetchuError: a report cannot be read, lacks sums by writer, or lacks a system, dataset or

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 import netchu
+from netchu.core.cores import available_cores
 from netchu.serve import corrections_route, reading_route, web_page
 from netchu.serve.access import ResponseMiddleware
 from netchu.serve.corrections import CorrectionStore
@@ -94,7 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.correction_lock = asyncio.Lock()
         state.queue = TaskQueue(
             partial(WorkerProcess, state.models, limits.worker_bytes, state.metrics.replaced.inc),
-            _available_cores() + 1,  # one more, since no address may occupy all of them
+            available_cores() + 1,  # one more, since no address may occupy all of them
             limits.pending_images,
             limits.pending_images_per_address,
             limits.image_seconds,
@@ -102,7 +102,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(state.queue.close)
         state.metrics.track_pending(lambda: state.queue.pending)
         yield
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -186,10 +186,10 @@ def test_a_stopped_run_is_resumed_and_reads_each_file_once(home, number):
     wait_for_shard(process)
     workers_before = children(process.pid)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=60)
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
-        assert told == "netchu: stopped; the same command reads what is left\n"
+        assert printed == "netchu: stopped; the same command reads what is left\n"
     first = paths()
     assert 0 < sum(first.values()) < len(expected)
     deadline = time.monotonic() + 30
@@ -197,8 +197,8 @@ def test_a_stopped_run_is_resumed_and_reads_each_file_once(home, number):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process = start("--workers", "2")
-    told, _ = process.communicate(timeout=300)
-    assert told == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
+    printed, _ = process.communicate(timeout=300)
+    assert printed == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
     assert paths() == expected
 
 
@@ -208,8 +208,8 @@ def test_the_files_of_a_killed_process_are_read_once_by_others(home):
     process = start("--workers", "2")
     wait_for_shard(process)
     os.kill(children(process.pid)[0], signal.SIGKILL)
-    told, _ = process.communicate(timeout=300)
-    assert told == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
+    printed, _ = process.communicate(timeout=300)
+    assert printed == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
     assert paths() == expected
 
 
@@ -240,6 +240,6 @@ def test_a_cluster_that_loses_a_worker_or_a_machine_reads_each_file_once(home, c
     process = start("--executor", "ray", "--workers", "2")
     wait_for_shard(process)
     kill_actor() if lost == "actor" else cluster()
-    told, errors = process.communicate(timeout=300)
-    assert told == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n", errors
+    printed, errors = process.communicate(timeout=300)
+    assert printed == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n", errors
     assert paths() == expected

@@ -77,10 +77,7 @@ class FileReader:
         for number, result in enumerate(results):
             path, page = pages[number]
             if isinstance(result, NetchuError):
-                reason = str(result).replace(
-                    "the image", path, 1
-                )  # read from bytes, it has no name
-                rows.append(error_row(path, page, reason if is_address(path) else str(result)))
+                rows.append(error_row(path, page, _named(result, path)))
             else:
                 rows.append(reading_row(path, page, result, self.model_hash))
         return rows

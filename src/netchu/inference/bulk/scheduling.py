@@ -12,8 +12,7 @@ from netchu.inference.bulk.tables import Row, error_row
 from netchu.inference.bulk.workers import Answer, Death, Pool
 
 MAX_TRIES = 3
-"""A file is an error when it was alone or with others in the hands of so many workers that failed.
-"""
+"""A file is an error after so many workers have failed with it, alone or among others."""
 
 SPARE_DEATHS = 10
 """So many workers, and three times the pool, may die in a row: a machine that is lost takes all of

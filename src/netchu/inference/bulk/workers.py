@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+from netchu.core.cores import available_cores
 from netchu.core.errors import NetchuError, needs_extra
 from netchu.core.processes import exit_with_parent
 from netchu.inference.bulk.file_reader import FileReader, ReadOptions
@@ -189,11 +190,6 @@ class Worker:
     def _load(self) -> str:
         self._reader = FileReader(self._options)
         return self._reader.model_hash
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _serve(parent: Connection, options: ReadOptions) -> None:
