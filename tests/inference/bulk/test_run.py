@@ -1,6 +1,5 @@
 """`netchu read --out NAME.parquet` with processes, killed and not, and on Ray."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -172,10 +172,8 @@ def wait_for_shard(process):
 
 def children(pid):
     """Processes that a process has started, without the resource tracker of Python."""
-    listed = subprocess.run(
-        ["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True
-    )
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
+    started = psutil.Process(pid).children()
+    return [child for child in started if any("spawn_main" in word for word in child.cmdline())]
 
 
 @pytest.mark.slow
@@ -184,7 +182,8 @@ def test_a_stopped_run_is_resumed_and_reads_each_file_once(home, number):
     expected = draw_scans(SCANS)
     process = start("--workers", "2")
     wait_for_shard(process)
-    workers_before = children(process.pid)
+    workers = children(process.pid)
+    assert len(workers) == 2
     process.send_signal(number)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
@@ -192,10 +191,8 @@ def test_a_stopped_run_is_resumed_and_reads_each_file_once(home, number):
         assert printed == "netchu: stopped; the same command reads what is left\n"
     first = paths()
     assert 0 < sum(first.values()) < len(expected)
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in workers_before):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
     process = start("--workers", "2")
     printed, _ = process.communicate(timeout=300)
     assert printed == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
@@ -207,7 +204,7 @@ def test_the_files_of_a_killed_process_are_read_once_by_others(home):
     expected = draw_scans(SCANS)
     process = start("--workers", "2")
     wait_for_shard(process)
-    os.kill(children(process.pid)[0], signal.SIGKILL)
+    children(process.pid)[0].kill()
     printed, _ = process.communicate(timeout=300)
     assert printed == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
     assert paths() == expected
@@ -227,10 +224,12 @@ def cluster(monkeypatch):
 
 def kill_actor():
     """Kill one of the processes of this user that are actors of netchu."""
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True)
-    (first, *others) = [line for line in listed.stdout.splitlines() if "ray::Worker" in line]
-    assert len(others) == 1
-    os.kill(int(first.split()[0]), signal.SIGKILL)
+    first, _ = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any("ray::Worker" in word for word in process.info["cmdline"] or [])
+    ]
+    first.kill()
 
 
 @pytest.mark.slow
