@@ -10,6 +10,7 @@ from ctc import line_loss
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
+from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.networks.effnet_seq2seq import EffnetSeq2Seq, EffnetSeq2SeqConfig, MemberConfig
 
 SMALL = EffnetSeq2SeqConfig(
@@ -25,6 +26,11 @@ SMALL = EffnetSeq2SeqConfig(
 def ensemble():
     torch.manual_seed(3)
     return EffnetSeq2Seq(SMALL, ALPHABET).eval()
+
+
+JOINT = replace(
+    SMALL, members=(SMALL.members[0], replace(SMALL.members[1], stride=8)), ctc_weight=0.5
+)
 
 
 def batch(texts=("Hà", "xã Yên")):
@@ -163,3 +169,62 @@ def test_the_ctc_head_learns_and_is_saved(tmp_path):
 
 def test_no_weight_means_no_head(ensemble):
     assert [member.ctc_head for member in ensemble.members] == [None, None]
+
+
+def test_the_ctc_heads_take_part_in_reading():
+    recogniser = EffnetSeq2Seq(JOINT, ALPHABET).eval()
+    letter = recogniser.codec.encode("ả")
+    with torch.no_grad():
+        for member in recogniser.members:
+            member.ctc_head.weight.zero_()
+            member.ctc_head.bias.zero_()
+            member.ctc_head.bias[letter] = 30.0
+    lines = batch()
+    alone = {reading.text for reading in recogniser.transcribe(lines)}
+    recogniser.config = replace(recogniser.config, ctc_reading_weight=5.0)
+    joint = recogniser.transcribe(lines)
+    assert "ả" not in alone
+    assert [reading.text for reading in joint] == ["ả"] * len(lines.texts)
+
+
+def test_the_first_character_has_the_joint_probability_of_decoders_and_heads():
+    torch.manual_seed(5)
+    config = replace(JOINT, ctc_reading_weight=0.7)
+    recogniser = EffnetSeq2Seq(config, ALPHABET).eval()
+    lines = replace(batch(), widths_B=torch.tensor([96] * len(batch().texts)))
+    with torch.inference_mode():
+        state = recogniser.start(lines.images_BCHW, lines.widths_B)
+        starts = torch.full((len(lines.texts),), EffnetSeq2Seq.START)
+        decoders, _ = recogniser.step(starts, state)
+        heads = [
+            member.ctc_head(member.columns(context, 32)).softmax(-1)
+            for member, (context, _, _) in zip(recogniser.members, state, strict=True)
+        ]
+        mean = torch.stack(heads).mean(0)
+        steps = torch.full((len(mean),), mean.shape[1])
+        scorer = CTCPrefixScorer(mean, steps, EffnetSeq2Seq.PAD, EffnetSeq2Seq.END, 0.7)
+        gains = scorer.gains(scorer.empty())
+    scores = decoders.log() + gains
+    scores[:, [EffnetSeq2Seq.PAD, EffnetSeq2Seq.START]] = -torch.inf
+    best, ids = scores.softmax(-1).max(-1)
+    readings = recogniser.transcribe(lines)
+    checked = 0
+    for reading, probability, number in zip(readings, best.tolist(), ids.tolist(), strict=True):
+        if reading.text:
+            assert reading.text[0] == recogniser.codec.decode([number])
+            assert reading.character_confidences[0] == pytest.approx(probability, rel=1e-4)
+            checked += 1
+    assert checked
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ctc_weight": 0.0}, "set ctc_weight"),
+        ({"members": SMALL.members}, "of one stride"),
+    ],
+)
+def test_heads_that_cannot_be_read_together_are_an_error(change, message):
+    config = replace(JOINT, ctc_reading_weight=1.0)
+    with pytest.raises(NetchuError, match=message):
+        EffnetSeq2Seq(replace(config, **change), ALPHABET)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,8 +21,8 @@ SMALL = TrOCRSettings("small", image_height=32, image_width=128, beams=2, ctc_we
 TINY = TrOCRSettings("tiny", image_height=64, image_width=64, beams=2)
 
 
-def lines(texts=TEXTS):
-    images = torch.rand(len(texts), 1, 64, 64, generator=torch.Generator().manual_seed(1))
+def lines(texts=TEXTS, height=64):
+    images = torch.rand(len(texts), 1, height, 64, generator=torch.Generator().manual_seed(1))
     widths = torch.full((len(texts),), 64)
     ids = tuple(map(str, range(len(texts))))
     return LineBatch(images, widths, tuple(texts), ids, ("line",) * len(texts))
@@ -239,3 +240,16 @@ def test_a_line_with_too_few_columns_is_left_to_the_decoder():
         torch.zeros(1, 1, 32, 32), torch.tensor([32]), ("Nguyễn Trãi",), ("0",), ("line",)
     )
     assert torch.isfinite(recogniser.loss(batch))
+
+
+def test_the_ctc_head_takes_part_in_reading():
+    recogniser = made(SMALL).eval()
+    with torch.no_grad():
+        recogniser.ctc_head.weight.zero_()
+        recogniser.ctc_head.bias.zero_()
+        recogniser.ctc_head.bias[recogniser.codec.encode("ả")] = 50.0
+    batch = lines(height=32)
+    alone = {reading.text for reading in recogniser.transcribe(batch)}
+    assert "ả" not in alone
+    recogniser.config = replace(SMALL, ctc_reading_weight=5.0)
+    assert [reading.text for reading in recogniser.transcribe(batch)] == ["ả"] * len(TEXTS)

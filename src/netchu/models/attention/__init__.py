@@ -14,6 +14,7 @@ from netchu.core.codec import Codec
 from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.models.base import Recogniser
+from netchu.models.ctc_prefix import CTCPrefixScorer
 
 
 class AttentionRecogniser(Recogniser):
@@ -48,6 +49,10 @@ class AttentionRecogniser(Recogniser):
     def step(self, ids_B: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return probabilities (B, V) of the character after `ids_B`, and the next state."""
 
+    def ctc_scorer(self, batch: LineBatch, state: Any) -> CTCPrefixScorer | None:
+        """Return the CTC head that takes part in reading, from the state of `start`, if any."""
+        return None
+
     def rejection_reason(self, text: str, width: int) -> str:
         if len(text) <= self.max_length:
             return ""
@@ -72,13 +77,20 @@ class AttentionRecogniser(Recogniser):
     def transcribe(self, batch: LineBatch) -> list[Reading]:
         """Decode greedily: the most probable character at each step, until END or `max_length`."""
         state = self.start(batch.images_BCHW, batch.widths_B)
+        scorer = self.ctc_scorer(batch, state)
+        prefixes = scorer.empty() if scorer else None
+        every_B = torch.arange(len(batch.texts), device=self.device)
         ids_B = torch.full((len(batch.texts),), self.START, device=self.device)
         done_B = torch.zeros_like(ids_B, dtype=torch.bool)
         ids: list[list[int]] = [[] for _ in batch.texts]
         probabilities: list[list[float]] = [[] for _ in batch.texts]
         for _ in range(self.max_length):
             probabilities_BV, state = self.step(ids_B, state)
+            if scorer and prefixes:
+                probabilities_BV = self._joint(probabilities_BV, scorer.gains(prefixes))
             best_B, ids_B = probabilities_BV.max(-1)
+            if scorer and prefixes:
+                prefixes = scorer.extended(prefixes, every_B, ids_B)
             done_B |= ids_B == self.END
             if bool(done_B.all()):
                 break
@@ -90,3 +102,12 @@ class AttentionRecogniser(Recogniser):
             Reading(self.codec.decode(i), joint_probability(p), tuple(p))
             for i, p in zip(ids, probabilities, strict=True)
         ]
+
+    def _joint(self, probabilities_BV: Tensor, gains_BV: Tensor) -> Tensor:
+        """Return the probabilities of the next character, with the weighted gains of a CTC head.
+
+        Watanabe et al. 2017, "Hybrid CTC/attention architecture for end-to-end speech recognition".
+        """
+        scores_BV = probabilities_BV.clamp_min(1e-9).log() + gains_BV
+        scores_BV[:, [self.PAD, self.START]] = -torch.inf
+        return scores_BV.softmax(-1)

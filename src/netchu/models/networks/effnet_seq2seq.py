@@ -1,11 +1,13 @@
 """effnet_seq2seq: two EfficientNetV2 encoders with VietOCR's attention decoder (source project 3).
 
 The two networks are trained side by side and read as an ensemble: their probabilities are averaged
-at every step. They are saved in half precision, one file each, under 50 MB together.
+at every step. CTC heads on their columns may take part in training and reading. They are saved in
+half precision, one file each, under 50 MB together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -24,6 +26,7 @@ from netchu.imaging.preparation import Preprocessing
 from netchu.models.attention import AttentionRecogniser
 from netchu.models.base import Recogniser
 from netchu.models.ctc_loss import CTCHead
+from netchu.models.ctc_prefix import CTCPrefixScorer
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ class EffnetSeq2SeqConfig(Strict):
     ctc_weight: float = 0.0
     """Weight of the loss of a CTC head on the encoder's columns, beside 1 for the decoder's; 0 adds
     no head. Networks without pretrained weights need it."""
+
+    ctc_reading_weight: float = 0.0
+    """Weight of the CTC heads in reading, beside 1 for the decoders; 0 reads by these alone."""
 
 
 class Member(nn.Module):
@@ -141,6 +147,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
 
     def __init__(self, config: EffnetSeq2SeqConfig, alphabet: str) -> None:
         super().__init__(config, alphabet)
+        _check_heads(config)
         self.members = nn.ModuleList(
             Member(member, self.codec.size, config.imagenet, config.dropout, config.ctc_weight > 0)
             for member in config.members
@@ -193,11 +200,22 @@ class EffnetSeq2Seq(AttentionRecogniser):
         )
         if member.ctc_head is None:
             return loss
-        columns_BTC = member.columns(state[0], batch.images_BCHW.shape[2])
-        steps_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
+        columns_BTC, steps_B = _columns(member, state, batch)
         targets = [self.codec.encode(text) for text in batch.texts]
         loss += self.config.ctc_weight * member.ctc_head.loss(columns_BTC, steps_B, targets)
         return loss
+
+    def ctc_scorer(self, batch: LineBatch, state: Any) -> CTCPrefixScorer | None:
+        """Return the mean of the members' CTC heads as one head."""
+        weight = self.config.ctc_reading_weight
+        if weight == 0:
+            return None
+        heads = []
+        for member, member_state in zip(self._members(), state, strict=True):
+            columns_BTC, steps_B = _columns(member, member_state, batch)
+            heads.append(cast(CTCHead, member.ctc_head)(columns_BTC).float().softmax(-1))
+        mean_BTV = torch.stack(heads).mean(0)
+        return CTCPrefixScorer(mean_BTV, steps_B, self.PAD, self.END, weight)
 
     def start(self, images_BCHW: Tensor, widths_B: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         return [member.begin(images_BCHW) for member in self._members()]
@@ -236,6 +254,22 @@ class EffnetSeq2Seq(AttentionRecogniser):
     @classmethod
     def without_pretrained(cls, config: EffnetSeq2SeqConfig) -> EffnetSeq2SeqConfig:
         return replace(config, imagenet=False)
+
+
+def _check_heads(config: EffnetSeq2SeqConfig) -> None:
+    if config.ctc_reading_weight == 0:
+        return
+    if config.ctc_weight == 0:
+        raise NetchuError("effnet_seq2seq: ctc_reading_weight needs heads; set ctc_weight")
+    if len({member.stride for member in config.members}) > 1:
+        raise NetchuError("effnet_seq2seq: ctc_reading_weight needs members of one stride")
+
+
+def _columns(member: Member, state: Sequence[Tensor], batch: LineBatch) -> tuple[Tensor, Tensor]:
+    """Return a member's columns (B, T, C) from its `begin`, and how many of them are a line's."""
+    columns_BTC = member.columns(state[0], batch.images_BCHW.shape[2])
+    steps_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
+    return columns_BTC, steps_B
 
 
 def _encoder(config: MemberConfig, imagenet: bool) -> Any:

@@ -18,7 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from transformers import GenerationConfig, TrOCRProcessor, VisionEncoderDecoderModel
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    TrOCRProcessor,
+    VisionEncoderDecoderModel,
+)
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
@@ -28,8 +33,10 @@ from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
 from netchu.models.ctc_loss import CTCHead
+from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
+from netchu.models.hub.joint_decoding import CTCLogitsProcessor
 from netchu.models.hub.own_checkpoints import OwnSize, write_trocr
 
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
@@ -62,6 +69,9 @@ class TrOCRSettings(Strict):
     ctc_weight: float = 0.0
     """Weight of the loss of a CTC head on the encoder's columns of patches, beside 1 for the
     decoder's; 0 adds no head. A checkpoint of random weights needs it."""
+
+    ctc_reading_weight: float = 0.0
+    """Weight of the CTC head in reading, beside 1 for the decoder; 0 reads by the decoder alone."""
 
 
 class TrOCR(Recogniser):
@@ -241,10 +251,21 @@ class TrOCR(Recogniser):
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch) -> list[Reading]:
-        """Decode by beam search; confidences are the decoder's, given the characters before."""
-        written = self.model.generate(
+        """Decode by beam search; confidences are those of characters, given the ones before."""
+        encoded = self.model.encoder(
             pixel_values=self._pixels(batch.images_BCHW),
             interpolate_pos_encoding=not self._square,
+        )
+        processors = LogitsProcessorList()
+        if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
+            columns_BTC, steps_B = self._columns(encoded.last_hidden_state, batch.widths_B)
+            probabilities_BTV = self.ctc_head(columns_BTC).float().softmax(-1)
+            weight = self.config.ctc_reading_weight
+            scorer = CTCPrefixScorer(probabilities_BTV, steps_B, PAD_ID, EOS_ID, weight)
+            processors.append(CTCLogitsProcessor(scorer))
+        written = self.model.generate(
+            encoder_outputs=encoded,
+            logits_processor=processors,
             num_beams=self.config.beams,
             do_sample=False,
             output_scores=True,
