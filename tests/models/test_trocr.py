@@ -253,3 +253,15 @@ def test_the_ctc_head_takes_part_in_reading():
     assert "ả" not in alone
     recogniser.config = replace(SMALL, ctc_reading_weight=5.0)
     assert [reading.text for reading in recogniser.transcribe(batch)] == ["ả"] * len(TEXTS)
+
+
+def test_own_checkpoints_know_which_positions_are_near(tmp_path):
+    write_trocr(tmp_path, (32, 256), "small")
+    model = VisionEncoderDecoderModel.from_pretrained(tmp_path)
+    grid = model.encoder.embeddings.position_embeddings[0, 1:].unflatten(0, (2, 32))
+    positions = model.decoder.model.decoder.embed_positions.weight
+    for table in (grid[0], grid[1], positions):
+        near = F.cosine_similarity(table[:24], table[1:25])
+        assert (near > F.cosine_similarity(table[:24], table[8:32])).all()
+    assert (F.cosine_similarity(grid[0], grid[1]) < 0.99).all()
+    torch.testing.assert_close(grid[0, :, :120], grid[1, :, :120])

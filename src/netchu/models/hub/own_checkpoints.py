@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
+from torch import Tensor
 from transformers import (
     DeepseekOcr2Config,
     DeepseekOcr2ForConditionalGeneration,
@@ -67,12 +68,44 @@ def write_trocr(folder: Path, image_size: tuple[int, int], size: OwnSize, seed: 
     config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 2, 1, 2
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        VisionEncoderDecoderModel(config).save_pretrained(folder)
+        network = VisionEncoderDecoderModel(config)
+    _set_positions(network, image_size, patch)
+    network.save_pretrained(folder)
     height, width = image_size
     image_processor = ViTImageProcessor(
         size={"height": height, "width": width}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
     TrOCRProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
+
+
+@torch.no_grad()
+def _set_positions(
+    network: VisionEncoderDecoderModel, image_size: tuple[int, int], patch: tuple[int, int]
+) -> None:
+    """Give the learned position embeddings sinusoids as first values, scaled to the other inputs.
+
+    From random values a small ViT has to learn first which patches are neighbours (Beyer et al.
+    2022, "Better plain ViT baselines for ImageNet-1k"). Columns get three quarters of the channels,
+    because a line has many of them and few rows.
+    """
+    table_1SC = network.encoder.embeddings.position_embeddings
+    channels = table_1SC.shape[-1]
+    rows, columns = image_size[0] // patch[0], image_size[1] // patch[1]
+    across_TC = _sinusoids(columns, 3 * channels // 4).expand(rows, -1, -1)
+    down_RC = _sinusoids(rows, channels // 4)[:, None].expand(-1, columns, -1)
+    table_1SC[0, 1:] = 0.5 * torch.cat([across_TC, down_RC], -1).flatten(0, 1)
+    positions = network.decoder.model.decoder.embed_positions.weight
+    positions.copy_(0.03 * _sinusoids(*positions.shape))
+
+
+def _sinusoids(places: int, channels: int) -> Tensor:
+    """Return sine and cosine (places, channels) of each place, with wavelengths from 2π to 2000π.
+
+    Vaswani et al. 2017, "Attention is all you need", section 3.5.
+    """
+    frequencies = 1000.0 ** (-torch.arange(channels // 2) / (channels // 2))
+    angles = torch.arange(places)[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def _plain(size: tuple[int, int]) -> int | list[int]:
