@@ -305,22 +305,26 @@ def _pool_by_convolution(model: Any) -> None:
     producers = {name: node.op_type for node in graph.node for name in node.output}
     nodes = []
     for node in graph.node:
-        if node.op_type == "AveragePool" and producers.get(node.input[0]) == "DequantizeLinear":
-            _, channels, height, _ = (side.dim_value for side in shapes[node.input[0]])
-            how = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            rows, columns = how["kernel_shape"]
-            if height % rows == 0 and not any(how.get("pads", ())):
-                kernel = f"{node.output[0]}.kernel"
-                parts = [f"{kernel}{suffix}" for suffix in (QUANTISED, "_scale", "_zero_point")]
-                ones = np.ones((channels, 1, rows, columns), np.int8)
-                values = ones, np.float32(1 / (rows * columns)), np.int8(0)
-                graph.initializer.extend(map(numpy_helper.from_array, values, parts))
-                nodes.append(onnx.helper.make_node("DequantizeLinear", parts, [kernel]))
-                node = onnx.helper.make_node(
-                    "Conv", [node.input[0], kernel], node.output, node.name, group=channels,
-                    kernel_shape=[rows, columns], strides=how["strides"],
-                )  # fmt: skip
-        nodes.append(node)
+        if node.op_type != "AveragePool" or producers.get(node.input[0]) != "DequantizeLinear":
+            nodes.append(node)
+            continue
+        _, channels, height, _ = (side.dim_value for side in shapes[node.input[0]])
+        how = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        rows, columns = how["kernel_shape"]
+        if height % rows or any(how.get("pads", ())):
+            nodes.append(node)
+            continue
+        kernel = f"{node.output[0]}.kernel"
+        parts = [f"{kernel}{suffix}" for suffix in (QUANTISED, "_scale", "_zero_point")]
+        ones = np.ones((channels, 1, rows, columns), np.int8)
+        values = ones, np.float32(1 / (rows * columns)), np.int8(0)
+        graph.initializer.extend(map(numpy_helper.from_array, values, parts))
+        nodes.append(onnx.helper.make_node("DequantizeLinear", parts, [kernel]))
+        convolution = onnx.helper.make_node(
+            "Conv", [node.input[0], kernel], node.output, node.name, group=channels,
+            kernel_shape=[rows, columns], strides=how["strides"],
+        )  # fmt: skip
+        nodes.append(convolution)
     del graph.node[:]
     graph.node.extend(nodes)
 
