@@ -19,4 +19,11 @@ def finetune(params: Params, system: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage_for(__doc__, "system", "a system of params.yaml", finetune, interrupted=RESUMABLE)
+    run_stage_for(
+        __doc__,
+        "system",
+        "a system of params.yaml",
+        finetune,
+        interrupted=RESUMABLE,
+        distributed=True,
+    )

@@ -19,4 +19,11 @@ def pretrain(params: Params, system: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage_for(__doc__, "system", "a system of params.yaml", pretrain, interrupted=RESUMABLE)
+    run_stage_for(
+        __doc__,
+        "system",
+        "a system of params.yaml",
+        pretrain,
+        interrupted=RESUMABLE,
+        distributed=True,
+    )

@@ -13,6 +13,7 @@ from netchu.core.params import parse_config
 from netchu.core.text import ALPHABET
 from netchu.data.batches import (
     LineDataset,
+    SharedBatches,
     WidthBatchSampler,
     collate,
     concat_photos,
@@ -248,3 +249,15 @@ def test_collate_refuses_lines_of_unequal_width(drawn):
     dataset = LineDataset(drawn, plan_items(drawn, 0, 0), GREY, None, 0)
     with pytest.raises(ValueError, match="same shape"):
         collate([dataset[0], dataset[1]])
+
+
+@given(lines=st.integers(1, 40), size=st.integers(1, 5), world=st.integers(1, 6))
+def test_processes_share_all_batches_in_equally_many_steps(lines, size, world):
+    batches = WidthBatchSampler([8 * (index % 3 + 1) for index in range(lines)], size)
+    shares = [SharedBatches(batches, rank, world) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    together = {}
+    for share in shares:
+        for number, batch in zip(share.numbers, share, strict=True):
+            assert together.setdefault(number, batch) == batch
+    assert [together[number] for number in sorted(together)] == batches.batches

@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
+from transformers import VisionEncoderDecoderModel
 
 from ctc import line_loss
 from netchu.core.codec import Codec

@@ -159,7 +159,7 @@ def make_the_first_epoch_best(monkeypatch):
     """A run that forgot the best epoch would keep a later one."""
 
     def ended(self):
-        self._val_pairs = []
+        self.log("val_loss", 1.0)
         self.log("val_cer", 0.1 + 0.1 * self.current_epoch)
 
     monkeypatch.setattr(NetchuSmall, "on_validation_epoch_end", ended)

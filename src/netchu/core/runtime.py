@@ -31,6 +31,10 @@ def set_compute_environment(compute: ComputeParams) -> None:
 
 
 def is_main_process() -> bool:
-    """Return whether this process writes the outputs of a distributed run."""
-    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-    return all(rank == "0" for rank in ranks)
+    """Return whether this process writes the outputs of a distributed run.
+
+    The variables are those of torchrun, of the processes that Lightning starts, of Slurm and of
+    LSF. Each number is 0 in the first process of the first node, and where the variable is missing.
+    """
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from netchu.core.errors import STOPPED, one_line_errors
 from netchu.core.files import remove_abandoned_files
+from netchu.core.launcher import launch, launcher
 from netchu.core.locks import exclusive_lock
 from netchu.core.params import Params, load_params
 from netchu.core.paths import CHECKPOINTS
@@ -37,6 +38,7 @@ def run_stage_for(
     *,
     choices: Collection[str] | None = None,
     interrupted: str = STOPPED,
+    distributed: bool = False,
 ) -> None:
     """Run a stage of `foreach`: call `work` with the parameters and the key given to the script.
 
@@ -47,12 +49,16 @@ def run_stage_for(
         work: the stage; it imports torch itself, after the compute environment is set.
         choices: the keys that there are, if they do not depend on the parameters.
         interrupted: what is printed after Ctrl-C and SIGTERM.
+        distributed: whether the stage may run in several processes (`core.launcher`).
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(argument, help=meaning, choices=choices)
     key = getattr(parser.parse_args(), argument)
     with one_line_errors(interrupted):
         params = load_params()
+        if distributed and (command := launcher(params.trainer)):
+            launch(command)
+            return
         # The other processes of a distributed training run the same script.
         lock = stage_lock(f"{_stage()}@{key}", params.profile) if is_main_process() else None
         with lock or nullcontext():

@@ -221,6 +221,27 @@ class WidthBatchSampler(Sampler[list[int]]):
             yield batch[self.rank :: self.world]
 
 
+class SharedBatches(Sampler[list[int]]):
+    """The batches of one process of several that share the lines of a table.
+
+    All processes have equally many batches, because those of DDP wait for each other. Where the
+    number does not divide, some have the last batch too; `numbers` tells them apart.
+    """
+
+    def __init__(self, batches: WidthBatchSampler, rank: int, world: int) -> None:
+        self._batches = batches.batches
+        last = len(self._batches) - 1
+        self.numbers = [min(n + rank, last) for n in range(0, len(self._batches), world)]
+        """Number of each batch among those of all processes."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for number in self.numbers:
+            yield self._batches[number]
+
+
 def _chunks(indices: Sequence[int], size: int) -> list[list[int]]:
     return [list(indices[start : start + size]) for start in range(0, len(indices), size)]
 
@@ -266,11 +287,18 @@ def frame_batches(
     *,
     workers: int = 0,
     pin_memory: bool = False,
+    rank: int = 0,
+    world: int = 1,
 ) -> Batches:
-    """Return a loader of every line once, not augmented, in batches of one width."""
+    """Return a loader of every line once, not augmented, in batches of one width.
+
+    Of `world` processes, the one of number `rank` gets its share (`SharedBatches`).
+    """
     items: list[Item] = [(row,) for row in range(len(lines))]
     dataset = LineDataset(lines, items, how, None, 0)
-    batches = WidthBatchSampler(item_widths(lines, items, how), batch_size)
+    batches = SharedBatches(
+        WidthBatchSampler(item_widths(lines, items, how), batch_size), rank, world
+    )
     return DataLoader(
         dataset, batch_sampler=batches, collate_fn=collate, num_workers=workers,
         persistent_workers=workers > 0, pin_memory=pin_memory,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jiwer
 import lightning as L
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -28,6 +29,15 @@ from netchu.models.optimisation import optimiser_and_schedule
 
 Transcribe = Callable[[LineBatch], list[Reading]]
 """Reads a batch: one reading for each image, in order."""
+
+
+@dataclass(frozen=True)
+class ValidatedBatch:
+    """Mean loss, labels and readings of a validation batch."""
+
+    loss: float
+    truths: list[str]
+    texts: list[str]
 
 
 class Recogniser(L.LightningModule, ABC):
@@ -50,7 +60,7 @@ class Recogniser(L.LightningModule, ABC):
         self.config = config
         self.alphabet = alphabet
         self.phase: PhaseParams | None = None
-        self._val_pairs: list[tuple[str, str]] = []
+        self._validated: dict[int, ValidatedBatch] = {}
 
     @property
     @abstractmethod
@@ -163,17 +173,33 @@ class Recogniser(L.LightningModule, ABC):
         return loss
 
     def validation_step(self, batch: LineBatch, batch_idx: int) -> dict[str, Any]:
-        self.log("val_loss", self.loss(batch), logger=False, batch_size=len(batch.texts),
-                 sync_dist=True)  # fmt: skip
+        loss = float(self.loss(batch))
         readings = self.transcribe(batch)
-        self._val_pairs += [(t, r.text) for t, r in zip(batch.texts, readings, strict=True)]
+        loader: Any = self.trainer.val_dataloaders
+        number = loader.batch_sampler.numbers[batch_idx]
+        texts = [reading.text for reading in readings]
+        self._validated[number] = ValidatedBatch(loss, list(batch.texts), texts)
         return {"readings": readings}
 
     def on_validation_epoch_end(self) -> None:
-        truths, texts = zip(*self._val_pairs, strict=True)
-        self._val_pairs = []
-        cer = jiwer.cer(list(truths), list(texts))
-        self.log("val_cer", cer, logger=False, prog_bar=True, sync_dist=True)
+        """Log the loss and the CER of all lines, each once, whatever the number of processes."""
+        batches = self._gathered()
+        self._validated = {}
+        truths = [text for batch in batches for text in batch.truths]
+        loss = sum(batch.loss * len(batch.truths) for batch in batches) / len(truths)
+        cer = jiwer.cer(truths, [text for batch in batches for text in batch.texts])
+        # The values are those of all processes already; a maximum of equal ones is exact.
+        self.log("val_loss", loss, logger=False, sync_dist=True, reduce_fx="max")
+        self.log("val_cer", cer, logger=False, prog_bar=True, sync_dist=True, reduce_fx="max")
+
+    def _gathered(self) -> list[ValidatedBatch]:
+        """Return the validated batches of all processes, in the order of one process."""
+        shares = [self._validated]
+        if self.trainer.world_size > 1:
+            shares = [{} for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(shares, self._validated)
+        together = {number: batch for share in shares for number, batch in share.items()}
+        return [together[number] for number in sorted(together)]
 
     def configure_optimizers(self) -> Any:
         if self.phase is None:

@@ -73,10 +73,9 @@ class LineDataModule(L.LightningDataModule):
             LineDataset(self.train, self.items, self.preprocessing, None, self.seed),
             [self.augmentation_strength_at(epoch) for epoch in range(self.epochs)],
         )
-        rank, world = (
-            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        batches = EpochBatches(
+            self.widths, self.batch_size, self.steps, self.seed, *self._rank_and_world()
         )
-        batches = EpochBatches(self.widths, self.batch_size, self.steps, self.seed, rank, world)
         if self.trainer:
             # After a restart Lightning calls `set_epoch` when loading processes have been given
             # their first batches. `current_epoch` is still that of the checkpoint.
@@ -88,10 +87,14 @@ class LineDataModule(L.LightningDataModule):
         )  # fmt: skip
 
     def val_dataloader(self) -> Batches:
+        rank, world = self._rank_and_world()
         return frame_batches(
             self.val, self.preprocessing, self.batch_size,
-            workers=self.workers, pin_memory=self._pin_memory(),
+            workers=self.workers, pin_memory=self._pin_memory(), rank=rank, world=world,
         )  # fmt: skip
+
+    def _rank_and_world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _pin_memory(self) -> bool:
         """Whether batches are copied to a GPU, which is faster from pinned memory."""
