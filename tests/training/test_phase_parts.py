@@ -133,7 +133,7 @@ def test_loaders_know_process_epoch_device_and_workers(drawn, workers, device):
     assert {epoch for batch in batches for epoch, _ in batch} == {4}
     assert loader.dataset.strengths == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert len(loader.dataset) == len(drawn)
-    assert max(map(len, validation.batch_sampler)) == 4
+    numbers = validation.batch_sampler.numbers
     for one in (loader, validation):
         assert (one.num_workers, one.persistent_workers) == (workers, workers > 0)
         assert one.pin_memory == (device == "cuda")
@@ -143,6 +143,10 @@ def test_loaders_know_process_epoch_device_and_workers(drawn, workers, device):
         0, 1, 0
     )  # fmt: skip
     assert not alone.pin_memory
+    every = list(data.val_dataloader().batch_sampler)
+    assert max(map(len, every)) == 4
+    assert numbers == [min(number, len(every) - 1) for number in range(1, len(every) + 1, 2)]
+    assert list(validation.batch_sampler) == [every[number] for number in numbers]
 
 
 def test_a_systems_stages_and_phases_are_its_own_but_for_the_pretraining_it_starts_from():
