@@ -134,8 +134,21 @@ def test_columns_are_the_means_of_the_rows_of_the_context(ensemble):
     assert member.columns(context, 32)[0, :, 0].tolist() == [150.0 + c for c in range(12)]
 
 
-def test_each_member_adds_the_loss_of_its_ctc_head():
-    config = replace(SMALL, ctc_weight=0.5)
+def test_rows_can_be_averaged_before_the_recurrent_layer():
+    member = EffnetSeq2Seq(replace(SMALL, average_rows=True), ALPHABET).eval().members[0]
+    images = batch().images_BCHW
+    with torch.inference_mode():
+        sequence = member.narrow(member.encoder(images)[-1]).mean(2).transpose(1, 2)
+        context, _, _ = member.begin(images)
+        expected, _ = member.context_rnn(sequence)
+    assert context.shape[1] == 12  # 96 pixels at stride 8
+    torch.testing.assert_close(context, expected)
+    assert torch.equal(member.columns(context, 32), context)
+
+
+@pytest.mark.parametrize("average_rows", [False, True])
+def test_each_member_adds_the_loss_of_its_ctc_head(average_rows):
+    config = replace(SMALL, ctc_weight=0.5, average_rows=average_rows)
     torch.manual_seed(3)
     recogniser = EffnetSeq2Seq(config, ALPHABET).eval()
     lines = batch(("Hà", "xã"))
@@ -146,7 +159,7 @@ def test_each_member_adds_the_loss_of_its_ctc_head():
         for member in recogniser.members:
             steps = [-(-width // member.stride) for width in (96, 60)]
             context = member.begin(narrow.images_BCHW)[0]
-            rows = 32 // member.stride
+            rows = 1 if average_rows else 32 // member.stride
             columns = context.reshape(2, -1, rows, context.shape[2]).mean(2)
             for row, text, count in zip(columns, narrow.texts, steps, strict=True):
                 ids = recogniser.codec.encode(text)

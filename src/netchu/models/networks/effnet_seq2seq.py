@@ -72,6 +72,10 @@ class EffnetSeq2SeqConfig(Strict):
     imagenet: bool = True
     """Whether the encoders start from ImageNet weights."""
 
+    average_rows: bool = False
+    """Whether the recurrent layer gets the mean of a column's rows. If false, it gets every row of
+    every column, as in VietOCR, and the sequence is as many times longer as there are rows."""
+
     smoothing: float = 0.1
     """Label smoothing."""
 
@@ -92,12 +96,11 @@ class Member(nn.Module):
     The decoder is VietOCR's (pbcquoc/vietocr, `seqmodel/seq2seq.py`), after Bahdanau et al. 2015.
     """
 
-    def __init__(
-        self, config: MemberConfig, classes: int, imagenet: bool, dropout: float, ctc: bool
-    ) -> None:
+    def __init__(self, config: MemberConfig, ensemble: EffnetSeq2SeqConfig, classes: int) -> None:
         super().__init__()
         self.stride = config.stride
-        self.encoder = _encoder(config, imagenet)
+        self.average_rows = ensemble.average_rows
+        self.encoder = _encoder(config, ensemble.imagenet)
         channels = self.encoder.feature_info.channels()[-1]
         hidden = config.hidden
         self.narrow = nn.Conv2d(channels, hidden, 1)
@@ -109,13 +112,17 @@ class Member(nn.Module):
         self.embedding = nn.Embedding(classes, config.embedding)
         self.decoder = nn.GRUCell(2 * hidden + config.embedding, hidden)
         self.head = nn.Linear(3 * hidden + config.embedding, classes)
-        self.ctc_head = CTCHead(2 * hidden, classes, AttentionRecogniser.PAD) if ctc else None
-        self.dropout = nn.Dropout(dropout)
+        self.ctc_head = (
+            CTCHead(2 * hidden, classes, AttentionRecogniser.PAD) if ensemble.ctc_weight else None
+        )
+        self.dropout = nn.Dropout(ensemble.dropout)
 
     def begin(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return context (B, S, 2·hidden), its attention keys, and the decoder's first state."""
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW = self.narrow(self.encoder(images_BCHW)[-1])
+        if self.average_rows:
+            features_BCHW = features_BCHW.mean(2, keepdim=True)
         # Column by column, top to bottom, the order of VietOCR's features.
         sequence_BSC = features_BCHW.transpose(2, 3).flatten(2).transpose(1, 2)
         context_BSC, _ = self.context_rnn(self.dropout(sequence_BSC))
@@ -124,7 +131,7 @@ class Member(nn.Module):
     def columns(self, context_BSC: Tensor, height: int) -> Tensor:
         """Return the mean (B, T, C) of each column of the context; images are `height` px high."""
         batch, places, channels = context_BSC.shape
-        rows = -(-height // self.stride)
+        rows = 1 if self.average_rows else -(-height // self.stride)
         return context_BSC.reshape(batch, places // rows, rows, channels).mean(2)
 
     def advance(
@@ -149,8 +156,7 @@ class EffnetSeq2Seq(AttentionRecogniser):
         super().__init__(config, alphabet)
         _check_heads(config)
         self.members = nn.ModuleList(
-            Member(member, self.codec.size, config.imagenet, config.dropout, config.ctc_weight > 0)
-            for member in config.members
+            Member(member, config, self.codec.size) for member in config.members
         )
 
     @property
