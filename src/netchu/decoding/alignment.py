@@ -1,46 +1,92 @@
-"""CTC forced alignment: the time steps at which the characters of a known text stand."""
+"""CTC forced alignment of a text that differs little from the greedy one, as that of a beam search.
+
+It is Viterbi's algorithm without looking at every state at every time step. No path is more
+probable than the greedy one, and paths that are much less probable are dropped; one that is more
+probable than all that were dropped is the best.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
+FIRST_LIMIT = 6.0
+"""Nats that a path may cost more than the greedy one; doubled until a path is found."""
 
-def force_align(
+ROUNDING = 1e-6
+"""Nats by which sums of costs are off at most."""
+
+
+def align_near_greedy(
     probabilities_TV: NDArray[np.float32], ids: Sequence[int], blank: int = 0
-) -> NDArray[np.intp]:
-    """Return the most probable CTC path that collapses to `ids` (Viterbi).
+) -> list[int]:
+    """Return the most probable CTC path that collapses to `ids`, a class for each time step.
 
     Args:
         probabilities_TV: class probabilities at each time step.
         ids: classes of the text, without blanks. They must fit: the path needs one step per id,
             and one more between two equal neighbours.
         blank: class of the blank.
-
-    Returns:
-        The class at each time step, shape (T,).
     """
-    states_S = np.full(2 * len(ids) + 1, blank, np.intp)
+    states_S = [blank] * (2 * len(ids) + 1)
     states_S[1::2] = ids
-    skips_S = np.zeros(len(states_S), np.bool_)  # the blank between unequal classes is optional
-    skips_S[2:] = (states_S[2:] != blank) & (states_S[2:] != states_S[:-2])
-    costs_TV = -np.log(np.maximum(probabilities_TV, np.float32(1e-30)))
-    # Lowest cost of each state when it is reached from itself, from the previous state and from
-    # the one before that.
-    best_3S = np.full((3, len(states_S)), np.inf)
-    best_3S[0, :2] = costs_TV[0, states_S[:2]]
-    from_TS = np.zeros((len(costs_TV), len(states_S)), np.int8)
-    columns_S = np.arange(len(states_S))
-    for step in range(1, len(costs_TV)):
-        best_3S[1, 1:] = best_3S[0, :-1]
-        best_3S[2, 2:] = np.where(skips_S[2:], best_3S[0, :-2], np.inf)
-        from_TS[step] = best_3S.argmin(0)
-        best_3S[0] = best_3S[from_TS[step], columns_S] + costs_TV[step, states_S]
-    state = int(len(states_S) - 2 + best_3S[0, -2:].argmin()) if ids else 0
-    path_T = np.empty(len(costs_TV), np.intp)
-    for step in range(len(costs_TV) - 1, -1, -1):
-        path_T[step] = states_S[state]
-        state -= int(from_TS[step, state])
-    return path_T
+    classes = list(dict.fromkeys(states_S))
+    columns_S = list(map(classes.index, states_S))
+    least = np.float32(1e-30)
+    costs = (-np.log(np.maximum(probabilities_TV[:, classes], least))).tolist()
+    lowest = (-np.log(np.maximum(probabilities_TV.max(1), least))).tolist()
+    limit = FIRST_LIMIT
+    while not (path := _cheapest_path(costs, lowest, columns_S, limit)):
+        limit *= 2
+    return [states_S[state] for state in path]
+
+
+def _cheapest_path(
+    costs_TC: list[list[float]], lowest_T: list[float], columns_S: list[int], limit: float
+) -> list[int]:
+    """Return the states of the cheapest path, none if it may cost more than greedy and `limit`.
+
+    Args:
+        costs_TC: costs of the classes at each time step.
+        lowest_T: cost of the greedy path at each time step.
+        columns_S: class of each state: a blank (0), the first letter, a blank, …
+        limit: nats.
+    """
+    last = len(columns_S) - 1
+    following = [list(range(state, min(state + 2, last + 1))) for state in range(last + 1)]
+    for state, (column, after) in enumerate(pairwise(columns_S[1::2])):
+        if column != after:  # the blank between unequal classes is optional
+            following[2 * state + 1].append(2 * state + 3)
+    following.append(following[0])  # of the beginning, before the first time step
+    reached = {last + 1: 0.0}
+    origins_T: list[dict[int, int]] = []
+    greedy_cost = 0.0
+    for costs, lowest in zip(costs_TC, lowest_T, strict=True):
+        greedy_cost += lowest
+        bound, step_bound = greedy_cost + limit, lowest + limit
+        before: dict[int, float] = {}
+        origins: dict[int, int] = {}
+        # States ascend, so of equally cheap ones before a state the nearest is taken.
+        for state, cost in reached.items():
+            for after in following[state]:
+                if costs[columns_S[after]] <= step_bound and cost <= before.get(after, inf):
+                    before[after] = cost
+                    origins[after] = state
+        origins_T.append(origins)
+        reached = {}
+        for state in sorted(before):
+            cost = before[state] + costs[columns_S[state]]
+            if cost <= bound:
+                reached[state] = cost
+    cost, state = min((reached.get(state, inf), state) for state in (max(0, last - 1), last))
+    if cost > greedy_cost + limit - ROUNDING:
+        return []
+    path = []
+    for origins in reversed(origins_T):
+        path.append(state)
+        state = origins[state]
+    return path[::-1]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from netchu.core.errors import NetchuError
 from netchu.core.paths import CARD
-from netchu.decoding.fast_beam import FastBeamDecoder
+from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.decoding.scaling import NO_SCALING, PlattScaling, softmax
@@ -110,7 +110,7 @@ def make_decoder(model: ExportedModel, greedy: bool = False) -> tuple[DecodeFunc
     """
     if greedy or model.language_model is None:
         return greedy_decode, NO_SCALING
-    beam = FastBeamDecoder(model.alphabet, model.language_model, model.scales["characters"])
+    beam = BeamDecoder(model.alphabet, model.language_model, model.scales["characters"])
     return beam.decode, model.scales["lines"]
 
 

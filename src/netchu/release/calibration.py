@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.data.batches import frame_batches
-from netchu.decoding.fast_beam import FastBeamDecoder
+from netchu.decoding.beam import BeamDecoder
 from netchu.decoding.greedy import DecodeFunction, greedy_decode
 from netchu.decoding.readings import joint_probability
 from netchu.decoding.scaling import PlattScaling, fit_platt_scaling, softmax
@@ -125,7 +125,7 @@ def fit_calibration(
     if language_model is None:
         return Calibration(greedy, None, {})
     probabilities = ((softmax(line, greedy["temperature"]), text) for line, text in logits)
-    decode = FastBeamDecoder(recogniser.alphabet, language_model).decode
+    decode = BeamDecoder(recogniser.alphabet, language_model).decode
     decoded = decode_and_compare(probabilities, codec, decode)
     return Calibration(greedy, fit_scales(decoded), evaluate_scales(decoded))
 

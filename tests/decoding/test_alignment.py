@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netchu.decoding import fast_alignment
-from netchu.decoding.alignment import force_align
-from netchu.decoding.fast_alignment import align_near_greedy
+from netchu.decoding import alignment
+from netchu.decoding.alignment import align_near_greedy
+from plain_decoding import force_align
 
 CLASSES = 5
 texts = st.lists(st.integers(1, CLASSES - 1), max_size=8)
@@ -47,10 +47,8 @@ def test_blank_may_be_any_class(seed, ids, more):
 def test_paths_near_the_greedy_one_are_searched_first(monkeypatch, excess, searches):
     # Classes are a blank, the letter of the text and the more probable one of the greedy text.
     limits = []
-    search = fast_alignment._cheapest_path
-    monkeypatch.setattr(
-        fast_alignment, "_cheapest_path", lambda *a: limits.append(a[-1]) or search(*a)
-    )
+    search = alignment._cheapest_path
+    monkeypatch.setattr(alignment, "_cheapest_path", lambda *a: limits.append(a[-1]) or search(*a))
     rows_TV = np.full((3, 3), 1e-30, np.float32)
     rows_TV[[0, 2], 0] = 1
     rows_TV[1, 1:] = np.exp(-excess), 1
