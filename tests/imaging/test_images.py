@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from netchu.core.errors import NetchuError
-from netchu.imaging.images import decode, encode
+from netchu.imaging.images import decode, encode, quantiles
 
 
 def noise(height, width, seed=0):
@@ -30,3 +31,19 @@ def test_png_keeps_every_pixel_and_colour_becomes_grey():
     colour = np.dstack([image] * 3)
     for extension in (".png", ".jpg", ".webp"):
         assert decode(cv2.imencode(extension, colour)[1].tobytes(), "line").shape == (20, 30)
+
+
+def test_quantiles_of_a_large_image_count_every_pixel():
+    grey = np.zeros((4100, 4100), np.uint8)  # more of one value than single precision counts
+    grey[0, :3] = 255
+    assert quantiles(grey, [0.5, 1.0, 1 - 1 / (grey.size - 1)]) == [0, 255, 255]
+
+
+@given(
+    arrays(np.uint8, array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=40)),
+    st.lists(st.floats(0, 1), min_size=1, max_size=4),
+)
+def test_quantiles_are_those_of_numpy(grey, shares):
+    shares = [*shares, 0.005, 0.5]
+    assert quantiles(grey, shares) == np.quantile(grey, shares).tolist()
+    assert quantiles(grey[::-2], [0.5]) == [np.median(grey[::-2])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from netchu.imaging.images import Grey
+from netchu.imaging.images import Grey, quantiles
 
 DARK = 128
 MIN_DARK_SHARE = 0.2
@@ -74,8 +74,8 @@ def _fill(mask_HW: Grey) -> Grey:
 
 def _dark_paper(paper_HW: Grey) -> Grey:
     """Mark the darker of two papers, or all of one that is dark."""
-    low, high = np.percentile(paper_HW, (3, 97))
+    low, middle, high = quantiles(paper_HW, (0.03, 0.5, 0.97))
     if high - low < MIN_STEP:
-        return np.full_like(paper_HW, np.median(paper_HW) < DARK)
+        return np.full_like(paper_HW, middle < DARK)
     _, light = cv2.threshold(paper_HW, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     return np.asarray(1 - light, np.uint8)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netchu.imaging.images import Grey
+from netchu.imaging.images import Grey, quantiles
 
 Prepared = NDArray[np.float32]
 """Input of a network, of shape HW: 0 is paper, 1 is ink."""
@@ -85,8 +85,8 @@ def prepare(image_HW: Grey, how: Preprocessing) -> Prepared:
 
 def _stretch(image_HW: Grey) -> Prepared:
     """Stretch contrast linearly: the median (paper) becomes 0, the 0.5th percentile (ink) 1."""
-    paper = float(np.median(image_HW))
-    ink = min(float(np.percentile(image_HW, 0.5)), paper - 32.0)
+    darkest, paper = quantiles(image_HW, (0.005, 0.5))
+    ink = min(darkest, paper - 32.0)
     scaled = (paper - image_HW.astype(np.float32)) / (paper - ink)
     return np.asarray(np.clip(scaled, 0, 1), np.float32)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from netchu.imaging.images import Grey
+from netchu.imaging.images import Grey, quantiles
 
 SPECK_SIDE = 1 / 40
 """Side of the largest speck, a square, as a fraction of the height of the line's crop."""
@@ -25,7 +25,7 @@ def without_specks(line_HW: Grey) -> Grey:
     max_area = int((line_HW.shape[0] * SPECK_SIDE) ** 2)
     if not max_area:
         return line_HW
-    paper, ink = np.percentile(line_HW[::4, ::4], (50, 0.5))
+    paper, ink = quantiles(line_HW[::4, ::4], (0.5, 0.005))
     contrast = max(paper - ink, MIN_CONTRAST)
     not_paper = (line_HW < paper - PALE * contrast).astype(np.uint8)
     _, found, stats, _ = cv2.connectedComponentsWithStats(not_paper, connectivity=8)

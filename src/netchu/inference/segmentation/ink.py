@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netchu.imaging.images import Grey
+from netchu.imaging.images import Grey, quantiles
 
 Mask = NDArray[np.uint8]
 """HW, 255 or 0."""
@@ -116,14 +116,16 @@ def _threshold(grey_HW: Grey) -> Mask:
     background = estimate_background(blurred, 48)
     paper = np.asarray(cv2.erode(background, np.ones((EDGE_WIDTH, EDGE_WIDTH), np.uint8)), np.uint8)
     darkness = cv2.bitwise_not(np.asarray(cv2.divide(blurred, paper, scale=255), np.uint8))
-    darkness[paper < MIN_PAPER_BRIGHTNESS * np.percentile(paper[::4, ::4], 90)] = 0
-    sample = darkness[::2, ::2]
-    noise = 1.48 * float(np.median(np.abs(sample.astype(np.int16) - int(np.median(sample)))))
-    lowest = float(np.median(sample)) + max(255 * MIN_CONTRAST, 5 * noise)
+    (brightness,) = quantiles(paper[::4, ::4], [0.9])
+    darkness[paper < MIN_PAPER_BRIGHTNESS * brightness] = 0
+    sample = np.asarray(darkness[::2, ::2], np.uint8)
+    (middle,) = quantiles(sample, [0.5])
+    (deviation,) = quantiles(np.abs(sample.astype(np.int16) - int(middle)).astype(np.uint8), [0.5])
+    lowest = middle + max(255 * MIN_CONTRAST, 5 * (1.48 * deviation))
     inked = sample[sample > lowest]
     if not inked.size:
         return np.zeros_like(grey_HW)
-    level = max(lowest, 0.5 * float(np.percentile(inked, 80)))
+    level = max(lowest, 0.5 * quantiles(inked, [0.8])[0])
     return np.asarray(cv2.threshold(darkness, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netchu.imaging.images import Grey
+from netchu.imaging.images import Grey, quantiles
 from netchu.imaging.specks import without_specks
 from netchu.inference.results import Box
 from netchu.inference.segmentation.components import assign_components, unassigned_letters
@@ -267,8 +267,8 @@ def _fills_photo(photo_HW: Grey) -> bool:
     """
     width = max(3, min(2048, round(32 * photo_HW.shape[1] / photo_HW.shape[0])))
     small = cv2.resize(photo_HW, (width, 32), interpolation=cv2.INTER_AREA)
-    thirds = np.array_split(np.asarray(small, np.float32), 3, axis=1)
-    levels = np.hstack([third - np.median(third) for third in thirds])
+    thirds = np.array_split(np.asarray(small, np.uint8), 3, axis=1)
+    levels = np.hstack([third - np.float32(quantiles(third, [0.5])[0]) for third in thirds])
     dark = levels < min(float(np.percentile(levels, 1)), -32.0) / 2
     dark[dark.mean(axis=1) > 0.5] = False  # borders of a table cell
     rows = [np.flatnonzero(third.any(axis=1)) for third in np.array_split(dark, 3, axis=1)]
