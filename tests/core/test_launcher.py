@@ -49,6 +49,12 @@ def test_the_launcher_of_the_environment_comes_first(monkeypatch):
         assert launcher(trainer) == expected
 
 
+def test_a_launcher_with_an_open_quote_is_an_error(monkeypatch):
+    monkeypatch.setenv("NETCHU_LAUNCHER", "srun 'python")
+    with pytest.raises(NetchuError, match=r"NETCHU_LAUNCHER is no command .*quotation"):
+        launcher(TrainerParams())
+
+
 def test_launched_processes_do_not_launch_again(monkeypatch):
     monkeypatch.setenv("NETCHU_LAUNCHER", "srun python")
     monkeypatch.setenv("NETCHU_LAUNCHED", "1")
@@ -64,9 +70,10 @@ def test_the_script_runs_with_its_arguments_and_knows_that_it_was_launched(tmp_p
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys\nopen('ran', 'w').write(' '.join(sys.argv[1:]) + os.environ"
-        "['NETCHU_LAUNCHED'])"
+        "['NETCHU_LAUNCHED'] + os.environ.get('NETCHU_LAUNCHER', ''))"
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NETCHU_LAUNCHER", sys.executable)
     monkeypatch.setattr(sys, "argv", [str(script), "crnn_vgg"])
     launch([sys.executable])
     assert Path("ran").read_text() == "crnn_vgg1"

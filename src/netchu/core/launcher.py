@@ -30,16 +30,19 @@ def launcher(trainer: TrainerParams) -> list[str]:
     It is `NETCHU_LAUNCHER` if that is set, and torchrun for several devices of one machine.
 
     Raises:
-        NetchuError: several nodes without a launcher.
+        NetchuError: several nodes without a launcher, or one that is no command.
     """
     if os.environ.get(_LAUNCHED):
         return []
     if command := os.environ.get(LAUNCHER):
-        return shlex.split(command)
+        try:
+            return shlex.split(command)
+        except ValueError as error:
+            raise NetchuError(f"{LAUNCHER} is no command ({error}); correct it") from None
     if trainer.num_nodes > 1:
         raise NetchuError(
             f"params.yaml trainer.num_nodes: {trainer.num_nodes} machines need a launcher; set "
-            f"{LAUNCHER}, for example to 'srun --kill-on-bad-exit python' (docs/training.md)"
+            f"{LAUNCHER}, for example to 'srun --kill-on-bad-exit python' (docs/scaling.md)"
         )
     if trainer.devices > 1:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -55,8 +58,10 @@ def launch(command: list[str]) -> None:
     Raises:
         NetchuError: there is no such launcher, or one of the processes has failed.
     """
+    # Without the launcher, so that processes that do not get `_LAUNCHED` do not start it again.
+    environment = {name: value for name, value in os.environ.items() if name != LAUNCHER}
     try:
-        processes = subprocess.Popen([*command, *sys.argv], env=os.environ | {_LAUNCHED: "1"})
+        processes = subprocess.Popen([*command, *sys.argv], env=environment | {_LAUNCHED: "1"})
     except OSError as error:
         raise NetchuError(f"{LAUNCHER}: {command[0]} cannot be run ({error.strerror})") from None
     try:
