@@ -6,6 +6,7 @@ import yaml
 from compositions import composed
 from netchu.core.params import Params, parse_config
 from netchu.models import network_class
+from netchu.training import data_module
 
 EXPECTED = {
     # VGG16 with weights of ImageNet and LSTMs, first the LSTMs alone, then all; Cinnamon.
@@ -106,5 +107,6 @@ def test_half_of_the_lines_that_the_networks_of_gpu_see_are_real(params):
     assert weight * 7826 / (weight * 7826 + generated) == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_gpu_does_not_wait_for_the_loader(params):
-    assert 0 < params.compute.workers < params.compute.threads
+def test_a_gpu_does_not_wait_for_the_loader(params, monkeypatch):
+    monkeypatch.setattr(data_module, "available_cores", lambda: params.compute.threads)
+    assert data_module.loading_processes(params) == data_module.MAX_AUTOMATIC

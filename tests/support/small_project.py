@@ -39,7 +39,7 @@ def params(**changes: Any) -> Params:
     content = {
         "profile": "tiny",
         "seed": 7,
-        "compute": {"threads": 1},
+        "compute": {"threads": 1, "workers": 0},
         "trainer": {},
         "sources": {},
         "synthetic": {},

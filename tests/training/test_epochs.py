@@ -1,5 +1,6 @@
 """Which epoch is kept, when a phase stops, and what differs between epochs and steps."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -9,7 +10,9 @@ import torch
 from test_training import trained
 from torch import nn
 
-from netchu.data.batches import LineDataset
+import small_project
+from netchu.core.params import ComputeParams, TrainerParams
+from netchu.data.batches import LineDataset, plan_items
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.model_card import read_card
 from netchu.models.model_folder import load_model
@@ -105,8 +108,7 @@ def test_a_training_clips_gradients_and_augments_by_its_curriculum(
 
 
 def test_a_line_is_augmented_in_another_way_in_every_epoch(drawn, augmentations):
-    lines = LineDataset(drawn, [(row,) for row in range(len(drawn))], Preprocessing("grey", 32),
-                        None, 5)  # fmt: skip
+    lines = LineDataset(drawn, plan_items(drawn, 0, 0), Preprocessing("grey", 32), None, 5)
     dataset = AugmentedLines(lines, [0.1, 0.2, 0.3])
     keys = [(0, 3), (0, 4), (1, 3), (2, 3), (0, 3)]
     for key in keys:
@@ -120,7 +122,7 @@ def test_a_line_is_augmented_in_another_way_in_every_epoch(drawn, augmentations)
 
 def test_batches_and_strengths_of_the_loader_are_those_of_the_epoch(drawn, augmentations):
     data = LineDataModule(
-        drawn, [(row,) for row in range(len(drawn))], drawn, Preprocessing("grey", 32),
+        drawn, plan_items(drawn, 0, 0), drawn, Preprocessing("grey", 32),
         batch_size=4, steps_per_epoch=2, epochs=3, augmentation_strength=(0.0, 1.0), seed=1,
     )  # fmt: skip
     loader = data.train_dataloader()
@@ -147,3 +149,26 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(bad, capsys):
         after = list(layer.parameters())
         assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) == changed
     assert capsys.readouterr().err.count("step 4 has no finite gradient") == 1
+
+
+@pytest.mark.parametrize(
+    ("compute", "trainer", "processes"),
+    [
+        ({"threads": 2}, {}, 12),
+        ({"threads": 10}, {}, 6),
+        ({"threads": 16}, {}, 0),
+        ({"threads": 20}, {}, 0),
+        ({"threads": 2}, {"devices": 2}, 6),
+        ({"threads": 16}, {"accelerator": "gpu"}, 12),
+        ({"threads": 16}, {"accelerator": "gpu", "devices": 4}, 3),
+        ({"workers": 5}, {}, 5),
+    ],
+)
+def test_lines_are_loaded_on_the_cores_that_a_training_leaves_free(
+    monkeypatch, compute, trainer, processes
+):
+    monkeypatch.setattr(data_module, "available_cores", lambda: 16)
+    params = replace(
+        small_project.params(), compute=ComputeParams(**compute), trainer=TrainerParams(**trainer)
+    )
+    assert data_module.loading_processes(params) == processes

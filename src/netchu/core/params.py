@@ -47,9 +47,9 @@ class ComputeParams(Strict):
     """Widest instruction set. `AVX2` gives the same results on every x86-64 machine since 2013;
     `native` is faster on newer machines and gives other roundings there."""
 
-    workers: Count = 0
-    """Processes that load training lines; 0 loads them in the training process. Results do not
-    depend on it."""
+    workers: Count | Literal["auto"] = "auto"
+    """Processes that load training lines; 0 loads them in the training process. `auto` takes the
+    cores that the training leaves free. Results do not depend on it."""
 
 
 @dataclass(frozen=True)

@@ -379,8 +379,8 @@ def _fit(recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, out: P
     They are beside `out`, so that a folder that is not writable is an error before the training.
     """
     params = Params(
-        profile="adapt", seed=SEED, compute=ComputeParams(), trainer=TrainerParams(), sources={},
-        synthetic={}, datasets={}, systems={}, evaluate=EvaluateParams(()),
+        profile="adapt", seed=SEED, compute=ComputeParams(workers=0), trainer=TrainerParams(),
+        sources={}, synthetic={}, datasets={}, systems={}, evaluate=EvaluateParams(()),
     )  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import lightning as L
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from netchu.core.cores import available_cores
+from netchu.core.params import Params
 from netchu.data.batches import (
     Batches,
-    Item,
+    Items,
     LineDataset,
     PreparedLine,
     WidthBatchSampler,
@@ -20,6 +24,22 @@ from netchu.data.batches import (
 )
 from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.preparation import Preprocessing
+
+MAX_AUTOMATIC = 12
+"""Processes that load lines unless a number is given; each has files open and memory of its own."""
+
+
+def loading_processes(params: Params) -> int:
+    """Return how many processes load lines for each process that trains.
+
+    By default they are as many as the cores that the training leaves free, at most `MAX_AUTOMATIC`.
+    On a GPU a training takes one core, on a CPU as many as it has threads.
+    """
+    if params.compute.workers != "auto":
+        return params.compute.workers
+    trainer = params.trainer
+    computing = 1 if trainer.accelerator == "gpu" else params.compute.threads
+    return min(max(0, available_cores() // trainer.devices - computing), MAX_AUTOMATIC)
 
 
 class LineDataModule(L.LightningDataModule):
@@ -45,7 +65,7 @@ class LineDataModule(L.LightningDataModule):
     def __init__(
         self,
         train: pd.DataFrame,
-        items: Sequence[Item],
+        items: Items,
         val: pd.DataFrame,
         preprocessing: Preprocessing,
         *,
@@ -130,7 +150,13 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     """The batches of an epoch, each item as (epoch, index); see `WidthBatchSampler`."""
 
     def __init__(
-        self, widths: Sequence[int], batch_size: int, steps: int, seed: int, rank: int, world: int
+        self,
+        widths: NDArray[np.int32],
+        batch_size: int,
+        steps: int,
+        seed: int,
+        rank: int,
+        world: int,
     ) -> None:
         self.widths, self.batch_size, self.steps, self.seed = widths, batch_size, steps, seed
         self.rank, self.world = rank, world

@@ -75,9 +75,8 @@ def train_for_minutes(
 
 def _changed(params: Params, trainer: Mapping[str, str], workers: int | None) -> Params:
     changed = parse_config(TrainerParams, asdict(params.trainer) | dict(trainer), "trainer")
-    if workers is None:
-        workers = params.compute.workers
-    return replace(params, trainer=changed, compute=replace(params.compute, workers=workers))
+    compute = params.compute if workers is None else replace(params.compute, workers=workers)
+    return replace(params, trainer=changed, compute=compute)
 
 
 def _identity(bundle: Bundle, params: Params) -> dict[str, Any]:
