@@ -18,8 +18,7 @@ def validation_lines(folder: Path, most: int | None = None) -> pd.DataFrame:
     Raises:
         NetchuError: the table has none.
     """
-    table = read_table(folder)
-    found = table[(table["split"] == "val") & (table["level"] == "line")]
+    found = read_table(folder, where={"split": ("val",), "level": ("line",)})
     if found.empty:
         raise NetchuError(f"{folder} has no validation lines; name another table")
     return found if most is None else found.sample(min(most, len(found)), random_state=1)

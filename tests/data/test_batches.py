@@ -98,7 +98,7 @@ def test_item_widths_are_those_of_the_prepared_images(sizes, how):
     dataset = LineDataset(table, items, how, None, 0)
     widths = item_widths(table, items, how)
     assert any(len(item) > 1 for item in items)
-    assert [dataset[i].image_HW.shape[1] for i in range(len(items))] == widths
+    assert [dataset[i].image_HW.shape[1] for i in range(len(items))] == list(widths)
 
 
 def test_words_of_one_writer_are_concatenated_and_lines_are_not(drawn):
@@ -121,13 +121,23 @@ def test_words_of_one_writer_are_concatenated_and_lines_are_not(drawn):
 
 def test_concat_prob_and_seed_decide_which_words_are_concatenated(drawn):
     words = drawn.assign(level="word")
-    assert plan_items(words, 0.0, 3) == [(row,) for row in range(len(words))]
+    assert list(plan_items(words, 0.0, 3)) == [(row,) for row in range(len(words))]
     in_joined = [
         sum(len(item) for item in plan_items(words, share, 3) if len(item) > 1)
         for share in (0.5, 1.0)
     ]
     assert len(words) * 0.3 <= in_joined[0] < in_joined[1] <= len(words)
-    assert plan_items(words, 0.5, 3) == plan_items(words, 0.5, 3) != plan_items(words, 0.5, 4)
+    first, again, other = (list(plan_items(words, 0.5, seed)) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_items_are_found_by_their_number_from_both_ends(drawn):
+    items = plan_items(drawn.assign(level="word"), 1.0, 3)
+    listed = list(items)
+    assert [items[number] for number in (-1, -len(items))] == [listed[-1], listed[0]]
+    assert items[-3:] == listed[-3:]
+    with pytest.raises(IndexError):
+        items[len(items)]
 
 
 def test_items_and_batches_of_a_seed_have_not_changed():
@@ -260,4 +270,4 @@ def test_processes_share_all_batches_in_equally_many_steps(lines, size, world):
     for share in shares:
         for number, batch in zip(share.numbers, share, strict=True):
             assert together.setdefault(number, batch) == batch
-    assert [together[number] for number in sorted(together)] == batches.batches
+    assert [together[number] for number in sorted(together)] == list(batches)

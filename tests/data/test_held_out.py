@@ -8,6 +8,7 @@ from netchu.core.errors import NetchuError
 from netchu.data.held_out import HeldOutTexts, held_out_of_inputs, texts_of_tables
 from netchu.data.line_table import write_table
 from netchu.data.preprocessing import split_lines
+from netchu.data.stored_lines import StoredLines
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_labels_of_all_handwriting_are_held_out_but_not_training_labels(tmp_path
         a={"source": "cinnamon", "input": "cinnamon", "val_share": 0.5},
         drawn={"source": "synthetic", "input": "nowhere"},
     )
-    lines = split_lines(params.dataset("a"), "a", params.seed, [])
+    lines = StoredLines(split_lines(params.dataset("a"), "a", params.seed, []))
     write_table(lines, params.lines / "a")
     assert {line.split for line in lines} == {"train", "val", "test"}
     for held_out in (held_out_of_inputs(params), texts_of_tables(params)):

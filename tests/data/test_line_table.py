@@ -3,6 +3,7 @@ import os
 import unicodedata
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from netchu.core.errors import NetchuError
@@ -12,6 +13,7 @@ from netchu.data.line_table import (
     SCHEMA,
     Skipped,
     check_leaks,
+    iterate_table,
     read_shard_metadata,
     read_skipped,
     read_table,
@@ -50,6 +52,37 @@ def test_lines_are_divided_into_shards_in_order(tmp_path, monkeypatch, number, s
 def test_only_the_given_columns_are_read(tmp_path):
     write_table(drawn_lines(), tmp_path / "table")
     assert list(read_table(tmp_path / "table", ["id", "text"]).columns) == ["id", "text"]
+
+
+def test_only_lines_of_the_wanted_values_are_read_and_the_column_need_not_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines_module, "SHARD_LINES", 5)
+    lines = [*drawn_lines("train", 6), *drawn_lines("val", 7)]
+    write_table(lines, tmp_path / "table")
+    wanted = {"split": ("val",), "id": {"val-02", "val-05", "train-01"}}
+    table = read_table(tmp_path / "table", ["image", "text"], wanted)
+    kept = [line for line in lines if line.id in ("val-02", "val-05")]
+    assert list(table.columns) == ["image", "text"]
+    assert table.to_dict("records") == [{"image": k.image, "text": k.text} for k in kept]
+    nothing = read_table(tmp_path / "table", where={"split": ()})
+    assert nothing.empty
+    pd.testing.assert_series_equal(nothing.dtypes, read_table(tmp_path / "table").dtypes)
+
+
+def test_a_column_that_a_shard_lacks_is_named_in_the_error(tmp_path):
+    write_table(drawn_lines(), tmp_path / "table")
+    (shard,) = (tmp_path / "table").glob("*.parquet")
+    pq.write_table(pq.read_table(shard).drop(["writer"]), shard)
+    for read in (read_table, lambda folder: list(iterate_table(folder))):
+        with pytest.raises(NetchuError, match=r"table is not a line table \(.*no column writer"):
+            read(tmp_path / "table")
+    assert len(read_table(tmp_path / "table", ["id", "image"])) == 12
+
+
+def test_lines_are_read_one_by_one_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines_module, "SHARD_LINES", 5)
+    lines = drawn_lines(number=12)
+    write_table(lines, tmp_path / "table")
+    assert list(iterate_table(tmp_path / "table")) == lines
 
 
 def test_what_was_left_out_is_no_formula_in_a_spreadsheet(tmp_path):

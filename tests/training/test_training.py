@@ -171,7 +171,7 @@ def test_a_weight_of_two_doubles_the_training_items_and_validates_once(tmp_path,
     monkeypatch.setattr(phase_module, "plan_items", watched)
     once = read_card(trained(tmp_path / "once", monkeypatch))
     twice = read_card(trained(tmp_path / "twice", monkeypatch, dataset_weights={"drawn": 2.0}))
-    assert sorted(items[1]) == sorted(2 * items[0])
+    assert sorted(items[1]) == sorted(2 * list(items[0]))
     assert twice["training"][0]["lines"] == once["training"][0]["lines"]
     (phase,) = settings(dataset_weights={"drawn": 2.0}).systems["netchu_small"].pretrain.values()
     assert phase_module.validation_lines(as_table(drawn_lines("val")).assign(weight=2.0), phase)[

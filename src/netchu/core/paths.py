@@ -17,5 +17,10 @@ CHECKPOINTS = Path(".checkpoints")
 """Folder of what a killed stage resumes from. DVC empties a stage's outputs before it runs, so
 checkpoints lie elsewhere, by profile."""
 
+SCRATCH = CHECKPOINTS / ".scratch"
+"""Folder of files that belong to a running process and end with it. They can be as large as the
+data, so they are below the working directory, and not in the folder for temporary files, which may
+be in memory."""
+
 CARD = "model.json"
 """File that describes a model, beside its weights."""

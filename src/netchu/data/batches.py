@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -23,6 +24,42 @@ cv2.setNumThreads(0)
 
 Item = tuple[int, ...]
 """Rows of a table that are concatenated into one line."""
+
+
+class Items(Sequence[Item]):
+    """Items as arrays of numbers, because tables have millions of lines.
+
+    Args:
+        rows: the rows of all items, one item after the other.
+        ends: where each item ends in `rows`.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        self.rows, self.ends = rows, ends
+
+    @classmethod
+    def single(cls, rows: NDArray[np.int64]) -> Items:
+        """Return items of one row each."""
+        return cls(rows, np.arange(1, len(rows) + 1))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        end = self.ends[index]
+        return tuple(self.rows[self.ends[index - 1] if index else 0 : end].tolist())
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each item starts in `rows`."""
+        return np.concatenate([[0], self.ends[:-1]]) if len(self) else self.ends
+
+
+Indices = NDArray[np.int64]
+"""Numbers of items."""
 
 _GAP = 0.25
 """Space between concatenated words, as a share of the height."""
@@ -77,7 +114,7 @@ class LineDataset(Dataset[PreparedLine]):
     """Prepared lines of a table.
 
     Args:
-        lines: rows of a line table.
+        lines: rows of a line table; their images are read when an item is.
         items: the rows of each item, from `plan_items`.
         preprocessing: how images are prepared.
         augmenter: distorts images before they are prepared; None leaves them as they are.
@@ -87,15 +124,16 @@ class LineDataset(Dataset[PreparedLine]):
     def __init__(
         self,
         lines: pd.DataFrame,
-        items: Sequence[Item],
+        items: Items,
         preprocessing: Preprocessing,
         augmenter: Augmenter | None,
         seed: int,
     ) -> None:
-        self.images = lines["image"].tolist()
-        self.texts = lines["text"].tolist()
-        self.ids = lines["id"].tolist()
-        self.levels = lines["level"].tolist()
+        self.images = lines["image"].array
+        # Not lists: Python objects take several times the memory, and in each worker once more.
+        self.texts, self.ids, self.levels = (
+            pa.array(lines[name], pa.large_string()) for name in ("text", "id", "level")
+        )
         self.items = items
         self.preprocessing = preprocessing
         self.augmenter = augmenter
@@ -106,15 +144,18 @@ class LineDataset(Dataset[PreparedLine]):
 
     def __getitem__(self, index: int) -> PreparedLine:
         rows = self.items[index]
-        photos = [decode(self.images[row], f"line {self.ids[row]}") for row in rows]
+        ids = [self.ids[row].as_py() for row in rows]
+        photos = [
+            decode(self.images[row], f"line {name}") for row, name in zip(rows, ids, strict=True)
+        ]
         photo = photos[0] if len(photos) == 1 else concat_photos(photos)
         if self.augmenter:
             photo = self.augmenter(photo, (self.seed * 1_000_003 + index) % 2**31)
         return PreparedLine(
             prepare(photo, self.preprocessing),
-            " ".join(self.texts[row] for row in rows),
-            "+".join(self.ids[row] for row in rows),
-            self.levels[rows[0]],
+            " ".join(self.texts[row].as_py() for row in rows),
+            "+".join(ids),
+            self.levels[rows[0]].as_py(),
         )
 
 
@@ -129,7 +170,7 @@ def concat_photos(photos: Sequence[Grey]) -> Grey:
     return np.concatenate(row[:-1], axis=1)
 
 
-def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> list[Item]:
+def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> Items:
     """Return every line as an item of its own, and items of two or three words of one writer.
 
     Args:
@@ -139,21 +180,26 @@ def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> list[Item]
         seed: of the choice of words and of the fractions of weights.
     """
     counts = _items_per_line(lines, seed)
-    items: list[Item] = [(row,) for row in np.repeat(np.arange(len(lines)), counts).tolist()]
+    single = Items.single(np.repeat(np.arange(len(lines)), counts))
     if concat_prob <= 0:
-        return items
+        return single
     rng = np.random.default_rng(seed)
-    positions = pd.Series(range(len(lines)), index=lines.index)
-    words = lines[lines["level"] == "word"]
-    for _, group in positions[words.index].groupby(words["writer"], sort=True):
-        rows = rng.permutation(np.repeat(group.to_numpy(), counts[group.to_numpy()]))
-        start, end = 0, round(len(rows) * concat_prob)
+    words = pd.Series(np.flatnonzero(lines["level"] == "word"))
+    writers = lines["writer"].iloc[words.to_numpy()].reset_index(drop=True)
+    rows, sizes = [single.rows], [np.ones(len(single), np.int64)]
+    for _, group in words.groupby(writers, sort=True):
+        shuffled = rng.permutation(np.repeat(group.to_numpy(), counts[group.to_numpy()]))
+        start, end = 0, round(len(shuffled) * concat_prob)
+        taken = []
         while start < end:
             size = int(rng.integers(2, 4))
-            if len(taken := rows[start : start + size]) > 1:
-                items.append(tuple(int(row) for row in taken))
+            taken.append(min(size, len(shuffled) - start))
             start += size
-    return items
+        if taken and taken[-1] == 1:
+            taken.pop()
+        rows.append(shuffled[: sum(taken)])
+        sizes.append(np.array(taken, np.int64))
+    return Items(np.concatenate(rows), np.cumsum(np.concatenate(sizes)))
 
 
 def _items_per_line(lines: pd.DataFrame, seed: int) -> NDArray[np.int64]:
@@ -165,16 +211,18 @@ def _items_per_line(lines: pd.DataFrame, seed: int) -> NDArray[np.int64]:
     return np.asarray(np.floor(weights) + (draws < weights % 1), np.int64)
 
 
-def item_widths(lines: pd.DataFrame, items: Sequence[Item], how: Preprocessing) -> list[int]:
+def item_widths(lines: pd.DataFrame, items: Items, how: Preprocessing) -> NDArray[np.int32]:
     """Return the widths in pixels of prepared items, without preparing them."""
-    sizes = list(zip(lines["width"].tolist(), lines["height"].tolist(), strict=True))
-    widths = []
-    for item in items:
-        height = max(sizes[row][1] for row in item)
-        natural = sum(max(1, round(sizes[row][0] * height / sizes[row][1])) for row in item)
-        natural += (len(item) - 1) * round(height * _GAP)
-        widths.append(prepared_width(natural, height, how))
-    return widths
+    if not len(items):
+        return np.zeros(0, np.int32)
+    sizes = np.diff(items.ends, prepend=0)
+    widths, heights = (lines[name].to_numpy(np.int64)[items.rows] for name in ("width", "height"))
+    tallest = np.maximum.reduceat(heights, items.starts)
+    scaled = np.rint(widths * np.repeat(tallest, sizes) / heights).astype(np.int64)
+    natural = np.add.reduceat(np.maximum(1, scaled), items.starts)
+    natural += (sizes - 1) * np.rint(tallest * _GAP).astype(np.int64)
+    pairs = zip(map(int, natural), map(int, tallest), strict=True)
+    return np.fromiter((prepared_width(*pair, how) for pair in pairs), np.int32, len(items))
 
 
 class WidthBatchSampler(Sampler[list[int]]):
@@ -194,7 +242,7 @@ class WidthBatchSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: ArrayLike,
         batch_size: int,
         steps: int | None = None,
         seed: Sequence[int] = (0,),
@@ -202,15 +250,14 @@ class WidthBatchSampler(Sampler[list[int]]):
         world: int = 1,
     ) -> None:
         self.rank, self.world = rank, world
-        buckets: dict[int, list[int]] = {}
-        for index, width in enumerate(widths):
-            buckets.setdefault(width, []).append(index)
-        ordered = [buckets[width] for width in sorted(buckets)]
+        items = np.argsort(widths, kind="stable")
+        _, numbers = np.unique(np.asarray(widths), return_counts=True)
+        buckets = np.split(items, np.cumsum(numbers)[:-1])
         if steps is None:
-            self.batches = [b for bucket in ordered for b in _chunks(bucket, batch_size)]
+            self.batches = [b for bucket in buckets for b in _chunks(bucket, batch_size)]
         else:
             self.batches = _draw_batches(
-                ordered, batch_size, steps, np.random.default_rng(seed), world
+                buckets, batch_size, steps, np.random.default_rng(seed), world
             )
 
     def __len__(self) -> int:
@@ -218,7 +265,7 @@ class WidthBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.batches:
-            yield batch[self.rank :: self.world]
+            yield batch[self.rank :: self.world].tolist()
 
 
 class SharedBatches(Sampler[list[int]]):
@@ -239,29 +286,29 @@ class SharedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for number in self.numbers:
-            yield self._batches[number]
+            yield self._batches[number].tolist()
 
 
-def _chunks(indices: Sequence[int], size: int) -> list[list[int]]:
-    return [list(indices[start : start + size]) for start in range(0, len(indices), size)]
+def _chunks(indices: Indices, size: int) -> list[Indices]:
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 def _draw_batches(
-    buckets: list[list[int]], size: int, steps: int, rng: np.random.Generator, world: int
-) -> list[list[int]]:
+    buckets: list[Indices], size: int, steps: int, rng: np.random.Generator, world: int
+) -> list[Indices]:
     """Draw `steps` batches; every item comes once before any comes again."""
-    drawn: list[list[int]] = []
+    drawn: list[Indices] = []
     while len(drawn) < steps:
         epoch = [
             batch[: len(batch) // world * world]
             for bucket in buckets
-            for batch in _chunks([bucket[i] for i in rng.permutation(len(bucket))], size)
+            for batch in _chunks(bucket[rng.permutation(len(bucket))], size)
             if len(batch) >= world
         ]
         if not epoch:
             break
         drawn += [epoch[i] for i in rng.permutation(len(epoch))]
-    return drawn[:steps]
+    return [batch.copy() for batch in drawn[:steps]]  # views would keep the items of all batches
 
 
 def collate(lines: Sequence[PreparedLine]) -> LineBatch:
@@ -294,7 +341,7 @@ def frame_batches(
 
     Of `world` processes, the one of number `rank` gets its share (`SharedBatches`).
     """
-    items: list[Item] = [(row,) for row in range(len(lines))]
+    items = Items.single(np.arange(len(lines)))
     dataset = LineDataset(lines, items, how, None, 0)
     batches = SharedBatches(
         WidthBatchSampler(item_widths(lines, items, how), batch_size), rank, world

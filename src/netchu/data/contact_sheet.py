@@ -11,6 +11,7 @@ from netchu.data.line_table import Line
 from netchu.imaging.images import Grey, decode
 
 COLUMNS, ROWS = 2, 16
+SHEET_LINES = COLUMNS * ROWS
 CELL = (48, 620)
 """Height and width of a cell in pixels; longer lines are cropped."""
 GAP = 6
@@ -18,7 +19,7 @@ GAP = 6
 
 
 def contact_sheet(lines: Sequence[Line]) -> Grey:
-    """Draw the first COLUMNS × ROWS lines on white, column by column.
+    """Draw the first `SHEET_LINES` lines on white, column by column.
 
     Returns:
         Grey HW.
@@ -26,7 +27,7 @@ def contact_sheet(lines: Sequence[Line]) -> Grey:
     height, width = CELL
     size = ROWS * (height + GAP) + GAP, COLUMNS * (width + GAP) + GAP
     sheet = np.full(size, 255, np.uint8)
-    for index, line in enumerate(lines[: COLUMNS * ROWS]):
+    for index, line in enumerate(lines[:SHEET_LINES]):
         column, row = divmod(index, ROWS)
         top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
         image = decode(line.image, f"line {line.id}")

@@ -56,12 +56,11 @@ def held_out_of_inputs(params: Params) -> HeldOutTexts:
     Raises:
         NetchuError: a source was not fetched.
     """
-    return HeldOutTexts(
-        line.text
-        for name in params.handwriting
-        for line in split_lines(params.dataset(name), name, params.seed, [])
-        if line.split != "train"
-    )
+    texts: list[str] = []
+    for name in params.handwriting:
+        lines = split_lines(params.dataset(name), name, params.seed, [])
+        texts += lines.loc[lines["split"] != "train", "text"].tolist()
+    return HeldOutTexts(texts)
 
 
 def texts_of_tables(params: Params, splits: Sequence[str] = ("val", "test")) -> HeldOutTexts:

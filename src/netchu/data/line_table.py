@@ -9,19 +9,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from netchu.core.errors import NetchuError
 from netchu.core.files import new_file, new_folder
 from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import check_label
+from netchu.data.stored_images import PLACE, ImageFile, StoredImages
 
 SCHEMA = pa.schema(
     [
@@ -164,26 +167,69 @@ def read_skipped(folder: Path) -> list[Skipped]:
         return [Skipped(row["id"], row["reason"]) for row in csv.DictReader(file)]
 
 
-def read_table(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return all lines of a table in order.
+def read_table(
+    folder: Path,
+    columns: Sequence[str] = SCHEMA.names,
+    where: Mapping[str, Collection[str]] | None = None,
+) -> pd.DataFrame:
+    """Return lines of a table in order.
+
+    Images stay on disk and are read when they are asked for, see `StoredImages`. Those of the lines
+    that are returned are written to a file of this process.
 
     Args:
         folder: the table.
         columns: the columns to read; by default, all.
+        where: by column, the values that lines may have; by default, all lines are returned.
 
     Raises:
         NetchuError: the folder holds no shard, or a shard is damaged or lacks a column.
     """
+    where = where or {}
+    without_images = [name for name in columns if name != "image"]
+    tables = [pa.schema([SCHEMA.field(name) for name in without_images]).empty_table()]
+    file = ImageFile() if "image" in columns else None
+    places = [np.zeros(0, PLACE)]
+    for table in _read_in_parts(folder, [*dict.fromkeys([*columns, *where])]):
+        for name, values in where.items():
+            table = table.filter(pc.is_in(table[name], pa.array(sorted(values), pa.string())))
+        if file:
+            places.append(file.append(table["image"].cast(pa.large_binary()).combine_chunks()))
+        tables.append(table.select(without_images))
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    if file:
+        images = pd.Series(StoredImages((file,), np.concatenate(places)))
+        frame.insert(list(columns).index("image"), "image", images)
+    return frame
+
+
+def iterate_table(folder: Path) -> Iterator[Line]:
+    """Yield the lines of a table in order, with at most `SHARD_LINES` of them in memory.
+
+    Raises:
+        NetchuError: the folder holds no shard, or a shard is damaged or lacks a column.
+    """
+    for table in _read_in_parts(folder, SCHEMA.names):
+        for row in table.to_pylist():
+            yield Line(**row)
+
+
+def _read_in_parts(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield at most `SHARD_LINES` lines at a time, of the types in `SCHEMA`."""
     shards = sorted(folder.glob("*.parquet"))
     if not shards:
         raise NetchuError(f"{folder} holds no line table; run 'dvc repro' to make it")
+    schema = pa.schema([SCHEMA.field(name) for name in columns])
     try:
-        tables = [pq.read_table(s, columns=list(columns) if columns else None) for s in shards]
+        for shard in shards:
+            with pq.ParquetFile(shard) as file:
+                if missing := sorted(set(columns) - set(file.schema_arrow.names)):
+                    raise pa.ArrowInvalid(f"{shard.name} has no column {missing[0]}")
+                for batch in file.iter_batches(SHARD_LINES, columns=list(columns)):
+                    yield pa.Table.from_batches([batch]).select(columns).cast(schema)
     except (pa.ArrowException, OSError) as error:
         raise NetchuError(f"{folder} is not a line table ({error}); remove it and run 'dvc repro'"
                           ) from None  # fmt: skip
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    return frame
 
 
 def check_leaks(lines: pd.DataFrame) -> int:
@@ -195,7 +241,7 @@ def check_leaks(lines: pd.DataFrame) -> int:
         NetchuError: a writer or an image is in two splits.
     """
     known = lines[lines["writer"] != ""]
-    for name, keys in (("writer", known["writer"]), ("image", lines["image"].map(_digest))):
+    for name, keys in (("writer", known["writer"]), ("image", image_digests(lines))):
         splits = lines.loc[keys.index, "split"].groupby(keys).nunique()
         if not (leaks := splits[splits > 1]).empty:
             raise NetchuError(
@@ -205,5 +251,11 @@ def check_leaks(lines: pd.DataFrame) -> int:
     return int((lines.groupby("text")["split"].nunique() > 1).sum())
 
 
-def _digest(image: bytes) -> str:
-    return hashlib.sha256(image).hexdigest()
+def image_digests(lines: pd.DataFrame) -> pd.Series[Any]:
+    """Return 16 bytes of the SHA-256 of each image, as a Series of the lines' index.
+
+    Of ten billion images two that differ have the same with a probability of 10⁻¹⁹.
+    """
+    digests = (hashlib.sha256(image).digest()[:16] for image in lines["image"])
+    column = pa.array(digests, pa.binary(16))
+    return pd.Series(pd.arrays.ArrowExtensionArray(column), index=lines.index)

@@ -7,29 +7,34 @@ stage computes the same splits.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection
+
+import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import DatasetParams
-from netchu.data.line_table import Line
 
 
-def assign_splits(lines: Iterable[Line], params: DatasetParams, seed: int) -> list[Line]:
+def assign_splits(lines: pd.DataFrame, params: DatasetParams, seed: int) -> pd.DataFrame:
     """Assign a split to every line without one, by writer, or by text if the writer is unknown.
+
+    Args:
+        lines: rows of a line table; the split is '' where there is none.
+        params: the dataset.
+        seed: of the splits.
 
     Raises:
         NetchuError: there are too few writers.
     """
-    lines = list(lines)
-    writers = {line.writer for line in lines if line.writer and not line.split}
-    by_writer = split_writers(writers, params, seed)
-    return [
-        line
-        if line.split
-        else replace(line, split=by_writer.get(line.writer) or _split_text(line.text, params, seed))
-        for line in lines
+    unassigned = lines["split"] == ""
+    writers, texts = lines.loc[unassigned, "writer"], lines.loc[unassigned, "text"]
+    by_writer = split_writers(set(writers) - {""}, params, seed)
+    splits = lines["split"].copy()
+    splits[unassigned] = [
+        by_writer.get(writer) or _split_text(text, params, seed)
+        for writer, text in zip(writers, texts, strict=True)
     ]
+    return lines.assign(split=splits)
 
 
 def split_writers(writers: Collection[str], params: DatasetParams, seed: int) -> dict[str, str]:

@@ -140,8 +140,10 @@ def write_audit(params: Params, suspects: pd.DataFrame, out: Path, *, sheet: boo
 def _load_lines(params: Params, suspects: pd.DataFrame) -> list[Line]:
     columns = list(Line.__annotations__)
     tables = {
-        str(dataset): read_table(params.lines / str(dataset), columns).set_index("id", drop=False)
-        for dataset in suspects["dataset"].unique()
+        str(dataset): read_table(
+            params.lines / str(dataset), columns, {"id": set(part["id"])}
+        ).set_index("id", drop=False)
+        for dataset, part in suspects.groupby("dataset")
     }
     lines = []
     for dataset, name in zip(suspects["dataset"], suspects["id"], strict=True):

@@ -28,15 +28,14 @@ def load_eval_subset(params: Params) -> pd.DataFrame:
     frames = []
     for dataset in params.evaluate.datasets:
         params.dataset(dataset)
-        table = read_table(params.lines / dataset)
-        table = table[table["split"] == split].assign(dataset=dataset)
+        table = read_table(params.lines / dataset, where={"split": (split,)})
         if table.empty:
             raise NetchuError(
                 f"dataset {dataset} has no {split} line; set datasets.{dataset}.{split}_share or "
                 "take it out of evaluate.datasets"
             )
         order = table["id"].map(lambda i: hashlib.sha256(f"{params.seed}:{i}".encode()).hexdigest())
-        table = table.assign(order=order).sort_values(["order", "id"])
+        table = table.assign(dataset=dataset, order=order).sort_values(["order", "id"])
         if params.evaluate.limit:
             table = table.groupby("level").head(params.evaluate.limit)
         frames.append(table.drop(columns="order"))

@@ -7,7 +7,7 @@ C channels, H height, W width, T time steps, V classes, L text length.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -156,7 +156,7 @@ class Recogniser(L.LightningModule, ABC):
                 )
         self.load_state_dict(own | known)
 
-    def configure_for(self, texts: Sequence[str]) -> None:
+    def configure_for(self, texts: Iterable[str]) -> None:
         """Set what depends on the training texts, such as a maximum length; nothing by default."""
 
     def config_dict(self) -> dict[str, Any]:

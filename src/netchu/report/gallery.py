@@ -123,11 +123,11 @@ def _images(keys: set[LineKey], findings: Findings) -> dict[LineKey, str]:
     """Return the lines' images as data URIs of small WebP images."""
     images = {}
     for dataset in {dataset for dataset, _ in keys}:
-        table = read_table(findings.params.lines / dataset, ["id", "image"]).set_index("id")
-        encoded = table["image"]
-        for key in keys:
-            if key[0] == dataset:
-                images[key] = _data_uri(encoded[key[1]], f"line {key[1]}")
+        names = {name for of, name in keys if of == dataset}
+        folder = findings.params.lines / dataset
+        encoded = read_table(folder, ["id", "image"], {"id": names}).set_index("id")["image"]
+        for name in names:
+            images[dataset, name] = _data_uri(encoded[name], f"line {name}")
     return images
 
 

@@ -48,9 +48,9 @@ class CopyGenerator:
             raise NetchuError(
                 f"{self.dataset}: there are no training lines to copy; check datasets and levels"
             )
-        if held_out := [line for line in self.lines if line.split != "train"]:
+        if held_out := next((line for line in self.lines if line.split != "train"), None):
             raise NetchuError(
-                f"{self.dataset}: line {held_out[0].id} is of split {held_out[0].split!r}; copy "
+                f"{self.dataset}: line {held_out.id} is of split {held_out.split!r}; copy "
                 "training lines only"
             )
 

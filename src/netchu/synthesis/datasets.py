@@ -7,12 +7,13 @@ of processes gives the same bytes in any order.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, SyntheticParams
@@ -22,6 +23,7 @@ from netchu.data.parse.fonts import font_families
 from netchu.data.preprocessing import split_lines
 from netchu.data.published_splits import published_split
 from netchu.data.splits import split_writers
+from netchu.data.stored_lines import StoredLines
 from netchu.imaging.images import Grey, decode
 from netchu.synthesis.base import GeneratedLine, LineGenerator, Renderer, line_rng_and_id
 from netchu.synthesis.copies import CopyGenerator
@@ -98,13 +100,13 @@ def make_line_generator(params: Params, name: str) -> LineGenerator:
 
     Raises:
         NetchuError: parameters that contradict one another or the fonts and datasets: an unknown
-            split, family or dataset, a family in two splits, a share without fonts, a distortion
-            or size out of range.
+            split, family or dataset, a family in two splits, a share without fonts.
     """
     wanted = params.synthetic_dataset(name)
-    _check_ranges(wanted, name)
+    if not wanted.text and wanted.renderer != "copy":
+        raise NetchuError(f"{name}: text is missing; set it to one of its values")
     if wanted.renderer == "copy":
-        lines = list(_training_lines(params, _required(wanted.datasets, name, "copies")))
+        lines = _training_lines(params, _required(wanted.datasets, name, "copies"))
         return CopyGenerator(name, params.seed, lines, wanted.height, wanted.distortion)
     renderer: Renderer
     if wanted.renderer == "ink":
@@ -120,17 +122,6 @@ def make_line_generator(params: Params, name: str) -> LineGenerator:
     return RenderedLineGenerator(name, params.seed, wanted, text, renderer, textures, shares)
 
 
-def _check_ranges(wanted: SyntheticParams, name: str) -> None:
-    if not 0 <= wanted.distortion <= 1:
-        raise NetchuError(
-            f"{name}: distortion {wanted.distortion} is not between 0 and 1; correct it"
-        )
-    if wanted.count < 1 or wanted.height < 16:
-        raise NetchuError(f"{name}: count must be 1 or more, and height 16 or more")
-    if not wanted.text and wanted.renderer != "copy":
-        raise NetchuError(f"{name}: text is missing; set it to one of its values")
-
-
 def _check_fonts(
     wanted: SyntheticParams, files: Mapping[str, Sequence[Path]], name: str
 ) -> tuple[float, ...]:
@@ -144,7 +135,7 @@ def _check_fonts(
         raise NetchuError(f"{name}: font {repeated[0]} is named twice; give it to one split")
     shares = np.array([wanted.shares.get(split, 0.0) for split in SPLITS])
     for split, share in zip(SPLITS, shares, strict=True):
-        if share < 0 or (share and not wanted.fonts.get(split)):
+        if share and not wanted.fonts.get(split):
             raise NetchuError(f"{name}: {split} has share {share} and no fonts; name some or set 0")
     if not shares.sum():
         raise NetchuError(f"{name}: all shares are 0; give one split a share")
@@ -157,11 +148,11 @@ def _required(datasets: Sequence[str], name: str, what: str) -> Sequence[str]:
     return datasets
 
 
-def _training_lines(params: Params, datasets: Sequence[str]) -> Iterator[Line]:
-    """Yield the training lines of datasets, split as preprocessing splits them."""
-    for name in datasets:
-        lines = split_lines(params.dataset(name), name, params.seed, [])
-        yield from (line for line in lines if line.split == "train")
+def _training_lines(params: Params, datasets: Sequence[str]) -> StoredLines:
+    """Return the training lines of datasets, split as preprocessing splits them."""
+    tables = [split_lines(params.dataset(name), name, params.seed, []) for name in datasets]
+    lines = pd.concat(tables, ignore_index=True)
+    return StoredLines(lines[lines["split"] == "train"])
 
 
 def _stroke_renderer(params: Params, wanted: SyntheticParams, name: str) -> StrokeRenderer:
@@ -183,7 +174,7 @@ def _stroke_renderer(params: Params, wanted: SyntheticParams, name: str) -> Stro
 
 def _paper_textures(params: Params, wanted: SyntheticParams) -> PaperTextures:
     """Return the papers of random training lines of the named datasets."""
-    lines = list(_training_lines(params, wanted.papers))
+    lines = _training_lines(params, wanted.papers)
     rng = np.random.default_rng([params.seed, zlib.crc32(b"papers")])
     drawn = [lines[i] for i in sorted(rng.permutation(len(lines))[:MAX_PAPERS])]
     photos = (decode(line.image, f"line {line.id}") for line in drawn)

@@ -123,10 +123,11 @@ def _tables(params: Params, system: str) -> dict[str, pd.DataFrame]:
     for phase in training_phases(params, system):
         for name in phase.datasets:
             levels.setdefault(name, set()).update(phase.levels)
-    tables = {name: read_table(params.lines / name) for name in sorted(levels)}
     return {
-        name: table[table["split"].isin(("train", "val")) & table["level"].isin(levels[name])]
-        for name, table in tables.items()
+        name: read_table(
+            params.lines / name, where={"split": ("train", "val"), "level": levels[name]}
+        )
+        for name in sorted(levels)
     }
 
 

@@ -40,7 +40,7 @@ from netchu.training.checkpoints import (
     read_checkpoint,
     recover_phase,
 )
-from netchu.training.data_module import LineDataModule
+from netchu.training.data_module import LineDataModule, loading_processes
 from netchu.training.monitor import Instruments
 
 # No tips and no list of unused accelerators.
@@ -212,7 +212,7 @@ def _data_module(
         phase_preprocessing(recogniser, phase), batch_size=phase.batch_size,
         steps_per_epoch=phase.steps_per_epoch, epochs=phase.epochs,
         augmentation_strength=phase.augmentation_strength, seed=seed,
-        workers=params.compute.workers,
+        workers=loading_processes(params),
     )  # fmt: skip
 
 

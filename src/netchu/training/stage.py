@@ -85,7 +85,7 @@ def train_stage(
     for number, phase in enumerate(phases):
         lines = _lines(params, phase)
         if number == 0:
-            recogniser.configure_for(lines["text"].tolist())
+            recogniser.configure_for(lines["text"])
         kept, rejected = split_trainable(recogniser, lines, phase)
         skipped += rejected
         seed = _seed(params.seed, params.network(system), stage, number)
@@ -148,11 +148,12 @@ def split_trainable(
 
 def _lines(params: Params, phase: PhaseParams) -> pd.DataFrame:
     tables = [
-        read_table(params.lines / name).assign(weight=phase.dataset_weights.get(name, 1.0))
+        read_table(params.lines / name, where={"level": phase.levels}).assign(
+            weight=phase.dataset_weights.get(name, 1.0)
+        )
         for name in phase.datasets
     ]
-    lines = pd.concat(tables, ignore_index=True)
-    return lines[lines["level"].isin(phase.levels)].reset_index(drop=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 def _seed(*parts: object) -> int:

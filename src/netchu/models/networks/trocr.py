@@ -7,7 +7,7 @@ the mean of those of the checkpoint's tokens for it, so plain letters keep their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -155,7 +155,7 @@ class TrOCR(Recogniser):
         """Number of characters that the decoder has positions for, besides start and end."""
         return int(self.model.decoder.config.max_position_embeddings) - 2
 
-    def configure_for(self, texts: Sequence[str]) -> None:
+    def configure_for(self, texts: Iterable[str]) -> None:
         """Set max_length to the length of the longest training text and a tenth more.
 
         The default of transformers cuts a line after 20 tokens (transformers #17259).

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from netchu.data.line_table import LEVELS, Line, Skipped, read_skipped, read_table
+from netchu.data.line_table import LEVELS, Line, Skipped, iterate_table, read_skipped
 
 
 def parse(folder: Path, levels: Collection[str] = LEVELS) -> Iterator[Line | Skipped]:
     """Yield the lines of the given levels with the splits that synthesis gave them."""
-    for row in read_table(folder).to_dict("records"):
-        if row["level"] in levels:
-            yield Line(**{str(key): value for key, value in row.items()})
+    for line in iterate_table(folder):
+        if line.level in levels:
+            yield line
     yield from read_skipped(folder)

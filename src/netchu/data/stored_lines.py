@@ -1,0 +1,69 @@
+"""Lines whose images are on disk, so that their number is not limited by memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, overload
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from netchu.data.line_table import SCHEMA, SHARD_LINES, Line
+from netchu.data.stored_images import PLACE, ImageFile, StoredImages
+
+_TEXTS = pa.schema([field for field in SCHEMA if field.name != "image"])
+
+
+def store_lines(lines: Iterable[Line]) -> pd.DataFrame:
+    """Return lines as `read_table` does: as a frame whose images are on disk.
+
+    Raises:
+        OSError: there is no room for them.
+    """
+    file, places = ImageFile(), [np.zeros(0, PLACE)]
+    tables = [_TEXTS.empty_table()]
+    lines = iter(lines)
+    while part := list(islice(lines, SHARD_LINES)):
+        places.append(file.append(pa.array([line.image for line in part], pa.large_binary())))
+        columns = {name: [getattr(line, name) for line in part] for name in _TEXTS.names}
+        tables.append(pa.table(columns, schema=_TEXTS))
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    images = pd.Series(StoredImages((file,), np.concatenate(places)))
+    frame.insert(SCHEMA.get_field_index("image"), "image", images)
+    return frame
+
+
+class StoredLines(Sequence[Line]):
+    """The rows of a frame as lines, each of which is read when it is asked for.
+
+    Args:
+        frame: rows of a line table, from `store_lines` or `read_table`.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame[SCHEMA.names]
+        self._columns: list[Any] = [self.frame[name].array for name in SCHEMA.names]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> StoredLines: ...
+    def __getitem__(self, index: int | slice) -> Line | StoredLines:
+        if isinstance(index, slice):
+            return StoredLines(self.frame.iloc[index])
+        row = range(len(self))[index]
+        values = [column[row] for column in self._columns]
+        values[-2:] = map(int, values[-2:])  # width and height, NumPy's integers in the frame
+        return Line(*values)
+
+    def __iter__(self) -> Iterator[Line]:
+        for start in range(0, len(self), SHARD_LINES):
+            part = self.frame.iloc[start : start + SHARD_LINES]
+            columns: list[list[Any]] = [part[name].tolist() for name in SCHEMA.names]
+            for values in zip(*columns, strict=True):
+                yield Line(*values)
