@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
@@ -41,12 +42,11 @@ def write_overview(findings: Findings, path: Path) -> None:
 
 def _draw_table(axes: Axes, findings: Findings) -> None:
     axes.axis("off")
-    axes.set_title(
-        f"netchu, profile {findings.params.profile}: {tested_on(findings)}", loc="left", fontsize=11
-    )
+    title = f"netchu, profile {findings.params.profile}: {tested_on(findings)}"
+    axes.set_title(textwrap.fill(title, 120), loc="left", fontsize=11)
     columns = [number for number, name in enumerate(headings()) if name not in LEFT_OUT]
     cells = [[row.texts[column] for column in columns] for row in rows(findings)]
-    widths = [2.7] + [1.0] * (len(columns) - 1)
+    widths = [3.1] + [1.0] * (len(columns) - 1)
     shares = [width / sum(widths) for width in widths]
     heads = [headings()[column] for column in columns]
     table = axes.table(
