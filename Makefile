@@ -8,7 +8,7 @@ UV := .venv/bin/uv
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro smoke test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-bulk-reading bench-photos bench-fine-tuning lint docs ui register stale lock clean
+.PHONY: help env repro smoke test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-bulk-reading bench-memory bench-photos bench-fine-tuning lint docs ui register stale lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -76,6 +76,9 @@ bench-serving: env  ## measure throughput and latency of the HTTP API
 
 bench-bulk-reading: env  ## measure pages per second into a table beside a plain loop
 	@$(RUN) OMP_NUM_THREADS=1 python benchmarks/bulk_reading.py
+
+bench-memory: env  ## measure memory of preprocessing and the loader by number of lines
+	@$(RUN) python benchmarks/memory.py
 
 bench-photos: env  ## measure CER by frame, slope, polarity and direction; LINES adds line tables
 	@$(RUN) python benchmarks/photos.py $(LINES)
