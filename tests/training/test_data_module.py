@@ -1,6 +1,8 @@
 import pytest
 
 from netchu.data.batches import plan_items
+from netchu.data.line_table import Line
+from netchu.data.stored_lines import store_lines
 from netchu.imaging.preparation import Preprocessing
 from netchu.training.data_module import LineDataModule
 
@@ -36,12 +38,14 @@ def test_the_number_of_training_batches_is_steps_per_epoch_and_the_seed_decides_
     assert first == again != other
 
 
-def test_worker_processes_load_the_same_batches(drawn):
-    def shown(workers):
-        loader = module(drawn, workers=workers).train_dataloader()
+def test_worker_processes_load_the_same_batches(drawn, project_folder):
+    def shown(table, workers):
+        loader = module(table, workers=workers).train_dataloader()
         return [batch.images_BCHW.numpy().tobytes() for batch in loader]
 
-    assert shown(1) == shown(0)
+    on_disk = store_lines(Line(**row) for row in drawn.to_dict("records"))
+    in_memory = shown(drawn, 0)
+    assert shown(drawn, 1) == shown(on_disk, 0) == shown(on_disk, 2) == in_memory
 
 
 def test_workers_that_live_on_load_what_a_new_epoch_wants(drawn):
