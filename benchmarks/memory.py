@@ -63,8 +63,8 @@ def main() -> None:
                 peaks = ", ".join(f"{name} {_measure(name)[1]} MB" for name in WORK)
                 print(f"{number} lines, {images} MB of images: {peaks}", flush=True)
             for name in WORK:
-                passed, told = _measure(name, images // 2)
-                print(f"{name} with {images // 2} MB above its base: {told}", flush=True)
+                passed, result = _measure(name, images // 2)
+                print(f"{name} with {images // 2} MB above its base: {result}", flush=True)
                 if passed == (name == CONTROL):
                     raise NetchuError(f"{name} should have {'failed' if passed else 'passed'}")
             _compare_speed()

@@ -135,8 +135,7 @@ def write_shard(
         schema = SCHEMA.with_metadata(
             {_METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()}
         )
-    columns = {name: [getattr(line, name) for line in lines] for name in SCHEMA.names}
-    table = pa.table(columns, schema=schema)
+    table = as_arrow(lines, schema)
     with new_file(path, durable=True) as partial, partial.open("xb") as file:
         pq.write_table(table, file, compression="zstd")
 
@@ -186,13 +185,28 @@ def read_table(
         NetchuError: the folder holds no shard, or a shard is damaged or lacks a column.
     """
     where = where or {}
+    parts = _read_in_parts(folder, [*dict.fromkeys([*columns, *where])])
+    return as_frame((_filter(part, where).select(columns) for part in parts), columns)
+
+
+def _filter(table: pa.Table, where: Mapping[str, Collection[str]]) -> pa.Table:
+    for name, values in where.items():
+        table = table.filter(pc.is_in(table[name], pa.array(sorted(values), pa.string())))
+    return table
+
+
+def as_frame(parts: Iterable[pa.Table], columns: Sequence[str] = SCHEMA.names) -> pd.DataFrame:
+    """Return the parts of a table as one frame, whose images are on disk.
+
+    Args:
+        parts: tables with `columns` in this order, of the types in `SCHEMA`.
+        columns: names of the columns.
+    """
     without_images = [name for name in columns if name != "image"]
     tables = [pa.schema([SCHEMA.field(name) for name in without_images]).empty_table()]
     file = ImageFile() if "image" in columns else None
     places = [np.zeros(0, PLACE)]
-    for table in _read_in_parts(folder, [*dict.fromkeys([*columns, *where])]):
-        for name, values in where.items():
-            table = table.filter(pc.is_in(table[name], pa.array(sorted(values), pa.string())))
+    for table in parts:
         if file:
             places.append(file.append(table["image"].cast(pa.large_binary()).combine_chunks()))
         tables.append(table.select(without_images))
@@ -201,6 +215,12 @@ def read_table(
         images = pd.Series(StoredImages((file,), np.concatenate(places)))
         frame.insert(list(columns).index("image"), "image", images)
     return frame
+
+
+def as_arrow(lines: Sequence[Line], schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Return lines as an Arrow table."""
+    columns = {name: [getattr(line, name) for line in lines] for name in schema.names}
+    return pa.table(columns, schema=schema)
 
 
 def iterate_table(folder: Path) -> Iterator[Line]:

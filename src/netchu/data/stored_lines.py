@@ -6,33 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, overload
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from netchu.data.line_table import SCHEMA, SHARD_LINES, Line
-from netchu.data.stored_images import PLACE, ImageFile, StoredImages
-
-_TEXTS = pa.schema([field for field in SCHEMA if field.name != "image"])
+from netchu.data.line_table import SCHEMA, SHARD_LINES, Line, as_arrow, as_frame
 
 
 def store_lines(lines: Iterable[Line]) -> pd.DataFrame:
     """Return lines as `read_table` does: as a frame whose images are on disk.
 
     Raises:
-        OSError: there is no room for them.
+        OSError: the disk is full.
     """
-    file, places = ImageFile(), [np.zeros(0, PLACE)]
-    tables = [_TEXTS.empty_table()]
     lines = iter(lines)
-    while part := list(islice(lines, SHARD_LINES)):
-        places.append(file.append(pa.array([line.image for line in part], pa.large_binary())))
-        columns = {name: [getattr(line, name) for line in part] for name in _TEXTS.names}
-        tables.append(pa.table(columns, schema=_TEXTS))
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    images = pd.Series(StoredImages((file,), np.concatenate(places)))
-    frame.insert(SCHEMA.get_field_index("image"), "image", images)
-    return frame
+    parts = iter(lambda: list(islice(lines, SHARD_LINES)), [])
+    return as_frame(as_arrow(part) for part in parts)
 
 
 class StoredLines(Sequence[Line]):
