@@ -146,9 +146,9 @@ def test_rows_can_be_averaged_before_the_recurrent_layer():
     assert torch.equal(member.columns(context, 32), context)
 
 
-@pytest.mark.parametrize("average_rows", [False, True])
-def test_each_member_adds_the_loss_of_its_ctc_head(average_rows):
-    config = replace(SMALL, ctc_weight=0.5, average_rows=average_rows)
+@pytest.mark.parametrize(("average_rows", "ctc_steps"), [(False, 1), (True, 1), (True, 2)])
+def test_each_member_adds_the_loss_of_its_ctc_head(average_rows, ctc_steps):
+    config = replace(SMALL, ctc_weight=0.5, ctc_steps=ctc_steps, average_rows=average_rows)
     torch.manual_seed(3)
     recogniser = EffnetSeq2Seq(config, ALPHABET).eval()
     lines = batch(("Hà", "xã"))
@@ -163,14 +163,19 @@ def test_each_member_adds_the_loss_of_its_ctc_head(average_rows):
             columns = context.reshape(2, -1, rows, context.shape[2]).mean(2)
             for row, text, count in zip(columns, narrow.texts, steps, strict=True):
                 ids = recogniser.codec.encode(text)
-                expected.append(line_loss(member.ctc_head(row[:count]), ids, EffnetSeq2Seq.PAD))
+                # The logits of all time steps of a column stand side by side in the head's output.
+                logits = (row[:count] @ member.ctc_head.weight.T + member.ctc_head.bias).reshape(
+                    ctc_steps * count, -1
+                )
+                expected.append(line_loss(logits, ids, EffnetSeq2Seq.PAD))
             member.ctc_head = None
         decoders = recogniser.loss(narrow)
     torch.testing.assert_close(whole, decoders + 0.5 * torch.stack(expected).mean())
 
 
-def test_the_ctc_head_learns_and_is_saved(tmp_path):
-    config = replace(SMALL, ctc_weight=0.5)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_ctc_head_learns_and_is_saved(tmp_path, steps):
+    config = replace(SMALL, ctc_weight=0.5, ctc_steps=steps)
     recogniser = EffnetSeq2Seq(config, ALPHABET)
     recogniser.loss(batch()).backward()
     assert [n for n, p in recogniser.named_parameters() if p.grad is None] == []
@@ -200,9 +205,10 @@ def test_the_ctc_heads_take_part_in_reading():
     assert [reading.text for reading in joint] == ["ả"] * len(lines.texts)
 
 
-def test_the_first_character_has_the_joint_probability_of_decoders_and_heads():
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_first_character_has_the_joint_probability_of_decoders_and_heads(steps):
     torch.manual_seed(5)
-    config = replace(JOINT, ctc_reading_weight=0.7)
+    config = replace(JOINT, ctc_reading_weight=0.7, ctc_steps=steps)
     recogniser = EffnetSeq2Seq(config, ALPHABET).eval()
     lines = replace(batch(), widths_B=torch.tensor([96] * len(batch().texts)))
     with torch.inference_mode():
@@ -214,8 +220,9 @@ def test_the_first_character_has_the_joint_probability_of_decoders_and_heads():
             for member, (context, _, _) in zip(recogniser.members, state, strict=True)
         ]
         mean = torch.stack(heads).mean(0)
-        steps = torch.full((len(mean),), mean.shape[1])
-        scorer = CTCPrefixScorer(mean, steps, EffnetSeq2Seq.PAD, EffnetSeq2Seq.END, 0.7)
+        assert mean.shape[1] == steps * 12  # columns of 8 pixels
+        all_steps = torch.full((len(mean),), mean.shape[1])
+        scorer = CTCPrefixScorer(mean, all_steps, EffnetSeq2Seq.PAD, EffnetSeq2Seq.END, 0.7)
         gains = scorer.gains(scorer.empty())
     scores = decoders.log() + gains
     scores[:, [EffnetSeq2Seq.PAD, EffnetSeq2Seq.START]] = -torch.inf

@@ -102,3 +102,63 @@ def test_only_vectors_can_be_trained():
     network.weight.requires_grad_(False)
     (group,) = optimiser_and_schedule(network, phase(schedule="constant"))["optimizer"].param_groups
     assert group["weight_decay"] == 0.0
+
+
+class Reader(nn.Module):
+    """A table of embeddings, a matrix, and an output layer that shares the table."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(32, 4)
+        self.hidden = nn.Linear(4, 4)
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+        self.output = nn.Linear(4, 32, bias=False)
+        self.output.weight = self.table.weight
+
+    def forward(self, ids):
+        return self.output(self.frozen(self.hidden(self.table(ids))))
+
+
+def test_muon_makes_equal_steps_in_all_directions_of_a_hidden_matrix():
+    torch.manual_seed(0)
+    reader = Reader()
+    before = {name: value.clone() for name, value in reader.state_dict().items()}
+    muon = optimiser_and_schedule(
+        reader, phase(optimizer="muon", schedule="constant", weight_decay=0.0)
+    )["optimizer"]
+    reader(torch.arange(32)).square().sum().backward()
+    gradient = reader.hidden.weight.grad
+    muon.step()
+    change = {name: value - before[name] for name, value in reader.state_dict().items()}
+    sizes = torch.linalg.svdvals(change["hidden.weight"])
+    # As large as AdamW's, 0.2 of its rate in the root mean square (Liu et al. 2025, "Muon is
+    # scalable for LLM training"); Newton-Schulz iterations leave the sizes near each other.
+    assert sizes.max() / sizes.min() < 2
+    assert torch.linalg.svdvals(gradient).max() / torch.linalg.svdvals(gradient).min() > 4
+    rms = change["hidden.weight"].square().mean().sqrt()
+    assert float(rms) == pytest.approx(0.2 * 0.1, rel=0.25)
+    # Adam's first step is the same for all weights, whatever the gradient.
+    first = change["hidden.bias"][0].abs()
+    assert float(first) > 0
+    torch.testing.assert_close(change["hidden.bias"].abs(), first.expand(4))
+    torch.testing.assert_close(change["table.weight"].abs(), first.expand(32, 4))
+    assert not change["frozen.weight"].any()
+
+
+def test_under_muon_only_matrices_and_kernels_decay():
+    groups = optimiser_and_schedule(Reader(), phase(optimizer="muon"))["optimizer"].param_groups
+    decay = {
+        (group.get("use_fallback", False), tuple(p.shape)): group["weight_decay"]
+        for group in groups
+        for p in group["params"]
+    }
+    assert decay == {(False, (4, 4)): 0.3, (True, (32, 4)): 0.3, (True, (4,)): 0.0}
+
+
+def test_muon_trains_a_network_without_linear_layers():
+    network = nn.Conv1d(2, 2, 3)
+    muon = optimiser_and_schedule(network, phase(optimizer="muon"))["optimizer"]
+    before = network.weight.detach().clone()
+    network(torch.ones(1, 2, 5)).sum().backward()
+    muon.step()
+    assert not torch.equal(network.weight, before)

@@ -225,7 +225,7 @@ def test_the_ctc_head_adds_its_loss_and_learns_and_is_saved(tmp_path):
         hidden = recogniser.model.encoder(pixels, interpolate_pos_encoding=True)[0]
         columns = hidden[:, 1:].reshape(2, 2, 8, -1).mean(1)
         likelihoods = [
-            line_loss(head(row), recogniser.codec.encode(text), PAD_ID)
+            line_loss(head(row[None])[0], recogniser.codec.encode(text), PAD_ID)
             for row, text in zip(columns, texts, strict=True)
         ]
     torch.testing.assert_close(whole, attention + 0.5 * torch.stack(likelihoods).mean())
@@ -236,24 +236,34 @@ def test_the_ctc_head_adds_its_loss_and_learns_and_is_saved(tmp_path):
     torch.testing.assert_close(again.ctc_head.weight, head.weight)
 
 
-def test_a_line_with_too_few_columns_is_left_to_the_decoder():
-    recogniser = made(SMALL)
+@pytest.mark.parametrize(("steps", "aligned"), [(1, False), (2, False), (3, True)])
+def test_a_line_with_too_few_time_steps_is_left_to_the_decoder(steps, aligned):
+    """Four columns, and eleven characters: three time steps a column are enough."""
+    recogniser = made(replace(SMALL, ctc_steps=steps)).eval()
     batch = LineBatch(
         torch.zeros(1, 1, 32, 32), torch.tensor([32]), ("Nguyễn Trãi",), ("0",), ("line",)
     )
-    assert torch.isfinite(recogniser.loss(batch))
+    with torch.no_grad():
+        whole = recogniser.loss(batch)
+        recogniser.ctc_head = None
+        decoder = recogniser.loss(batch)
+    assert torch.isfinite(whole)
+    assert (whole > decoder) == aligned
 
 
-def test_the_ctc_head_takes_part_in_reading():
-    recogniser = made(SMALL).eval()
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_ctc_head_takes_part_in_reading(steps):
+    small = replace(SMALL, ctc_steps=steps)
+    recogniser = made(small).eval()
     with torch.no_grad():
         recogniser.ctc_head.weight.zero_()
         recogniser.ctc_head.bias.zero_()
-        recogniser.ctc_head.bias[recogniser.codec.encode("ả")] = 50.0
+        letter = recogniser.codec.encode("ả")
+        recogniser.ctc_head.bias.view(steps, -1)[:, letter] = 50.0
     batch = lines(height=32)
     alone = {reading.text for reading in recogniser.transcribe(batch)}
     assert "ả" not in alone
-    recogniser.config = replace(SMALL, ctc_reading_weight=5.0)
+    recogniser.config = replace(small, ctc_reading_weight=5.0)
     assert [reading.text for reading in recogniser.transcribe(batch)] == ["ả"] * len(TEXTS)
 
 

@@ -200,8 +200,10 @@ class PhaseParams(Strict):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Learning rate, above 0; with `onecycle` its maximum."""
 
-    optimizer: Literal["adamw", "adam", "adamw8bit"] = "adamw"
-    """Optimiser. `adamw8bit` is that of bitsandbytes, for networks that fill the GPU's memory."""
+    optimizer: Literal["adamw", "adam", "adamw8bit", "muon"] = "adamw"
+    """Optimiser. `adamw8bit` is that of bitsandbytes, for networks that fill the GPU's memory.
+    `muon` makes steps of equal size in all directions of a weight matrix, from which a transformer
+    of random weights learns sooner; other parameters get those of NAdamW."""
 
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Weight decay of AdamW. Biases and normalisation layers have none, nor has `adam`."""

@@ -42,15 +42,27 @@ class CTCHead(nn.Linear):
 
     Its loss is used in training only. It aligns columns and characters from left to right long
     before the attention does (Kim et al. 2017, "Joint CTC-attention based end-to-end speech
-    recognition"). Lines with too few columns are left out of it.
+    recognition"). Lines with too few time steps are left out of it.
     """
 
-    def __init__(self, channels: int, classes: int, blank: int) -> None:
-        super().__init__(channels, classes)
+    def __init__(self, channels: int, classes: int, blank: int, steps: int = 1) -> None:
+        """Make a head with `steps` time steps for each column.
+
+        CTC cannot write more characters than there are time steps, and small writing has hardly a
+        column of 8 pixels a character.
+        """
+        super().__init__(channels, steps * classes)
+        self.classes = classes
         self.blank = blank
+        self.steps = steps
+
+    def forward(self, columns_BTC: Tensor) -> Tensor:
+        """Return logits (B, T · steps, V) of columns (B, T, C)."""
+        return super().forward(columns_BTC).reshape(len(columns_BTC), -1, self.classes)
 
     def loss(
-        self, columns_BTC: Tensor, steps_B: Tensor, targets: Sequence[Sequence[int]]
+        self, columns_BTC: Tensor, columns_B: Tensor, targets: Sequence[Sequence[int]]
     ) -> Tensor:
-        """Return the loss of columns (B, T, C), of which `steps_B` are no padding; a scalar."""
-        return ctc_loss(self(columns_BTC), steps_B, targets, self.blank, zero_infinity=True)
+        """Return the loss of columns (B, T, C), of which `columns_B` are no padding; a scalar."""
+        logits_BTV = self(columns_BTC)
+        return ctc_loss(logits_BTV, self.steps * columns_B, targets, self.blank, zero_infinity=True)

@@ -19,8 +19,7 @@ def optimiser_and_schedule(
     The schedule spans all steps of the optimiser in the phase; a step uses the gradients of
     `accumulate_grad_batches` batches, the last of an epoch of those that are left.
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = _optimiser(parameters, phase)
+    optimiser = _optimiser(network, phase)
     steps = phase.epochs * math.ceil(phase.steps_per_epoch / accumulate_grad_batches)
     # With one step of warm-up, OneCycleLR divides by zero.
     warmup = max(phase.warmup, 2 / (steps + 1))
@@ -42,7 +41,8 @@ def optimiser_and_schedule(
     return {"optimizer": optimiser, "lr_scheduler": schedule}
 
 
-def _optimiser(parameters: list[nn.Parameter], phase: PhaseParams) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, phase: PhaseParams) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
     match phase.optimizer:
         case "adamw":
             return torch.optim.AdamW(_decay_groups(parameters, phase), lr=phase.learning_rate)
@@ -55,6 +55,32 @@ def _optimiser(parameters: list[nn.Parameter], phase: PhaseParams) -> torch.opti
                 _decay_groups(parameters, phase), lr=phase.learning_rate
             )
             return eight_bit
+        case "muon":
+            from timm.optim.muon import Muon
+
+            muon: torch.optim.Optimizer = Muon(
+                _muon_groups(network, phase), lr=phase.learning_rate, nesterov=True
+            )
+            return muon
+
+
+def _muon_groups(network: nn.Module, phase: PhaseParams) -> list[dict[str, Any]]:
+    """Return the weights of linear layers for Muon, and all others for its NAdamW.
+
+    Embeddings are tables of vectors, no matrices that vectors are multiplied by, also where the
+    output layer shares them (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural
+    networks").
+    """
+    linear, tables = (
+        {id(module.weight) for module in network.modules() if isinstance(module, kind)}
+        for kind in (nn.Linear, nn.Embedding)
+    )
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in trainable if id(p) in linear - tables]
+    others = [p for p in trainable if id(p) not in linear - tables]
+    by_muon = {"params": matrices, "weight_decay": phase.weight_decay}
+    by_nadamw = [group | {"use_fallback": True} for group in _decay_groups(others, phase)]
+    return [by_muon, *by_nadamw] if matrices else by_nadamw
 
 
 def _decay_groups(parameters: list[nn.Parameter], phase: PhaseParams) -> list[dict[str, Any]]:

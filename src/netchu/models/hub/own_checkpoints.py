@@ -47,12 +47,13 @@ def write_trocr(folder: Path, image_size: tuple[int, int], size: OwnSize, seed: 
 
     Args:
         folder: must exist.
-        image_size: height and width in pixels, multiples of the patch: 8 × 8, or 16 × 8 if small.
+        image_size: height and width in pixels, multiples of the patch: 8 × 8, or half the height
+            × 8 if small.
         size: tiny has 0.4 M parameters, small 2.4 M.
         seed: of the weights.
     """
     tokenizer = _byte_tokenizer()
-    shapes = {"tiny": ((8, 8), 64, 2, 96), "small": ((16, 8), 160, 6, 160)}
+    shapes = {"tiny": ((8, 8), 64, 2, 96), "small": ((image_size[0] // 2, 8), 160, 6, 160)}
     patch, encoder_width, layers, decoder_width = shapes[size]
     encoder = ViTConfig(
         hidden_size=encoder_width, num_hidden_layers=layers, num_attention_heads=4,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import Strict
+from netchu.core.params import AtLeastOne, Strict
 from netchu.data.batches import LineBatch
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.attention import AttentionRecogniser
@@ -86,6 +86,10 @@ class EffnetSeq2SeqConfig(Strict):
     """Weight of the loss of a CTC head on the encoder's columns, beside 1 for the decoder's; 0 adds
     no head. Networks without pretrained weights need it."""
 
+    ctc_steps: AtLeastOne = 1
+    """Time steps of the CTC heads for each column, at least as many as the characters that the
+    narrowest writing has in a column."""
+
     ctc_reading_weight: float = 0.0
     """Weight of the CTC heads in reading, beside 1 for the decoders; 0 reads by these alone."""
 
@@ -113,7 +117,9 @@ class Member(nn.Module):
         self.decoder = nn.GRUCell(2 * hidden + config.embedding, hidden)
         self.head = nn.Linear(3 * hidden + config.embedding, classes)
         self.ctc_head = (
-            CTCHead(2 * hidden, classes, AttentionRecogniser.PAD) if ensemble.ctc_weight else None
+            CTCHead(2 * hidden, classes, AttentionRecogniser.PAD, ensemble.ctc_steps)
+            if ensemble.ctc_weight
+            else None
         )
         self.dropout = nn.Dropout(ensemble.dropout)
 
@@ -206,9 +212,9 @@ class EffnetSeq2Seq(AttentionRecogniser):
         )
         if member.ctc_head is None:
             return loss
-        columns_BTC, steps_B = _columns(member, state, batch)
+        columns_BTC, columns_B = _columns(member, state, batch)
         targets = [self.codec.encode(text) for text in batch.texts]
-        loss += self.config.ctc_weight * member.ctc_head.loss(columns_BTC, steps_B, targets)
+        loss += self.config.ctc_weight * member.ctc_head.loss(columns_BTC, columns_B, targets)
         return loss
 
     def ctc_scorer(self, batch: LineBatch, state: Any) -> CTCPrefixScorer | None:
@@ -218,9 +224,10 @@ class EffnetSeq2Seq(AttentionRecogniser):
             return None
         heads = []
         for member, member_state in zip(self._members(), state, strict=True):
-            columns_BTC, steps_B = _columns(member, member_state, batch)
+            columns_BTC, columns_B = _columns(member, member_state, batch)
             heads.append(cast(CTCHead, member.ctc_head)(columns_BTC).float().softmax(-1))
         mean_BTV = torch.stack(heads).mean(0)
+        steps_B = self.config.ctc_steps * columns_B
         return CTCPrefixScorer(mean_BTV, steps_B, self.PAD, self.END, weight)
 
     def start(self, images_BCHW: Tensor, widths_B: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -274,8 +281,8 @@ def _check_heads(config: EffnetSeq2SeqConfig) -> None:
 def _columns(member: Member, state: Sequence[Tensor], batch: LineBatch) -> tuple[Tensor, Tensor]:
     """Return a member's columns (B, T, C) from its `begin`, and how many of them are a line's."""
     columns_BTC = member.columns(state[0], batch.images_BCHW.shape[2])
-    steps_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
-    return columns_BTC, steps_B
+    columns_B = (batch.widths_B / member.stride).ceil().long().clamp(max=columns_BTC.shape[1])
+    return columns_BTC, columns_B
 
 
 def _encoder(config: MemberConfig, imagenet: bool) -> Any:

@@ -27,7 +27,7 @@ from transformers import (
 
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
-from netchu.core.params import Strict
+from netchu.core.params import AtLeastOne, Strict
 from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
@@ -69,6 +69,10 @@ class TrOCRSettings(Strict):
     ctc_weight: float = 0.0
     """Weight of the loss of a CTC head on the encoder's columns of patches, beside 1 for the
     decoder's; 0 adds no head. A checkpoint of random weights needs it."""
+
+    ctc_steps: AtLeastOne = 1
+    """Time steps of the CTC head for each column of patches, at least as many as the characters
+    that the narrowest writing has in a column."""
 
     ctc_reading_weight: float = 0.0
     """Weight of the CTC head in reading, beside 1 for the decoder; 0 reads by the decoder alone."""
@@ -112,7 +116,8 @@ class TrOCR(Recogniser):
             raise NetchuError(f"{folder} was trained with another alphabet; train it again")
         self.ctc_head: CTCHead | None = None
         if config.ctc_weight > 0:
-            self.ctc_head = CTCHead(self.model.encoder.config.hidden_size, self.codec.size, PAD_ID)
+            channels = self.model.encoder.config.hidden_size
+            self.ctc_head = CTCHead(channels, self.codec.size, PAD_ID, config.ctc_steps)
             if folder is not None:
                 self.ctc_head.load_state_dict(load_file(folder / HEAD_FILE))
         self.train()
@@ -230,9 +235,9 @@ class TrOCR(Recogniser):
         loss: Tensor = F.cross_entropy(logits_NV, labels_BL.flatten(), ignore_index=IGNORED)
         if self.ctc_head is None:
             return loss
-        columns_BTC, steps_B = self._columns(output.encoder_last_hidden_state, batch.widths_B)
+        columns_BTC, columns_B = self._columns(output.encoder_last_hidden_state, batch.widths_B)
         targets = [self.codec.encode(text) for text in batch.texts]
-        loss += self.config.ctc_weight * self.ctc_head.loss(columns_BTC, steps_B, targets)
+        loss += self.config.ctc_weight * self.ctc_head.loss(columns_BTC, columns_B, targets)
         return loss
 
     def _columns(self, hidden_BSC: Tensor, widths_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -258,7 +263,8 @@ class TrOCR(Recogniser):
         )
         processors = LogitsProcessorList()
         if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
-            columns_BTC, steps_B = self._columns(encoded.last_hidden_state, batch.widths_B)
+            columns_BTC, columns_B = self._columns(encoded.last_hidden_state, batch.widths_B)
+            steps_B = self.ctc_head.steps * columns_B
             probabilities_BTV = self.ctc_head(columns_BTC).float().softmax(-1)
             weight = self.config.ctc_reading_weight
             scorer = CTCPrefixScorer(probabilities_BTV, steps_B, PAD_ID, EOS_ID, weight)
