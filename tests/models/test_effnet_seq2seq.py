@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ctc import line_loss
+from ctc import LastStepHead, line_loss
 from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
@@ -203,6 +203,16 @@ def test_the_ctc_heads_take_part_in_reading():
     joint = recogniser.transcribe(lines)
     assert "ả" not in alone
     assert [reading.text for reading in joint] == ["ả"] * len(lines.texts)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_reading_uses_every_time_step_of_the_ctc_heads(steps):
+    config = replace(JOINT, ctc_steps=steps, ctc_reading_weight=5.0)
+    recogniser = EffnetSeq2Seq(config, ALPHABET).eval()
+    for member in recogniser.members:
+        member.ctc_head = LastStepHead(member.ctc_head, recogniser.codec.encode("ả"))
+    lines = batch()
+    assert [reading.text for reading in recogniser.transcribe(lines)] == ["ả"] * len(lines.texts)
 
 
 @pytest.mark.parametrize("steps", [1, 2])

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 from transformers import VisionEncoderDecoderModel
 
-from ctc import line_loss
+from ctc import LastStepHead, line_loss
 from netchu.core.codec import Codec
 from netchu.core.errors import NetchuError
 from netchu.core.files import hash_folder
@@ -265,6 +265,22 @@ def test_the_ctc_head_takes_part_in_reading(steps):
     assert "ả" not in alone
     recogniser.config = replace(small, ctc_reading_weight=5.0)
     assert [reading.text for reading in recogniser.transcribe(batch)] == ["ả"] * len(TEXTS)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_reading_uses_every_time_step_of_the_ctc_head(steps):
+    recogniser = made(replace(SMALL, ctc_steps=steps, ctc_reading_weight=5.0)).eval()
+    letter = recogniser.codec.encode("ả")
+    recogniser.ctc_head = LastStepHead(recogniser.ctc_head, letter)
+    readings = recogniser.transcribe(lines(height=32))
+    assert [reading.text for reading in readings] == ["ả"] * len(TEXTS)
+
+
+@pytest.mark.parametrize("height", [32, 48])
+def test_small_checkpoints_have_two_rows_of_patches(height):
+    recogniser = made(replace(SMALL, image_height=height)).eval()
+    assert recogniser.model.encoder.config.patch_size == [height // 2, 8]
+    assert len(recogniser.transcribe(lines(height=height))) == len(TEXTS)
 
 
 def test_own_checkpoints_know_which_positions_are_near(tmp_path):
