@@ -286,3 +286,19 @@ def test_a_model_too_large_for_the_package_is_refused(evaluated, tmp_path, monke
     with pytest.raises(NetchuError, match=r"more than 0\.01; ship a smaller network"):
         ship(replace(PROJECT, profile=evaluated.parent.name), "netchu_small", out)
     assert [p.name for p in tmp_path.rglob("*")] == ["shipped", "old"]
+
+
+def test_an_export_of_a_network_that_reads_nothing_right_is_not_compared(home, monkeypatch):
+    def wrong(recogniser, folder, lines):
+        read = read_with_both(recogniser, folder, lines)
+        read["torch"] = ["€" * len(text) for text in read["text"]]
+        return read.assign(exported=read["torch"] + "€")
+
+    monkeypatch.setattr(system_export, "read_with_both", wrong)
+    monkeypatch.setattr(system_export, "export_recogniser", lambda *_: None)
+    kept = {path: path.read_bytes() for path in home.rglob("*.json")}
+    try:
+        assert export_system(PROJECT, "netchu_small", home)["cer"] > 1
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
