@@ -237,7 +237,7 @@ def test_training_without_a_phase_fails():
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle", "plateau"])
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adamw8bit"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "adamw8bit", "muon"])
 def test_no_optimiser_takes_frozen_parameters(optimizer, schedule):
     recogniser = made("netchu_small")
     recogniser.part("backbone").requires_grad_(False)

@@ -145,14 +145,18 @@ def test_muon_makes_equal_steps_in_all_directions_of_a_hidden_matrix():
     assert not change["frozen.weight"].any()
 
 
-def test_under_muon_only_matrices_and_kernels_decay():
-    groups = optimiser_and_schedule(Reader(), phase(optimizer="muon"))["optimizer"].param_groups
-    decay = {
-        (group.get("use_fallback", False), tuple(p.shape)): group["weight_decay"]
+def test_muon_takes_matrices_and_leaves_out_tables_biases_and_frozen_weights():
+    reader = Reader()
+    names = {id(p): name for name, p in reader.named_parameters()}
+    groups = optimiser_and_schedule(reader, phase(optimizer="muon"))["optimizer"].param_groups
+    found = sorted(
+        (names[id(p)], group.get("use_fallback", False), group["weight_decay"])
         for group in groups
         for p in group["params"]
-    }
-    assert decay == {(False, (4, 4)): 0.3, (True, (32, 4)): 0.3, (True, (4,)): 0.0}
+    )
+    assert found == [
+        ("hidden.bias", True, 0.0), ("hidden.weight", False, 0.3), ("table.weight", True, 0.3),
+    ]  # fmt: skip
 
 
 def test_muon_trains_a_network_without_linear_layers():
