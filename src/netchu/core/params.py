@@ -202,8 +202,9 @@ class PhaseParams(Strict):
 
     optimizer: Literal["adamw", "adam", "adamw8bit", "muon"] = "adamw"
     """Optimiser. `adamw8bit` is that of bitsandbytes, for networks that fill the GPU's memory.
-    `muon` makes steps of equal size in all directions of a weight matrix, from which a transformer
-    of random weights learns sooner; other parameters get those of NAdamW."""
+    `muon` makes steps of equal size in all directions of the weight matrix of a linear layer, from
+    which a transformer of random weights learns sooner; recurrent layers, kernels and all other
+    parameters get the steps of NAdamW."""
 
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Weight decay of AdamW. Biases and normalisation layers have none, nor has `adam`."""

@@ -60,6 +60,15 @@ class CTCHead(nn.Linear):
         """Return logits (B, T · steps, V) of columns (B, T, C)."""
         return super().forward(columns_BTC).reshape(len(columns_BTC), -1, self.classes)
 
+    def probabilities(self, columns_BTC: Tensor, columns_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities (B, T · steps, V), and how many time steps of each line count.
+
+        Args:
+            columns_BTC: of B lines.
+            columns_B: number of columns of each line that are no padding.
+        """
+        return self(columns_BTC).float().softmax(-1), self.steps * columns_B
+
     def loss(
         self, columns_BTC: Tensor, columns_B: Tensor, targets: Sequence[Sequence[int]]
     ) -> Tensor:

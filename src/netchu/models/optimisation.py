@@ -59,25 +59,28 @@ def _optimiser(network: nn.Module, phase: PhaseParams) -> torch.optim.Optimizer:
             from timm.optim.muon import Muon
 
             muon: torch.optim.Optimizer = Muon(
-                _muon_groups(network, phase), lr=phase.learning_rate, nesterov=True
+                _muon_groups(network, parameters, phase), lr=phase.learning_rate, nesterov=True
             )
             return muon
 
 
-def _muon_groups(network: nn.Module, phase: PhaseParams) -> list[dict[str, Any]]:
-    """Return the weights of linear layers for Muon, and all others for its NAdamW.
+def _muon_groups(
+    network: nn.Module, parameters: list[nn.Parameter], phase: PhaseParams
+) -> list[dict[str, Any]]:
+    """Return `parameters` as groups: weights of linear layers for Muon, all others for NAdamW.
 
     Embeddings are tables of vectors, no matrices that vectors are multiplied by, also where the
     output layer shares them (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural
-    networks").
+    networks"). Unlike there, output layers with weights of their own are Muon's too. timm gives
+    matrices with a side below 4 to NAdamW.
     """
     linear, tables = (
         {id(module.weight) for module in network.modules() if isinstance(module, kind)}
         for kind in (nn.Linear, nn.Embedding)
     )
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in trainable if id(p) in linear - tables]
-    others = [p for p in trainable if id(p) not in linear - tables]
+    hidden = linear - tables
+    matrices = [p for p in parameters if id(p) in hidden]
+    others = [p for p in parameters if id(p) not in hidden]
     by_muon = {"params": matrices, "weight_decay": phase.weight_decay}
     by_nadamw = [group | {"use_fallback": True} for group in _decay_groups(others, phase)]
     return [by_muon, *by_nadamw] if matrices else by_nadamw

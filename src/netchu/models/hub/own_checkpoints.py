@@ -47,9 +47,9 @@ def write_trocr(folder: Path, image_size: tuple[int, int], size: OwnSize, seed: 
 
     Args:
         folder: must exist.
-        image_size: height and width in pixels, multiples of the patch: 8 × 8, or half the height
-            × 8 if small.
-        size: tiny has 0.4 M parameters, small 2.4 M.
+        image_size: height and width in pixels, multiples of the patch: 8 × 8 if tiny. If small,
+            the height is even and a patch is half of it × 8.
+        size: tiny has 0.4 M parameters, small 2 M.
         seed: of the weights.
     """
     tokenizer = _byte_tokenizer()

@@ -224,10 +224,10 @@ class EffnetSeq2Seq(AttentionRecogniser):
             return None
         heads = []
         for member, member_state in zip(self._members(), state, strict=True):
-            columns_BTC, columns_B = _columns(member, member_state, batch)
-            heads.append(cast(CTCHead, member.ctc_head)(columns_BTC).float().softmax(-1))
+            head = cast(CTCHead, member.ctc_head)
+            probabilities_BTV, steps_B = head.probabilities(*_columns(member, member_state, batch))
+            heads.append(probabilities_BTV)
         mean_BTV = torch.stack(heads).mean(0)
-        steps_B = self.config.ctc_steps * columns_B
         return CTCPrefixScorer(mean_BTV, steps_B, self.PAD, self.END, weight)
 
     def start(self, images_BCHW: Tensor, widths_B: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -264,8 +264,7 @@ class TrOCR(Recogniser):
         processors = LogitsProcessorList()
         if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
             columns_BTC, columns_B = self._columns(encoded.last_hidden_state, batch.widths_B)
-            steps_B = self.ctc_head.steps * columns_B
-            probabilities_BTV = self.ctc_head(columns_BTC).float().softmax(-1)
+            probabilities_BTV, steps_B = self.ctc_head.probabilities(columns_BTC, columns_B)
             weight = self.config.ctc_reading_weight
             scorer = CTCPrefixScorer(probabilities_BTV, steps_B, PAD_ID, EOS_ID, weight)
             processors.append(CTCLogitsProcessor(scorer))
