@@ -6,6 +6,8 @@ PYTHON := $(shell for p in python3.11 python3 python; do \
 UV := .venv/bin/uv
 # Every stage is a separate process, which starts ten seconds slower without cached bytecode.
 RUN := env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONWARNINGS=ignore
+# A process for each core, as torch has one thread in tests; each takes 1.5 GB. Tests of a file share fixtures.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help env repro smoke test slow containers mutants mutants-sample pythons bench-synthesis bench-serving bench-bulk-reading bench-memory bench-photos bench-fine-tuning lint docs ui register stale lock clean
@@ -37,10 +39,10 @@ smoke: env  ## run every stage and system for seconds, in a copy without this fo
 	cd "$$folder" && export PYTHONPATH=src && $(RUN) python -m netchu profile smoke --discard && $(RUN) dvc repro
 
 test: env  ## run the tests
-	@$(RUN) python -m pytest
+	@$(RUN) python -m pytest $(PARALLEL)
 
 slow: env  ## run the slow tests: several processes, killed processes, full sizes
-	@$(RUN) python -m pytest -m slow
+	@$(RUN) python -m pytest $(PARALLEL) -m slow
 
 containers: env  ## build both images on a fresh Debian and run them (root, ten minutes)
 	@$(RUN) python -m pytest -m containers
