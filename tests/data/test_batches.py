@@ -249,6 +249,25 @@ def test_augmentation_depends_on_seed_and_index_only(drawn):
     assert shown(1, range(8)) != shown(2, range(8))
 
 
+def test_photos_are_shrunk_before_they_are_distorted_and_keep_the_width_of_their_batch(drawn):
+    photos = [np.tile(picture(text, 40), (5, 5)) for text in drawn["text"]]
+    tall = drawn.assign(
+        image=[encode(photo) for photo in photos],
+        width=[photo.shape[1] for photo in photos],
+        height=200,
+    )
+    items, heights = plan_items(tall, 0, 0), []
+
+    def recorded(photo, seed):
+        heights.append(photo.shape[0])
+        return photo
+
+    dataset = LineDataset(tall, items, GREY, recorded, 1)
+    widths = [dataset[index].image_HW.shape[1] for index in range(len(dataset))]
+    assert widths == item_widths(tall, items, GREY).tolist()
+    assert set(heights) == {48}
+
+
 def test_an_image_that_does_not_decode_is_an_error_that_names_its_line(drawn):
     broken = drawn.assign(image=[b"no image", *drawn["image"][1:]])
     with pytest.raises(NetchuError, match=r"line train-00: not an image"):

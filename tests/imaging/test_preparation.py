@@ -4,7 +4,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from netchu.imaging.preparation import WIDTH_STEP, Preprocessing, prepare, prepared_width
+from netchu.imaging.preparation import (
+    WIDTH_STEP,
+    Preprocessing,
+    prepare,
+    prepared_width,
+    shrink,
+)
 
 VARIANTS = ("grey", "otsu", "adaptive", "square")
 preprocessings = st.builds(
@@ -40,6 +46,21 @@ def test_a_prepared_photo_has_the_predicted_shape(height, width, how):
     else:
         assert wanted % WIDTH_STEP == 0
         assert wanted <= how.max_width or not how.max_width
+
+
+@given(st.integers(1, 400), st.integers(1, 4000), preprocessings)
+def test_a_shrunk_photo_has_the_same_prepared_width(height, width, how):
+    photo = np.full((height, width), 200, np.uint8)
+    shrunk = shrink(photo, how)
+    assert shrunk.shape[0] == min(height, round(1.5 * how.height))
+    assert prepared_width(*shrunk.shape[::-1], how) == prepared_width(width, height, how)
+
+
+@pytest.mark.parametrize("height", [97, 163, 300])
+def test_a_shrunk_photo_is_prepared_nearly_alike(height):
+    photo, how = writing(height, 4 * height), Preprocessing("grey", 48)
+    difference = prepare(shrink(photo, how), how) - prepare(photo, how)
+    assert np.abs(difference).mean() < 0.01
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import Grey, decode
-from netchu.imaging.preparation import Preprocessing, prepare, prepared_width
+from netchu.imaging.preparation import Preprocessing, prepare, prepared_width, shrink
 
 # OpenCV's threads compete with torch's for the same cores.
 cv2.setNumThreads(0)
@@ -150,6 +150,7 @@ class LineDataset(Dataset[PreparedLine]):
         ]
         photo = photos[0] if len(photos) == 1 else concat_photos(photos)
         if self.augmenter:
+            photo = shrink(photo, self.preprocessing)
             photo = self.augmenter(photo, (self.seed * 1_000_003 + index) % 2**31)
         return PreparedLine(
             prepare(photo, self.preprocessing),

@@ -50,12 +50,8 @@ def _pipeline(strength: float) -> A.Compose:
         border_mode=cv2.BORDER_REPLICATE,
         p=0.8,
     )
-    bend = A.OneOf(
-        [
-            A.ElasticTransform(alpha=14 * d, sigma=5, border_mode=cv2.BORDER_REPLICATE),
-            A.GridDistortion(num_steps=6, distort_limit=0.25 * d, border_mode=cv2.BORDER_REPLICATE),
-        ],
-        p=0.5 * d,
+    bend = A.GridDistortion(
+        num_steps=6, distort_limit=0.25 * d, border_mode=cv2.BORDER_REPLICATE, p=0.25 * d
     )
     light = A.RandomBrightnessContrast(brightness_limit=0.2 * d, contrast_limit=0.3 * d, p=0.5)
     camera = A.OneOf(
