@@ -24,6 +24,7 @@ from netchu.core.text import ALPHABET
 from netchu.data.batches import LineBatch
 from netchu.imaging.preparation import Preprocessing
 from netchu.models import network_class
+from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.hub import hub_note
 from netchu.models.hub.char_tokenizer import char_tokenizer
 from netchu.models.hub.own_checkpoints import write_deepseek
@@ -170,17 +171,79 @@ def test_the_ctc_loss_looks_at_the_columns_of_the_line_only():
         plain = recogniser.loss(batch)
     assert both > plain
     recogniser.config = SMALL
-    tokens_BTC = torch.zeros(1, 145, 64)
-    ids = recogniser._answer("Xã")[:-1]
     # Columns of letters and blanks, and then some that say nothing: they are no part of the line.
-    blank = recogniser.tokenizer.pad_token_id
-    embeddings = recogniser.base.lm_head.weight.detach()
-    embeddings[blank].normal_(std=0.1)
-    tokens_BTC[0, :4] = 50 * F.normalize(embeddings[[ids[0], blank, ids[1], blank]], dim=1)
+    head = recogniser.ctc_head
+    ids, blank = recogniser._answer("Xã")[:-1], head.blank
+    weights_VC = head.weight.detach()
+    weights_VC[blank].normal_(std=0.1)  # the embedding of padding is zero at first
+    tokens_BTC = torch.zeros(1, 145, 64)
+    tokens_BTC[0, :4] = 50 * F.normalize(weights_VC[[ids[0], blank, ids[1], blank]], dim=1)
     one = LineBatch(batch.images_BCHW[:1], torch.tensor([32]), ("Xã",), ("x",), ("line",))
-    read = recogniser._ctc_loss(list(tokens_BTC), one)
+    read = head.loss(*recogniser._columns(list(tokens_BTC), one), [ids])
     longer = replace(one, widths_B=torch.tensor([64]))
-    assert read < 0.1 < recogniser._ctc_loss(list(tokens_BTC), longer)
+    assert read < 0.1 < head.loss(*recogniser._columns(list(tokens_BTC), longer), [ids])
+
+
+def test_the_ctc_head_takes_part_in_reading():
+    recogniser, batch = made(SMALL).eval(), narrow_lines()
+    alone = {reading.text for reading in recogniser.transcribe(batch)}
+    letter = recogniser._answer("ả")[0]
+    with torch.no_grad():
+        recogniser.ctc_head.weight.zero_()
+        recogniser.ctc_head.bias.fill_(-50.0)[letter] = 50.0
+    recogniser.config = replace(SMALL, ctc_reading_weight=5.0)
+    assert "ả" not in alone
+    assert [reading.text for reading in recogniser.transcribe(batch)] == ["ả"] * len(batch.texts)
+
+
+def test_the_first_character_has_the_joint_score_of_decoder_and_ctc_head():
+    recogniser, batch = made(replace(SMALL, ctc_steps=2)).eval(), narrow_lines()
+    recogniser.config = replace(recogniser.config, ctc_reading_weight=0.7, repetition_penalty=1.0)
+    tokenizer = recogniser.tokenizer
+    with torch.inference_mode():
+        output = recogniser.model(**recogniser._question(batch))
+        columns = torch.stack(tuple(output.image_hidden_states))[:, : 224 // 8]
+        head = recogniser.ctc_head(columns).softmax(-1)
+        steps = 2 * (batch.widths_B / 8).ceil().long()
+        blank, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+        scorer = CTCPrefixScorer(head, steps, blank, end, 0.7)
+        scores = output.logits[:, -1].log_softmax(-1) + scorer.gains(scorer.empty())
+    wanted = tokenizer.convert_ids_to_tokens(scores.argmax(-1).tolist())
+    firsts = [reading.text[:1] for reading in recogniser.transcribe(batch)]
+    assert firsts == ["" if token in tokenizer.all_special_tokens else token for token in wanted]
+    assert any(firsts)
+
+
+def test_the_ctc_head_is_a_part_of_the_base(tmp_path):
+    head = pretrained(tmp_path / "pretrain").ctc_head.weight
+    tuned = DeepSeekOCR.load(tmp_path / "pretrain", SMALL, ALPHABET)
+    trained(tuned, narrow_lines(), 2)
+    (tmp_path / "finetune").mkdir()
+    tuned.save(tmp_path / "finetune")
+    again = DeepSeekOCR.load(tmp_path / "finetune", SMALL, ALPHABET)
+    assert torch.equal(again.ctc_head.weight, head)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_ctc_head_of_one_step_shares_the_output_layer_while_all_weights_train(tmp_path, steps):
+    config = replace(SMALL, ctc_steps=steps)
+    recogniser = made(config)
+    assert (recogniser.ctc_head.weight is recogniser.base.lm_head.weight) == (steps == 1)
+    (tmp_path / "pretrain").mkdir()
+    recogniser.save(tmp_path / "pretrain")
+    tuned = DeepSeekOCR.load(tmp_path / "pretrain", config, ALPHABET)
+    assert torch.equal(tuned.ctc_head.weight, recogniser.ctc_head.weight)
+    assert not tuned.ctc_head.weight.requires_grad
+
+
+def test_small_has_the_hidden_size_and_layers_of_the_config():
+    recogniser = made(replace(SMALL, hidden=96, layers=3))
+    encoder = recogniser.base.model.vision_tower.vision_encoder
+    assert len(encoder.layers) == 3
+    assert (
+        recogniser.base.lm_head.in_features == 96 == encoder.layers[0].self_attn.q_proj.in_features
+    )
+    assert torch.isfinite(recogniser.loss(narrow_lines()))
 
 
 def test_heads_of_encoder_and_decoder_start_by_looking_back():
@@ -215,7 +278,9 @@ def most_seen(weights_BHQK, queries, keys):
     ("change", "message"),
     [
         ({"image_width": 0}, "needs an image_width"),
-        ({"checkpoint": "tiny"}, "set image_width: 0"),
+        ({"checkpoint": "tiny", "ctc_weight": 0.0}, "set image_width: 0"),
+        ({"checkpoint": "tiny", "image_width": 0}, "set ctc_weight: 0"),
+        ({"hidden": 66}, "hidden 66 is no multiple of 4"),
         ({"height": 26}, "no view of 26 × 224"),
         ({"image_width": 228}, "no view of 24 × 228"),
         ({"image_width": 1160}, "up to 1152"),

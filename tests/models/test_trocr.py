@@ -157,6 +157,14 @@ def test_a_checkpoint_of_another_size_or_alphabet_is_refused(tmp_path):
         TrOCR.load(tmp_path, TINY, ALPHABET[:-1])
 
 
+@pytest.mark.parametrize(
+    ("size", "image_size"), [("small", (33, 256)), ("small", (32, 250)), ("tiny", (60, 64))]
+)
+def test_patches_fill_the_image(tmp_path, size, image_size):
+    with pytest.raises(NetchuError, match="do not fill"):
+        write_trocr(tmp_path, image_size, size)
+
+
 def test_a_character_outside_the_alphabet_is_named():
     with pytest.raises(NetchuError, match="'漢'"):
         made().loss(lines(("漢",)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +37,9 @@ def ctc_loss(
         blank=blank,
         zero_infinity=zero_infinity,
     )
+
+
+HEAD_FILE = "ctc_head.safetensors"
 
 
 class CTCHead(nn.Linear):
@@ -75,3 +80,12 @@ class CTCHead(nn.Linear):
         """Return the loss of columns (B, T, C), of which `columns_B` are no padding; a scalar."""
         logits_BTV = self(columns_BTC)
         return ctc_loss(logits_BTV, self.steps * columns_B, targets, self.blank, zero_infinity=True)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights into the folder of a checkpoint in the hub's format."""
+        weights = {name: value.cpu() for name, value in self.state_dict().items()}
+        save_file(weights, folder / HEAD_FILE)
+
+    def restore(self, folder: Path) -> None:
+        """Load the weights that `save` wrote."""
+        self.load_state_dict(load_file(folder / HEAD_FILE))

@@ -30,6 +30,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from netchu.core.errors import NetchuError
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
 
 OwnSize = Literal["tiny", "small"]
@@ -51,10 +52,18 @@ def write_trocr(folder: Path, image_size: tuple[int, int], size: OwnSize, seed: 
             the height is even and a patch is half of it × 8.
         size: tiny has 0.4 M parameters, small 2 M.
         seed: of the weights.
+
+    Raises:
+        NetchuError: patches do not fill the image.
     """
     tokenizer = _byte_tokenizer()
     shapes = {"tiny": ((8, 8), 64, 2, 96), "small": ((image_size[0] // 2, 8), 160, 6, 160)}
     patch, encoder_width, layers, decoder_width = shapes[size]
+    if any(pixels % side for pixels, side in zip(image_size, patch, strict=True)):
+        raise NetchuError(
+            f"trocr: {size!r} has patches of {patch[0]} × {patch[1]} px, which do not fill "
+            f"{image_size[0]} × {image_size[1]}; set image_height and image_width to multiples"
+        )
     encoder = ViTConfig(
         hidden_size=encoder_width, num_hidden_layers=layers, num_attention_heads=4,
         intermediate_size=2 * encoder_width, image_size=_plain(image_size),

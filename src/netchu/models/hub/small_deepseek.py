@@ -35,8 +35,8 @@ PATCH_WIDTH = 2
 DOWNSAMPLING = 4
 """Patches of SAM, in height and in width, that its convolutions merge into one."""
 
-WIDTH, HEADS = 64, 2
-"""Hidden size and attention heads of vision encoder and decoder."""
+HEADS = 2
+"""Attention heads of vision encoder and decoder; each takes as long as a head of any size."""
 
 LOOK_BACK = 1.7
 """Size of the constant queries and keys of a head that looks back; larger ones make it narrower."""
@@ -53,20 +53,37 @@ def column_width(config: DeepseekOcr2Config) -> int:
 
 
 def write_small_deepseek(
-    folder: Path, alphabet: str, image_size: tuple[int, int], instruction: str, seed: int = 0
+    folder: Path,
+    alphabet: str,
+    image_size: tuple[int, int],
+    instruction: str,
+    *,
+    hidden: int,
+    layers: int,
+    seed: int = 0,
 ) -> None:
-    """Write a DeepSeek-OCR-2 of 0.2 M parameters whose tokeniser has one token per character.
+    """Write a small DeepSeek-OCR-2 whose tokeniser has one token per character.
+
+    It has 0.2 M parameters with a hidden size of 64 and one layer, 1.3 M with 128 and four.
 
     Args:
         folder: must exist.
         alphabet: the characters that it can read.
         image_size: height and width of a view in pixels.
         instruction: text between image and answer.
+        hidden: hidden size of vision encoder and decoder.
+        layers: layers of the vision encoder.
         seed: of the weights.
 
     Raises:
-        NetchuError: patches do not fill the view, or merged ones are more than its image tokens.
+        NetchuError: patches do not fill the view, merged ones are more than its image tokens, or
+            the attention heads do not divide the hidden size.
     """
+    if hidden % (2 * HEADS):
+        raise NetchuError(
+            f"deepseek_ocr: hidden {hidden} is no multiple of {2 * HEADS}, which {HEADS} attention "
+            "heads with rotary positions need"
+        )
     height, width = image_size
     columns, rest = divmod(width, DOWNSAMPLING * PATCH_WIDTH)
     if height % DOWNSAMPLING or rest or columns > VIEW_TOKENS:
@@ -78,7 +95,9 @@ def write_small_deepseek(
     tokenizer = char_tokenizer(alphabet, (IMAGE,))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = DeepseekOcr2ForConditionalGeneration(_config(tokenizer, image_size))
+        network = DeepseekOcr2ForConditionalGeneration(
+            _config(tokenizer, image_size, hidden, layers)
+        )
     network.generation_config.pad_token_id = tokenizer.pad_token_id
     _let_queries_look_back(network.model, columns)
     _let_answers_look_back(network.model, VIEW_TOKENS + len(instruction) - 1)
@@ -92,18 +111,17 @@ def write_small_deepseek(
     ).save_pretrained(folder)
 
 
-def _config(tokenizer: PreTrainedTokenizerFast, image_size: tuple[int, int]) -> DeepseekOcr2Config:
-    """Return a config with the published keys: a windowed SAM layer, a layer of the vision encoder,
+def _config(
+    tokenizer: PreTrainedTokenizerFast, image_size: tuple[int, int], hidden: int, layers: int
+) -> DeepseekOcr2Config:
+    """Return a config with the published keys: a windowed SAM layer, layers of the vision encoder,
     and two of the decoder, dense and of four experts.
-
-    Output layer and embeddings are tied, so the CTC loss on image tokens makes them resemble the
-    characters' embeddings.
     """
     text = {
-        "vocab_size": len(tokenizer), "hidden_size": WIDTH, "intermediate_size": 2 * WIDTH,
+        "vocab_size": len(tokenizer), "hidden_size": hidden, "intermediate_size": 2 * hidden,
         "num_hidden_layers": 2, "num_attention_heads": HEADS, "num_key_value_heads": HEADS,
         "mlp_layer_types": ["dense", "sparse"], "n_routed_experts": 4, "n_shared_experts": 1,
-        "num_experts_per_tok": 2, "moe_intermediate_size": WIDTH // 2, "n_group": 1,
+        "num_experts_per_tok": 2, "moe_intermediate_size": hidden // 2, "n_group": 1,
         "topk_group": 1, "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id,
         "max_position_embeddings": 2048, "initializer_range": 0.1, "tie_word_embeddings": True,
@@ -111,12 +129,12 @@ def _config(tokenizer: PreTrainedTokenizerFast, image_size: tuple[int, int]) -> 
     sam = {
         "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "mlp_ratio": 2.0,
         "image_size": list(image_size), "patch_size": [image_size[0] // DOWNSAMPLING, PATCH_WIDTH],
-        "output_channels": 32, "downsample_channels": [48, WIDTH], "use_abs_pos": False,
+        "output_channels": 32, "downsample_channels": [48, hidden], "use_abs_pos": False,
         "global_attn_indexes": [], "window_size": DOWNSAMPLING, "initializer_range": 0.1,
     }  # fmt: skip
     encoder = {
-        "hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": HEADS,
-        "num_key_value_heads": HEADS, "intermediate_size": 2 * WIDTH, "vocab_size": 1,
+        "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": HEADS,
+        "num_key_value_heads": HEADS, "intermediate_size": 2 * hidden, "vocab_size": 1,
         "initializer_range": 0.1,
     }  # fmt: skip
     return DeepseekOcr2Config(
@@ -175,6 +193,6 @@ def _constant_heads(frequencies_F: Tensor, distance: int) -> tuple[Tensor, Tenso
 
 def _copy(attention: Any, size: int) -> None:
     """Let the first head, of `size` values, add those after the first of what it looks at."""
-    selected_SC = torch.eye(WIDTH)[1 : size + 1]
+    selected_SC = torch.eye(attention.v_proj.in_features)[1 : size + 1]
     attention.v_proj.weight[:size] = selected_SC
     attention.o_proj.weight[:, :size] = selected_SC.T

@@ -23,17 +23,24 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    LogitsProcessorList,
+)
 
 from netchu.core.errors import NetchuError
-from netchu.core.params import Strict
+from netchu.core.params import AtLeastOne, Strict
 from netchu.core.text import ends_in_loop
 from netchu.data.batches import LineBatch
 from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser, Transcribe
-from netchu.models.ctc_loss import ctc_loss
+from netchu.models.ctc_loss import CTCHead
+from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
+from netchu.models.hub.joint_decoding import CTCLogitsProcessor
 from netchu.models.hub.own_checkpoints import write_deepseek
 from netchu.models.hub.qlora import (
     add_adapter,
@@ -76,9 +83,23 @@ class DeepSeekOCRSettings(Strict):
     """Width of the view of `small` in pixels. Shorter lines are padded on the right, longer ones
     squeezed. 0 for other checkpoints, whose processors make squares."""
 
+    hidden: AtLeastOne = 64
+    """Hidden size of vision encoder and decoder of `small`, a multiple of 4."""
+
+    layers: AtLeastOne = 1
+    """Layers of the vision encoder of `small`."""
+
     ctc_weight: float = 0.0
-    """Weight in pretraining of the CTC loss of the output layer on the image tokens, beside 1 for
-    that of the text; a checkpoint of random weights needs it."""
+    """Weight of the loss of a CTC head on the image tokens, beside 1 for that of the text; 0 adds
+    no head. Only `small` has one; its random weights need it."""
+
+    ctc_steps: AtLeastOne = 1
+    """Time steps of the CTC head for each image token, at least as many as the characters that the
+    narrowest writing has in a column. In pretraining, a head of one step shares the weights of the
+    output layer, which the decoder learns faster with."""
+
+    ctc_reading_weight: float = 0.0
+    """Weight of the CTC head in reading, beside 1 for the decoder; 0 reads by the decoder alone."""
 
     max_new_tokens: int = 512
     """Maximum number of tokens of a reading."""
@@ -132,6 +153,17 @@ class DeepSeekOCR(Recogniser):
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.tokenizer = tokenizer
+        self.ctc_head: CTCHead | None = None
+        if config.ctc_weight > 0:
+            blank, steps = tokenizer.pad_token_id, config.ctc_steps
+            self.ctc_head = CTCHead(config.hidden, len(tokenizer), blank, steps)
+            if not self.adapted and steps == 1:
+                # Image tokens then come to resemble the embeddings of their characters.
+                self.ctc_head.weight = self.base.lm_head.weight
+            if self.base_folder is not None:
+                # A part of the base, so that reading zero-shot is reading without what was adapted.
+                self.ctc_head.restore(self.base_folder)
+                self.ctc_head.requires_grad_(False)
         self.train()
 
     @property
@@ -241,25 +273,24 @@ class DeepSeekOCR(Recogniser):
             labels_BL[:, -length:].flatten(),
             ignore_index=IGNORED,
         )
-        if self.config.ctc_weight and not self.adapted:
-            loss += self.config.ctc_weight * self._ctc_loss(output.image_hidden_states, batch)
+        if self.ctc_head is not None:
+            columns_BTC, columns_B = self._columns(output.image_hidden_states, batch)
+            targets = [self._answer(text)[:-1] for text in batch.texts]
+            loss += self.config.ctc_weight * self.ctc_head.loss(columns_BTC, columns_B, targets)
         return loss
 
-    def _ctc_loss(self, views: Sequence[Tensor], batch: LineBatch) -> Tensor:
-        """Return the CTC loss of the output layer on the image tokens of the views' columns.
-
-        It aligns image tokens and characters from left to right, before the decoder knows where to
-        look (Kim et al. 2017), and adds no weight to the checkpoint.
-        """
+    def _columns(self, views: Sequence[Tensor], batch: LineBatch) -> tuple[Tensor, Tensor]:
+        """Return the image tokens (B, T, C) of the views' columns, and how many are a line's."""
         width = column_width(self.base.config)
         tokens_BTC = torch.stack(tuple(views))[:, : self.config.image_width // width]
-        return ctc_loss(
-            self.base.lm_head(tokens_BTC),
-            (batch.widths_B / width).ceil().long(),
-            [self._answer(text)[:-1] for text in batch.texts],
-            blank=self.tokenizer.pad_token_id,
-            zero_infinity=True,
-        )
+        return tokens_BTC, (batch.widths_B / width).ceil().long()
+
+    def _ctc_scores(self, head: CTCHead, pixels: Tensor, batch: LineBatch) -> CTCLogitsProcessor:
+        views = self.base.model.get_image_features(pixels).pooler_output
+        probabilities_BTV, steps_B = head.probabilities(*self._columns(views, batch))
+        blank, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        weight = self.config.ctc_reading_weight
+        return CTCLogitsProcessor(CTCPrefixScorer(probabilities_BTV, steps_B, blank, end, weight))
 
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch, guarded: bool = True) -> list[Reading]:
@@ -268,8 +299,12 @@ class DeepSeekOCR(Recogniser):
         The confidence of a character is the probability of its tokens before any penalty.
         """
         inputs = self._question(batch)
+        processors = LogitsProcessorList()
+        if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
+            processors.append(self._ctc_scores(self.ctc_head, inputs["pixel_values"], batch))
         written = self.model.generate(
             **inputs,
+            logits_processor=processors,
             do_sample=False,
             num_beams=1,
             max_new_tokens=self.config.max_new_tokens,
@@ -341,6 +376,8 @@ class DeepSeekOCR(Recogniser):
             with silenced():
                 self.model.save_pretrained(folder / BASE)
                 self.processor.save_pretrained(folder / BASE)
+            if self.ctc_head is not None:
+                self.ctc_head.save(folder / BASE)
             return
         if self.base_folder is not None:
             shutil.copytree(self.base_folder, folder / BASE)
@@ -357,7 +394,12 @@ class DeepSeekOCR(Recogniser):
 
 
 def _check_view(config: DeepSeekOCRSettings) -> None:
-    """Check that `image_width` is set for `small`, and for no other checkpoint."""
+    """Check that what only `small` has is set for it alone: `image_width` and `ctc_weight`."""
+    if config.checkpoint != SMALL and config.ctc_weight:
+        raise NetchuError(
+            f"deepseek_ocr: the image tokens of checkpoint {config.checkpoint!r} are no columns of "
+            f"a line; set ctc_weight: 0, or use {SMALL!r}"
+        )
     if config.checkpoint != SMALL and config.image_width:
         raise NetchuError(
             f"deepseek_ocr: the processor of checkpoint {config.checkpoint!r} makes square views; "
@@ -370,7 +412,10 @@ def _check_view(config: DeepSeekOCRSettings) -> None:
 def _write_checkpoint(config: DeepSeekOCRSettings, alphabet: str, folder: Path) -> None:
     if config.checkpoint == SMALL:
         image_size = (config.height, config.image_width)
-        write_small_deepseek(folder, alphabet, image_size, config.instruction)
+        write_small_deepseek(
+            folder, alphabet, image_size, config.instruction,
+            hidden=config.hidden, layers=config.layers,
+        )  # fmt: skip
     else:
         write_deepseek(folder, alphabet)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -42,7 +41,6 @@ from netchu.models.hub.own_checkpoints import OwnSize, write_trocr
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
 IGNORED = -100
 MARGIN = 1.1
-HEAD_FILE = "ctc_head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class TrOCR(Recogniser):
             channels = self.model.encoder.config.hidden_size
             self.ctc_head = CTCHead(channels, self.codec.size, PAD_ID, config.ctc_steps)
             if folder is not None:
-                self.ctc_head.load_state_dict(load_file(folder / HEAD_FILE))
+                self.ctc_head.restore(folder)
         self.train()
 
     @property
@@ -303,8 +301,7 @@ class TrOCR(Recogniser):
             self.model.save_pretrained(folder)
             processor.save_pretrained(folder)
         if self.ctc_head is not None:
-            weights = {name: value.cpu() for name, value in self.ctc_head.state_dict().items()}
-            save_file(weights, folder / HEAD_FILE)
+            self.ctc_head.save(folder)
 
     @classmethod
     def load(cls, folder: Path, config: Any, alphabet: str) -> TrOCR:
