@@ -42,6 +42,9 @@ class Format(StrEnum):
 DOCUMENT_FORMATS = (Format.alto, Format.page)
 """Formats with a document for each image."""
 
+_ADDRESS = re.compile(r"[\w+.-]{2,}:/")
+"""Beginning of a path that was an address: a `Path` keeps one of several slashes."""
+
 
 def read_command(
     paths: Annotated[
@@ -133,6 +136,8 @@ def read_command(
       2  none could be read, or the command was wrong
       130, 143  it was stopped by Ctrl-C, or by SIGTERM
     """
+    if out and _ADDRESS.match(out.as_posix()):
+        raise typer.BadParameter("--out is a folder of this machine; copy it to the address later")
     form = _format(form, as_json, as_csv, to_table=_is_table(form, out) or bool(executor))
     if form == Format.parquet:
         if not out or out.suffix != TABLE_SUFFIX:
@@ -256,13 +261,18 @@ def _writable(out: Path) -> Iterator[None]:
 def _images(path: str, failed: list[NetchuError]) -> list[str]:
     """Return `path` itself, or the images of a folder; what cannot be read is added to `failed`."""
     from netchu.imaging.photos import SUFFIXES
-    from netchu.inference.listing import is_folder, list_folder
+    from netchu.inference.listing import is_address, is_folder, list_folder
 
     if path == "-" and sys.stdin is None:
         failed.append(NetchuError("-: stdin is closed; send an image to it, or name a file"))
         return []
     if not path:  # Python takes it for the current folder
         failed.append(NetchuError("'' is an empty path; name an image or a folder"))
+        return []
+    if is_address(path):
+        failed.append(
+            NetchuError(f"{path}: an address is read into a table; add --out readings.parquet")
+        )
         return []
     folder = Path(path)
     if path == "-" or not is_folder(folder):

@@ -1,4 +1,4 @@
-"""Images of a folder, and why others in it are not read."""
+"""Images of a folder, why others in it are not read, and which paths are addresses."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def list_folder(folder: Path) -> Iterator[Listed]:
         elif kind == Kind.other:
             error = "this folder cannot be listed; check its rights"
             yield Listed(str(path), error if is_folder(path) else OTHER_FORMAT)
+
+
+def is_address(path: str) -> bool:
+    """Return whether a path is an address for fsspec, such as s3://bucket/page.jpg."""
+    return "://" in path
 
 
 def is_folder(path: Path) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from bar_model import bars, write_bar_model
 from netchu.cli import app
 from netchu.imaging.images import encode
 from netchu.inference.bulk.file_reader import FileReader, ReadOptions
+from netchu.inference.bulk.worklist import MissingPackageError
 from netchu.inference.reader import Reader
 from netchu.serve.samples import SHIPPED_SAMPLES
 
@@ -105,8 +107,17 @@ def test_pages_and_bytes_at_addresses_have_rows(home):
         ("scan.tif", 1, "ah"), ("scan.tif", 2, "bah"), ("scan.tif#2", None, "bah"),
     ]  # fmt: skip
     missing, bad = sorted((row["error"] for row in read_rows if "error" in row), reverse=True)
-    assert missing.startswith(f"{address}/no.png cannot be read (")
+    assert missing == f"{address}/no.png: there is nothing at this address; check it"
     assert bad.startswith(f"{address}/bad.png: not an image")
+
+
+def test_a_missing_package_for_an_address_is_no_error_of_its_file(home):
+    fsspec.register_implementation(
+        "absent", "absent_package.FileSystem", clobber=True, errtxt="Install absent_package"
+    )
+    reader = FileReader(ReadOptions(home / "model"))
+    with pytest.raises(MissingPackageError, match=r"absent://x.png: Install absent_package .*pip"):
+        reader.read(["absent://x.png"])
 
 
 @pytest.mark.parametrize(
@@ -118,6 +129,8 @@ def test_pages_and_bytes_at_addresses_have_rows(home):
         (["--json", "--out", "r.parquet", "x.png"], "exclude one another"),
         (["--out", "r.parquet", "x.png"], "'x.png' is no file and no folder"),
         (["--out", "r.parquet", "empty"], "empty: no image in there"),
+        (["--out", "s3://bucket/r.parquet", "x.png"], "--out is a folder of this machine"),
+        (["s3://bucket/x.png"], "s3://bucket/x.png: an address is read into a table; add --out"),
     ],
 )
 def test_wrong_commands_are_one_line_and_write_nothing(home, arguments, message):
@@ -208,18 +221,6 @@ def test_the_files_of_a_killed_process_are_read_once_by_others(home):
     printed, _ = process.communicate(timeout=300)
     assert printed == "r.parquet: 2500 pages were read; 1 not, see r.errors.parquet\n"
     assert paths() == expected
-
-
-@pytest.fixture
-def cluster(monkeypatch):
-    """A Ray cluster of two nodes with a core each; the second can be removed."""
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    second = cluster.add_node(num_cpus=1)
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    yield lambda: cluster.remove_node(second, allow_graceful=False)
-    cluster.shutdown()
 
 
 def kill_actor():

@@ -8,12 +8,14 @@ import pytest
 from netchu.core.errors import NetchuError
 from netchu.inference.bulk.scheduling import MAX_TRIES, SPARE_DEATHS, read_files
 from netchu.inference.bulk.workers import Death
+from netchu.inference.bulk.worklist import MissingPackageError
 
 MODEL = "hash"
 
 
 class FakePool:
-    """Workers in this process. A file named `kill` ends its worker, `raise` raises."""
+    """Workers in this process. A file named `kill` ends its worker, `raise` raises, and the package
+    for a file named `absent` is missing."""
 
     cores = 2
 
@@ -34,6 +36,8 @@ class FakePool:
         self.sent.append(files)
         if any("kill" in path for path in files):
             answer = Death("exit code -9")
+        elif any("absent" in path for path in files):
+            answer = MissingPackageError("Install absent")
         elif any("raise" in path for path in files):
             answer = ValueError("odd pixels")
         else:
@@ -87,6 +91,11 @@ def test_a_file_that_no_worker_survives_is_an_error_and_the_others_are_read(name
     assert error["path"] == name
     assert re.search(reason, error["error"])
     assert sum(name in sent for sent in pool.sent) == MAX_TRIES
+
+
+def test_a_missing_package_ends_the_run():
+    with pytest.raises(MissingPackageError, match="Install absent"):
+        read(FakePool(), ["1.png", "absent.png"])
 
 
 def test_workers_that_all_die_are_an_error():

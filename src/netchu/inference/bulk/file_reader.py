@@ -18,8 +18,9 @@ from netchu.core.paths import CARD
 from netchu.decoding.language_model import LANGUAGE_MODEL
 from netchu.imaging.photos import MAX_BYTES, Page, PhotoSource, list_pages
 from netchu.inference.bulk.tables import Row, error_row, reading_row
-from netchu.inference.bulk.worklist import address_errors, is_address
+from netchu.inference.bulk.worklist import MissingPackageError, address_errors
 from netchu.inference.exported_model import NETWORK, SHIPPED_MODEL, WEIGHTS
+from netchu.inference.listing import is_address
 from netchu.inference.reader import Reader
 
 FETCHED_AHEAD = 2
@@ -58,7 +59,11 @@ class FileReader:
         self.model_hash = model_hash(options.model or SHIPPED_MODEL)
 
     def read(self, files: Sequence[str]) -> list[Row]:
-        """Return the rows of all pages of the files, in order; those of errors say why."""
+        """Return the rows of all pages of the files, in order; those of errors say why.
+
+        Raises:
+            MissingPackageError: a file is at an address whose file system is not installed.
+        """
         rows: list[Row] = []
         pages: list[tuple[str, int | None]] = []
 
@@ -119,6 +124,8 @@ def _content(path: str) -> str | bytes | NetchuError:
     try:
         with address_errors(path), fsspec.open(path, "rb") as file:
             content: bytes = file.read(MAX_BYTES + 1)
+    except MissingPackageError:
+        raise
     except NetchuError as error:
         return error
     if len(content) > MAX_BYTES:

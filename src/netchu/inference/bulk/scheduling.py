@@ -10,6 +10,7 @@ from itertools import islice
 from netchu.core.errors import NetchuError
 from netchu.inference.bulk.tables import Row, error_row
 from netchu.inference.bulk.workers import Answer, Death, Pool
+from netchu.inference.bulk.worklist import MissingPackageError
 
 MAX_TRIES = 3
 """A file is an error after so many workers have failed with it, alone or among others."""
@@ -51,7 +52,8 @@ def read_files(
         model_hash: of the model that the workers must have.
 
     Raises:
-        NetchuError: the model cannot be loaded, or all workers die.
+        NetchuError: the model cannot be loaded, all workers die, or the package is missing that
+            reads an address.
     """
     again: deque[_Chunk] = deque()
     busy: dict[int, _Chunk] = {}
@@ -79,6 +81,8 @@ def read_files(
             idle.append(worker)
         if sent is None:
             _check_model(answer, model_hash)
+        elif isinstance(answer, MissingPackageError):
+            raise answer
         elif isinstance(answer, list):
             deaths = 0
             yield ChunkResult(answer, len(sent.files))

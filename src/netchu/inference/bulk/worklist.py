@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import IO
 
 import fsspec
+from fsspec import AbstractFileSystem
 
 from netchu.core.errors import NetchuError
 from netchu.core.image_files import Kind, kind_of
 from netchu.imaging.photos import SUFFIXES
-from netchu.inference.listing import OTHER_FORMAT, Listed, is_folder, list_folder
+from netchu.inference.listing import OTHER_FORMAT, Listed, is_address, is_folder, list_folder
 
 LIST_SUFFIX = ".txt"
 """Of a file with a path or an address on each line."""
+
+
+class MissingPackageError(NetchuError):
+    """The file system of an address is not installed, so that no file there can be read."""
 
 
 class Worklist:
@@ -97,20 +102,24 @@ def list_source(source: str) -> Iterator[Listed]:
         yield Listed(source)
 
 
-def is_address(path: str) -> bool:
-    """Return whether a path is an address for fsspec, such as s3://bucket/page.jpg."""
-    return "://" in path
-
-
 @contextmanager
 def address_errors(address: str) -> Iterator[None]:
-    """Turn what a file system of fsspec raises into an error that names the address."""
+    """Turn what a file system of fsspec raises into an error that names the address.
+
+    Raises:
+        MissingPackageError: its package is not installed.
+        NetchuError: anything else.
+    """
     try:
         yield
     except NetchuError:
         raise
     except ImportError as error:  # "Install s3fs to access S3"
-        raise NetchuError(f"{address}: {error}") from None
+        raise MissingPackageError(
+            f"{address}: {error} (with pip, on every machine that reads)"
+        ) from None
+    except FileNotFoundError:  # its message is the address, or a part of it
+        raise _nothing_at(address) from None
     except Exception as error:  # each file system has exceptions of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise NetchuError(
@@ -124,7 +133,7 @@ def _list_address(address: str) -> Iterator[Listed]:
         # The entries of a folder are held while it is listed, and not for longer.
         system, root = fsspec.url_to_fs(address, use_listings_cache=False)
         if not system.exists(root):
-            raise NetchuError(f"{address}: there is nothing at this address; check it")
+            raise _nothing_at(address)
         if system.isfile(root):
             if not address.lower().endswith(LIST_SUFFIX):
                 yield Listed(address)
@@ -137,14 +146,36 @@ def _list_address(address: str) -> Iterator[Listed]:
             folder = folders.pop()
             for entry in system.ls(folder, detail=True):
                 path = entry["name"].rstrip("/")
-                name = path.rpartition("/")[2]
-                if path == folder or name.startswith("."):  # an object may be named like a folder
-                    continue
-                if entry["type"] == "directory":
+                is_directory = entry["type"] == "directory"
+                if path == folder:  # an object that stands for the folder, or a nameless folder
+                    if is_directory:
+                        yield from _list_nameless(system, folder)
+                elif not is_directory:
+                    yield from _listed(system, path)
+                elif not _name(path).startswith("."):
                     folders.append(path)
-                elif (kind := kind_of(name, SUFFIXES)) in (Kind.image, Kind.other):
-                    error = OTHER_FORMAT if kind == Kind.other else ""
-                    yield Listed(system.unstrip_protocol(path), error)
+
+
+def _list_nameless(system: AbstractFileSystem, folder: str) -> Iterator[Listed]:
+    """Yield the files of an object store below two slashes in a row, which `ls` cannot list."""
+    for path in system.find(folder, prefix="/"):
+        if path.startswith(f"{folder}//"):
+            yield from _listed(system, path)
+
+
+def _listed(system: AbstractFileSystem, path: str) -> Iterator[Listed]:
+    """Yield a file that is named like an image: with a reason if its format is not read."""
+    name = _name(path)
+    if not name.startswith(".") and (kind := kind_of(name, SUFFIXES)) in (Kind.image, Kind.other):
+        yield Listed(system.unstrip_protocol(path), OTHER_FORMAT if kind == Kind.other else "")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _nothing_at(address: str) -> NetchuError:
+    return NetchuError(f"{address}: there is nothing at this address; check it")
 
 
 def _lines(file: IO[bytes]) -> Iterator[Listed]:
