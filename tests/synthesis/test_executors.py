@@ -125,7 +125,9 @@ def test_zero_workers_are_an_error(tmp_path):
 
 def test_the_error_without_ray_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(NetchuError, match=r"install netchu\[cluster\], or set it to local"):
+    with pytest.raises(
+        NetchuError, match=r"synthesis.executor: ray needs ray, .*netchu\[cluster\]"
+    ):
         list(generate_shards(CheapGenerator(), SHARDS, tmp_path, executor_params(2, "ray")))
 
 

@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -24,14 +23,12 @@ from typing import Any
 
 import cv2
 
-from netchu.core.errors import NetchuError
+from netchu.core.errors import NetchuError, needs_extra
 from netchu.core.params import SynthesisParams
 from netchu.core.processes import exit_with_parent
+from netchu.core.ray_cluster import connect_to_ray
 from netchu.data.line_table import Line, Skipped, shard_name, write_shard
 from netchu.synthesis.base import LineGenerator
-
-CONNECT_TIMEOUT = 10
-"""Seconds to wait for a Ray cluster."""
 
 
 @dataclass(frozen=True)
@@ -213,34 +210,20 @@ def _generate_on_ray(
     Ray restarts a dead actor and repeats its shards. All machines must see the project under the
     same path.
     """
-    # Ray sends no usage statistics, and its own processes log nothing. A thread of Ray Data that
-    # outlives `shutdown` must not connect again.
-    os.environ |= {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_ENABLE_AUTO_CONNECT": "0",
-    }
+    executor = "synthesis.executor: ray"
+    remedy = "set synthesis.address to the host:port of one, or synthesis.executor to local"
+    ray = connect_to_ray(executor, params.address, remedy)
     try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise NetchuError(
-            "synthesis.executor is ray, which is not installed; install netchu[cluster], or set "
-            "it to local"
-        ) from None
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    try:
-        _connect(params.address)
-        blocks = ray.data.from_items([asdict(s) for s in shards], override_num_blocks=len(shards))
+        with needs_extra("cluster", executor):
+            from ray import data
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        data.DataContext.get_current().enable_progress_bars = False
+        blocks = data.from_items([asdict(s) for s in shards], override_num_blocks=len(shards))
         generated = blocks.map(
             _RayWorker,
             fn_constructor_args=(generator, Path.cwd(), folder),
             # With one task per actor no shard waits behind a slow worker.
-            compute=ray.data.ActorPoolStrategy(
-                size=params.workers, max_tasks_in_flight_per_actor=1
-            ),
+            compute=data.ActorPoolStrategy(size=params.workers, max_tasks_in_flight_per_actor=1),
         )
         for row in generated.iter_rows():
             if row["problem"]:
@@ -248,22 +231,3 @@ def _generate_on_ray(
             yield Shard(**row["shard"])
     finally:
         ray.shutdown()
-
-
-def _connect(address: str) -> None:
-    """Connect to the Ray cluster at `address` (host:port).
-
-    An empty address connects to a cluster that runs on this machine, or starts one.
-    """
-    import ray
-
-    try:
-        if address:  # fail at once; Ray itself would retry for minutes
-            host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
-        ray.init(address or None, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError) as error:
-        raise NetchuError(
-            f"no Ray cluster answers at {address or 'this machine'} ({error}); set "
-            "synthesis.address to the host:port of one, or synthesis.executor to local"
-        ) from None

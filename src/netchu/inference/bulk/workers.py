@@ -5,12 +5,9 @@ A pool only passes files to workers and their answers back; `scheduling.py` deci
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
-import socket
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,13 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from netchu.core.cores import available_cores
-from netchu.core.errors import NetchuError, needs_extra
+from netchu.core.errors import NetchuError
 from netchu.core.processes import exit_with_parent
+from netchu.core.ray_cluster import connect_to_ray
 from netchu.inference.bulk.file_reader import FileReader, ReadOptions
 from netchu.inference.bulk.tables import Row
-
-CONNECT_SECONDS = 10
-"""Time for a Ray cluster to answer."""
 
 START_SECONDS = 600
 """Time for the first worker of a Ray cluster, which may have to start a machine for it."""
@@ -127,11 +122,8 @@ class RayPool:
         Raises:
             NetchuError: Ray is not installed, or the cluster does not answer.
         """
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-        with needs_extra("cluster", "--executor ray"):
-            import ray
-        self._ray: Any = ray
-        _connect(ray)
+        remedy = "set RAY_ADDRESS to the host:port of one, or use --executor local"
+        self._ray = ray = connect_to_ray("--executor ray", "", remedy)
         self.cores = int(ray.cluster_resources().get("CPU", 1))
         self._actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Worker)
         self._arguments = options, str(Path.cwd())
@@ -210,23 +202,3 @@ def _attempt(work: Callable[[], str | list[Row]]) -> Answer:
     except Exception as error:
         error.add_note(traceback.format_exc())
         return error
-
-
-def _connect(ray: Any) -> None:
-    """Connect to a Ray cluster; fail at once where Ray itself would try for minutes."""
-    logging.getLogger("ray").setLevel(logging.FATAL)
-    address = os.environ.get("RAY_ADDRESS", "")
-    terminate = signal.getsignal(signal.SIGTERM)
-    try:
-        host, _, port = address.rpartition(":")
-        if port.isdigit():
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.FATAL)
-    except Exception as error:  # Ray raises just that where it does not start in time
-        raise NetchuError(
-            f"no Ray cluster answers at {address or 'this machine'} ({error}); set RAY_ADDRESS to "
-            "the host:port of one, or use --executor local"
-        ) from None
-    finally:
-        if terminate and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, terminate)  # Ray's would exit with another code
