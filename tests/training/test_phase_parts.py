@@ -179,7 +179,7 @@ def test_lines_of_a_phase_have_its_levels_and_the_weights_of_their_datasets(proj
     phase = dataclasses.replace(
         PHASE, datasets=("pen", "ink"), levels=("line",), dataset_weights={"ink": 2.5}
     )
-    found = stage._lines(params, phase)
+    found = stage.phase_lines(params, phase)
     each = sum(line.level == "line" for line in small_project.drawn_lines("train", 6))
     assert list(found.index) == list(range(2 * each))
     assert set(found["level"]) == {"line"}

@@ -370,9 +370,9 @@ def test_val_lines_limits_the_validation_lines():
     lines = as_table(drawn_lines("train") + drawn_lines("val"))
     recogniser = build_recogniser(params, "netchu_small")
     (phase,) = params.system("netchu_small").pretrain.values()
-    data = phase_module._data_module(recogniser, lines, phase, params, 1)
+    data = phase_module.phase_data(recogniser, lines, phase, params, 1)
     assert len(data.val) == 3
-    assert data.val.equals(phase_module._data_module(recogniser, lines, phase, params, 2).val)
+    assert data.val.equals(phase_module.phase_data(recogniser, lines, phase, params, 2).val)
 
 
 def test_a_step_without_a_finite_gradient_is_skipped(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -19,28 +20,41 @@ from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import Grey, decode
 from netchu.imaging.preparation import Preprocessing, prepare, prepared_width, shrink
 
+Indices = NDArray[np.int32]
+"""Numbers of lines, of items, or of batches."""
+
+_PART = 65_536
+"""Lines or items that are computed at a time, so that temporary arrays stay small."""
+
 # OpenCV's threads compete with torch's for the same cores.
 cv2.setNumThreads(0)
 
-Item = tuple[int, ...]
-"""Rows of a table that are concatenated into one line."""
+Group = tuple[int, ...]
+"""Numbers that belong together."""
 
 
-class Items(Sequence[Item]):
-    """Items as arrays of numbers, because tables have millions of lines.
+class Groups(Sequence[Group]):
+    """Groups of numbers in two arrays, because tables have millions of lines.
+
+    An item is a group of rows that are concatenated into one line, a batch a group of items.
 
     Args:
-        rows: the rows of all items, one item after the other.
-        ends: where each item ends in `rows`.
+        numbers: the numbers of all groups, one group after the other.
+        ends: where each group ends in `numbers`.
     """
 
-    def __init__(self, rows: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
-        self.rows, self.ends = rows, ends
+    def __init__(self, numbers: Indices, ends: Indices) -> None:
+        self.numbers, self.ends = numbers, ends
 
     @classmethod
-    def single(cls, rows: NDArray[np.int64]) -> Items:
-        """Return items of one row each."""
-        return cls(rows, np.arange(1, len(rows) + 1))
+    def single(cls, numbers: Indices) -> Groups:
+        """Return groups of one number each."""
+        return cls(numbers, np.arange(1, len(numbers) + 1, dtype=np.int32))
+
+    @classmethod
+    def of_sizes(cls, numbers: Indices, sizes: NDArray[np.integer[Any]]) -> Groups:
+        """Return groups of these sizes."""
+        return cls(numbers, np.cumsum(sizes, dtype=np.int32))
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -50,16 +64,24 @@ class Items(Sequence[Item]):
             return [self[number] for number in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         end = self.ends[index]
-        return tuple(self.rows[self.ends[index - 1] if index else 0 : end].tolist())
+        return tuple(self.numbers[self.ends[index - 1] if index else 0 : end].tolist())
+
+    def part(self, start: int, stop: int) -> Groups:
+        """Return the groups from `start` to before `stop`."""
+        first = int(self.ends[start - 1]) if start else 0
+        ends = self.ends[start:stop]
+        return Groups(self.numbers[first : ends[-1] if len(ends) else first], ends - first)
 
     @property
-    def starts(self) -> NDArray[np.int64]:
-        """Where each item starts in `rows`."""
-        return np.concatenate([[0], self.ends[:-1]]) if len(self) else self.ends
+    def starts(self) -> Indices:
+        """Where each group starts in `numbers`."""
+        return self.ends - self.sizes
 
+    @property
+    def sizes(self) -> Indices:
+        """How many numbers each group has."""
+        return np.diff(self.ends, prepend=np.int32(0))
 
-Indices = NDArray[np.int64]
-"""Numbers of items."""
 
 _GAP = 0.25
 """Space between concatenated words, as a share of the height."""
@@ -124,7 +146,7 @@ class LineDataset(Dataset[PreparedLine]):
     def __init__(
         self,
         lines: pd.DataFrame,
-        items: Items,
+        items: Groups,
         preprocessing: Preprocessing,
         augmenter: Augmenter | None,
         seed: int,
@@ -171,7 +193,7 @@ def concat_photos(photos: Sequence[Grey]) -> Grey:
     return np.concatenate(row[:-1], axis=1)
 
 
-def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> Items:
+def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> Groups:
     """Return every line as an item of its own, and items of two or three words of one writer.
 
     Args:
@@ -179,17 +201,17 @@ def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> Items:
             makes; its fraction is the probability of one more.
         concat_prob: share of the words that are also part of a longer item.
         seed: of the choice of words and of the fractions of weights.
+
+    Returns:
+        The rows of each item.
     """
-    counts = _items_per_line(lines, seed)
-    single = Items.single(np.repeat(np.arange(len(lines)), counts))
+    single = _weighted_rows(lines, seed)
     if concat_prob <= 0:
-        return single
+        return Groups.single(single)
     rng = np.random.default_rng(seed)
-    words = pd.Series(np.flatnonzero(lines["level"] == "word"))
-    writers = lines["writer"].iloc[words.to_numpy()].reset_index(drop=True)
-    rows, sizes = [single.rows], [np.ones(len(single), np.int64)]
-    for _, group in words.groupby(writers, sort=True):
-        shuffled = rng.permutation(np.repeat(group.to_numpy(), counts[group.to_numpy()]))
+    rows, sizes = [single], [np.ones(len(single), np.uint8)]
+    for words in _words_by_writer(lines, single):
+        shuffled = rng.permutation(words)
         start, end = 0, round(len(shuffled) * concat_prob)
         taken = []
         while start < end:
@@ -199,31 +221,51 @@ def plan_items(lines: pd.DataFrame, concat_prob: float, seed: int) -> Items:
         if taken and taken[-1] == 1:
             taken.pop()
         rows.append(shuffled[: sum(taken)])
-        sizes.append(np.array(taken, np.int64))
-    return Items(np.concatenate(rows), np.cumsum(np.concatenate(sizes)))
+        sizes.append(np.array(taken, np.uint8))
+    return Groups.of_sizes(np.concatenate(rows), np.concatenate(sizes))
 
 
-def _items_per_line(lines: pd.DataFrame, seed: int) -> NDArray[np.int64]:
-    """Return how many items each line makes: its weight, rounded at random."""
+def _weighted_rows(lines: pd.DataFrame, seed: int) -> Indices:
+    """Return each row as often as its weight says, rounded at random."""
+    rows = np.arange(len(lines), dtype=np.int32)
     if "weight" not in lines:
-        return np.ones(len(lines), np.int64)
-    weights = lines["weight"].to_numpy(np.float64)
-    draws = np.random.default_rng([seed, 1]).random(len(lines))
-    return np.asarray(np.floor(weights) + (draws < weights % 1), np.int64)
+        return rows
+    weights = lines["weight"].to_numpy()
+    rng = np.random.default_rng([seed, 1])
+    repeated = [rows[:0]]
+    for start in range(0, len(rows), _PART):
+        part = weights[start : start + _PART].astype(np.float64)
+        counts = np.floor(part) + (rng.random(len(part)) < part % 1)
+        repeated.append(np.repeat(rows[start : start + _PART], counts.astype(np.int64)))
+    return np.concatenate(repeated)
 
 
-def item_widths(lines: pd.DataFrame, items: Items, how: Preprocessing) -> NDArray[np.int32]:
+def _words_by_writer(lines: pd.DataFrame, rows: Indices) -> Iterator[Indices]:
+    """Yield those of `rows` that are words, one writer after the other in order of their names."""
+    words = rows[(lines["level"] == "word").to_numpy()[rows]]
+    codes, _ = pd.factorize(lines["writer"], sort=True)
+    writers = codes.astype(np.int32)[words]
+    del codes
+    order = np.argsort(writers, kind="stable")
+    ends = np.cumsum(np.bincount(writers))
+    for start, end in pairwise([0, *ends.tolist()]):
+        yield words[order[start:end]]
+
+
+def item_widths(lines: pd.DataFrame, items: Groups, how: Preprocessing) -> NDArray[np.int32]:
     """Return the widths in pixels of prepared items, without preparing them."""
-    if not len(items):
-        return np.zeros(0, np.int32)
-    sizes = np.diff(items.ends, prepend=0)
-    widths, heights = (lines[name].to_numpy(np.int64)[items.rows] for name in ("width", "height"))
-    tallest = np.maximum.reduceat(heights, items.starts)
-    scaled = np.rint(widths * np.repeat(tallest, sizes) / heights).astype(np.int64)
-    natural = np.add.reduceat(np.maximum(1, scaled), items.starts)
-    natural += (sizes - 1) * np.rint(tallest * _GAP).astype(np.int64)
-    pairs = zip(map(int, natural), map(int, tallest), strict=True)
-    return np.fromiter((prepared_width(*pair, how) for pair in pairs), np.int32, len(items))
+    sizes = [lines[name].to_numpy() for name in ("width", "height")]
+    found = np.empty(len(items), np.int32)
+    for start in range(0, len(items), _PART):
+        part = items.part(start, start + _PART)
+        widths, heights = (size[part.numbers].astype(np.int64) for size in sizes)
+        tallest = np.maximum.reduceat(heights, part.starts)
+        scaled = np.rint(widths * np.repeat(tallest, part.sizes) / heights).astype(np.int64)
+        natural = np.add.reduceat(np.maximum(1, scaled), part.starts)
+        natural += (part.sizes - 1) * np.rint(tallest * _GAP).astype(np.int64)
+        pairs = zip(natural.tolist(), tallest.tolist(), strict=True)
+        found[start : start + _PART] = [prepared_width(*pair, how) for pair in pairs]
+    return found
 
 
 class WidthBatchSampler(Sampler[list[int]]):
@@ -251,22 +293,20 @@ class WidthBatchSampler(Sampler[list[int]]):
         world: int = 1,
     ) -> None:
         self.rank, self.world = rank, world
-        items = np.argsort(widths, kind="stable")
+        items = np.argsort(widths, kind="stable").astype(np.int32)
         _, numbers = np.unique(np.asarray(widths), return_counts=True)
-        buckets = np.split(items, np.cumsum(numbers)[:-1])
         if steps is None:
-            self.batches = [b for bucket in buckets for b in _chunks(bucket, batch_size)]
+            self.batches = Groups.of_sizes(items, _batch_sizes(numbers, batch_size))
         else:
-            self.batches = _draw_batches(
-                buckets, batch_size, steps, np.random.default_rng(seed), world
-            )
+            rng = np.random.default_rng(seed)
+            self.batches = _draw_batches(items, numbers, batch_size, steps, rng, world)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.batches:
-            yield batch[self.rank :: self.world].tolist()
+            yield list(batch[self.rank :: self.world])
 
 
 class SharedBatches(Sampler[list[int]]):
@@ -287,29 +327,49 @@ class SharedBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for number in self.numbers:
-            yield self._batches[number].tolist()
+            yield list(self._batches[number])
 
 
-def _chunks(indices: Indices, size: int) -> list[Indices]:
-    return [indices[start : start + size] for start in range(0, len(indices), size)]
+def _batch_sizes(numbers: NDArray[np.integer[Any]], size: int) -> Indices:
+    """Return the sizes of the batches of each width, of which there are `numbers` of items."""
+    sizes = [np.zeros(0, np.int32)]
+    for number in numbers.tolist():
+        sizes.append(np.minimum(number - np.arange(0, number, size, dtype=np.int32), size))
+    return np.concatenate(sizes)
 
 
 def _draw_batches(
-    buckets: list[Indices], size: int, steps: int, rng: np.random.Generator, world: int
-) -> list[Indices]:
-    """Draw `steps` batches; every item comes once before any comes again."""
+    items: Indices,
+    numbers: NDArray[np.integer[Any]],
+    size: int,
+    steps: int,
+    rng: np.random.Generator,
+    world: int,
+) -> Groups:
+    """Draw `steps` batches; every item comes once before any comes again.
+
+    Args:
+        items: in order of width.
+        numbers: of items of each width.
+        size: most items per batch.
+        steps: number of batches.
+        rng: draws.
+        world: number of processes, of which each gets equally many items of a batch.
+    """
+    sizes = _batch_sizes(numbers, size)
+    starts = np.cumsum(sizes, dtype=np.int32) - sizes
+    shared = sizes // world * world
+    usable = np.flatnonzero(shared)
+    bounds = [0, *np.cumsum(numbers).tolist()]
     drawn: list[Indices] = []
-    while len(drawn) < steps:
-        epoch = [
-            batch[: len(batch) // world * world]
-            for bucket in buckets
-            for batch in _chunks(bucket[rng.permutation(len(bucket))], size)
-            if len(batch) >= world
-        ]
-        if not epoch:
-            break
-        drawn += [epoch[i] for i in rng.permutation(len(epoch))]
-    return [batch.copy() for batch in drawn[:steps]]  # views would keep the items of all batches
+    while len(drawn) < steps and len(usable):
+        shuffled = items.copy()
+        for start, end in pairwise(bounds):
+            rng.shuffle(shuffled[start:end])
+        chosen = usable[rng.permutation(len(usable))][: steps - len(drawn)]
+        drawn += [shuffled[starts[i] : starts[i] + shared[i]].copy() for i in chosen]
+    batch_sizes = np.array([len(batch) for batch in drawn], np.int32)
+    return Groups.of_sizes(np.concatenate([items[:0], *drawn]), batch_sizes)
 
 
 def collate(lines: Sequence[PreparedLine]) -> LineBatch:
@@ -342,7 +402,7 @@ def frame_batches(
 
     Of `world` processes, the one of number `rank` gets its share (`SharedBatches`).
     """
-    items = Items.single(np.arange(len(lines)))
+    items = Groups.single(np.arange(len(lines), dtype=np.int32))
     dataset = LineDataset(lines, items, how, None, 0)
     batches = SharedBatches(
         WidthBatchSampler(item_widths(lines, items, how), batch_size), rank, world

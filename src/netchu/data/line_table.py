@@ -11,10 +11,10 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +24,14 @@ from netchu.core.errors import NetchuError
 from netchu.core.files import new_file, new_folder
 from netchu.core.spreadsheets import guard_formulas
 from netchu.core.text import check_label
-from netchu.data.stored_images import PLACE, ImageFile, StoredImages
+from netchu.data.stored_frames import (
+    STRING,
+    frame_parts,
+    rows_by_key,
+    store_frames,
+    store_strings,
+)
+from netchu.data.stored_images import ImageFile, StoredImages
 
 SCHEMA = pa.schema(
     [
@@ -173,8 +180,8 @@ def read_table(
 ) -> pd.DataFrame:
     """Return lines of a table in order.
 
-    Images stay on disk and are read when they are asked for, see `StoredImages`. Those of the lines
-    that are returned are written to a file of this process.
+    The frame is on disk, see `stored_frames`: its columns, and the images, which are read when they
+    are asked for, are written to files of this process.
 
     Args:
         folder: the table.
@@ -196,24 +203,25 @@ def _filter(table: pa.Table, where: Mapping[str, Collection[str]]) -> pa.Table:
 
 
 def as_frame(parts: Iterable[pa.Table], columns: Sequence[str] = SCHEMA.names) -> pd.DataFrame:
-    """Return the parts of a table as one frame, whose images are on disk.
+    """Return the parts of a table as one frame on disk.
 
     Args:
         parts: tables with `columns` in this order, of the types in `SCHEMA`.
         columns: names of the columns.
     """
-    without_images = [name for name in columns if name != "image"]
-    tables = [pa.schema([SCHEMA.field(name) for name in without_images]).empty_table()]
     file = ImageFile() if "image" in columns else None
-    places = [np.zeros(0, PLACE)]
-    for table in parts:
-        if file:
-            places.append(file.append(table["image"].cast(pa.large_binary()).combine_chunks()))
-        tables.append(table.select(without_images))
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+    return store_frames(_with_images_in(file, table) for table in chain([empty], parts))
+
+
+def _with_images_in(file: ImageFile | None, table: pa.Table) -> pd.DataFrame:
+    """Return a table as a frame, whose images are appended to `file`."""
+    others = table.drop_columns(["image"]) if file else table
+    frame: pd.DataFrame = others.to_pandas(types_mapper={pa.string(): STRING}.get)
     if file:
-        images = pd.Series(StoredImages((file,), np.concatenate(places)))
-        frame.insert(list(columns).index("image"), "image", images)
+        places = file.append(table["image"].cast(pa.large_binary()).combine_chunks())
+        images = pd.Series(StoredImages((file,), places))
+        frame.insert(table.column_names.index("image"), "image", images)
     return frame
 
 
@@ -257,25 +265,37 @@ def check_leaks(lines: pd.DataFrame) -> int:
 
     A shared text is not a leak (two people may write the same address) but is worth reporting.
 
+    Args:
+        lines: rows of a line table. An optional column `digest` holds the digests of their images.
+
     Raises:
         NetchuError: a writer or an image is in two splits.
     """
-    known = lines[lines["writer"] != ""]
-    for name, keys in (("writer", known["writer"]), ("image", image_digests(lines))):
-        splits = lines.loc[keys.index, "split"].groupby(keys).nunique()
-        if not (leaks := splits[splits > 1]).empty:
+    if "digest" not in lines:
+        lines = lines.assign(digest=image_digests(lines))
+    for name, key in (("writer", "writer"), ("image", "digest")):
+        counts = pd.concat([found[found > 1] for found in _splits_by(lines, key)])
+        if not (leaks := counts.drop("", errors="ignore").sort_index()).empty:
             raise NetchuError(
                 f"{name} {leaks.index[0]} is in {int(leaks.iloc[0])} splits "
                 f"({len(leaks)} in total); split by writer and remove repeated images"
             )
-    return int((lines.groupby("text")["split"].nunique() > 1).sum())
+    return sum(int((found > 1).sum()) for found in _splits_by(lines, "text"))
 
 
-def image_digests(lines: pd.DataFrame) -> pd.Series[Any]:
-    """Return 16 bytes of the SHA-256 of each image, as a Series of the lines' index.
+def _splits_by(lines: pd.DataFrame, key: str) -> Iterator[pd.Series[Any]]:
+    """Yield, for some values of column `key` at a time, the number of splits of each."""
+    columns = lines[[key, "split"]]
+    for rows in rows_by_key(columns[key]):
+        yield columns.iloc[rows].groupby(key)["split"].nunique()
+
+
+def image_digests(lines: pd.DataFrame) -> Any:
+    """Return 16 bytes of the SHA-256 of each image, in hexadecimal, as a column on disk.
 
     Of ten billion images two that differ have the same with a probability of 10⁻¹⁹.
     """
-    digests = (hashlib.sha256(image).digest()[:16] for image in lines["image"])
-    column = pa.array(digests, pa.binary(16))
-    return pd.Series(pd.arrays.ArrowExtensionArray(column), index=lines.index)
+    return store_strings(
+        [hashlib.sha256(image).hexdigest()[:32] for image in part["image"]]
+        for part in frame_parts(lines)
+    )

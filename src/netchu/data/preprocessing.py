@@ -10,9 +10,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.progress import track
 
 from netchu.core.errors import NetchuError
@@ -24,6 +27,7 @@ from netchu.data.line_table import Line, Skipped, check_leaks, image_digests, wr
 from netchu.data.parse import load_handwriting
 from netchu.data.published_splits import published_id, published_split
 from netchu.data.splits import assign_splits, seeded_hash
+from netchu.data.stored_frames import frame_parts, rows_by_key, select_rows
 from netchu.data.stored_lines import StoredLines, store_lines
 from netchu.imaging.images import encode
 
@@ -53,16 +57,23 @@ def preprocess(params: DatasetParams, name: str, seed: int, out: Path) -> None:
             f"{', '.join(params.levels)} ({len(skipped)} skipped); check input and levels"
         )
     summary = json.dumps(_summary(lines, skipped), indent=1, ensure_ascii=False)
-    training = lines[lines["split"] == "train"]
-    ids = training["id"].tolist()
-    shown = heapq.nsmallest(
-        SHEET_LINES, range(len(ids)), key=lambda row: seeded_hash(seed, ids[row])
-    )
-    sheet = StoredLines(training.iloc[shown])
+    sheet = StoredLines(lines.iloc[_rows_of_sheet(lines, seed)])
     with new_folder(out) as partial:
         write_table(StoredLines(lines), partial, skipped)
         (partial / "summary.json").write_text(summary + "\n", encoding="utf-8")
         (partial / "sheet.png").write_bytes(encode(contact_sheet(sheet)))
+
+
+def _rows_of_sheet(lines: pd.DataFrame, seed: int) -> list[int]:
+    """Return the rows of the training lines that the contact sheet shows."""
+    columns = (zip(part.index, part["id"], part["split"], strict=True)
+               for part in frame_parts(lines))  # fmt: skip
+    training = (
+        (seeded_hash(seed, id_), int(row))
+        for row, id_, split in chain.from_iterable(columns)
+        if split == "train"
+    )
+    return [row for _, row in heapq.nsmallest(SHEET_LINES, training)]
 
 
 def split_lines(
@@ -80,7 +91,7 @@ def split_lines(
         skipped: the lines that cannot be used are appended here.
 
     Returns:
-        Rows of a line table, whose images are on disk.
+        Rows of a line table, on disk, with a column `digest`, the digests of their images.
 
     Raises:
         NetchuError: the input is missing or damaged, or has too few writers.
@@ -88,7 +99,8 @@ def split_lines(
     read = load_handwriting(params.source).parse(Path(params.input), params.levels)
     listed = published_split(params.source) if params.split == "published" else None
     usable = _usable_lines(track(read, f"reading {name}", transient=True), skipped, listed)
-    lines = _without_repeated_images(store_lines(usable), skipped)
+    stored = store_lines(usable)
+    lines = _without_repeated_images(stored.assign(digest=image_digests(stored)), skipped)
     return _limit_lines(assign_splits(lines, params, seed), params.limit, seed)
 
 
@@ -120,26 +132,50 @@ def _usable_lines(
 
 
 def _without_repeated_images(lines: pd.DataFrame, skipped: list[Skipped]) -> pd.DataFrame:
-    """Return the first line of each image and append the others to `skipped`."""
-    digests = image_digests(lines)
-    repeated = digests.duplicated()
-    first = lines.loc[~repeated & digests.isin(digests[repeated]), "id"]
-    first_id = dict(zip(digests[first.index], first, strict=True))
-    skipped += [
-        Skipped(id_, f"repeated image: {first_id[digest]}")
-        for id_, digest in zip(lines.loc[repeated, "id"], digests[repeated], strict=True)
-    ]
-    return lines[~repeated].reset_index(drop=True)
+    """Return the first line of each image and append the others to `skipped`.
+
+    The column `digest` says which images are equal.
+    """
+    first_of: dict[int, int] = {}
+    for rows in rows_by_key(lines["digest"]):
+        digests = lines["digest"].iloc[rows]
+        repeated = digests.duplicated().to_numpy()
+        if repeated.any():
+            row_of = dict(zip(digests[~repeated], rows[~repeated].tolist(), strict=True))
+            repeats = zip(rows[repeated].tolist(), digests[repeated], strict=True)
+            first_of |= {row: row_of[digest] for row, digest in repeats}
+    ids = lines["id"].array
+    kept = np.ones(len(lines), np.bool_)
+    for row, first in sorted(first_of.items()):
+        kept[row] = False
+        skipped.append(Skipped(ids[row], f"repeated image: {ids[first]}"))
+    return select_rows(lines, kept)
 
 
 def _limit_lines(lines: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
     """Return at most `limit` random lines of each split and level, in their order; 0 keeps all."""
     if not limit:
         return lines
-    kept: set[str] = set()
-    for _, ids in lines["id"].groupby([lines["split"], lines["level"]]):
-        kept.update(heapq.nsmallest(limit, ids, key=lambda id_: seeded_hash(seed, "limit", id_)))
-    return lines[lines["id"].isin(kept)].reset_index(drop=True)
+    order = np.empty(len(lines), np.uint64)
+    for part in frame_parts(lines):
+        hashes = (seeded_hash(seed, "limit", id_) for id_ in part["id"])
+        order[part.index] = [int(found[:16], 16) for found in hashes]
+    kept = np.zeros(len(lines), np.bool_)
+    for _, _, members in _by_split_and_level(lines):
+        last = min(limit, members.sum()) - 1
+        kept |= members & (order <= np.partition(order[members], last)[last])
+    return select_rows(lines, kept)
+
+
+def _by_split_and_level(lines: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Yield each split and level that lines have, and which lines these are."""
+    of_split, of_level = (
+        {value: (lines[name] == value).to_numpy() for value in sorted(lines[name].unique())}
+        for name in ("split", "level")
+    )
+    for split, level in product(of_split, of_level):
+        if (members := of_split[split] & of_level[level]).any():
+            yield split, level, members
 
 
 def _summary(lines: pd.DataFrame, skipped: list[Skipped]) -> dict[str, object]:
@@ -150,13 +186,21 @@ def _summary(lines: pd.DataFrame, skipped: list[Skipped]) -> dict[str, object]:
     """
     shared = check_leaks(lines)
     counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for split, level in sorted(set(zip(lines["split"], lines["level"], strict=True))):
-        counts[split][level] = int(((lines["split"] == split) & (lines["level"] == level)).sum())
-    writers = lines[lines["writer"] != ""].groupby("split")["writer"].nunique()
+    for split, level, members in _by_split_and_level(lines):
+        counts[split][level] = int(members.sum())
     reasons = Counter(line.reason.split(":", 1)[0] for line in skipped)
     return {
         "lines": counts,
-        "writers": {split: int(number) for split, number in writers.items()},
+        "writers": _writers_by_split(lines),
         "skipped": dict(sorted(reasons.items())),
         "texts_in_several_splits": shared,
     }
+
+
+def _writers_by_split(lines: pd.DataFrame) -> dict[str, int]:
+    """Return the number of known writers of each split that has one; each is in one split."""
+    split_of: dict[str, str] = {}
+    for part in frame_parts(lines):
+        split_of |= zip(part["writer"], part["split"], strict=True)
+    split_of.pop("", None)
+    return dict(sorted(Counter(split_of.values()).items()))

@@ -7,12 +7,13 @@ stage computes the same splits.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import DatasetParams
+from netchu.data.stored_frames import frame_parts, store_strings
 
 
 def assign_splits(lines: pd.DataFrame, params: DatasetParams, seed: int) -> pd.DataFrame:
@@ -26,15 +27,20 @@ def assign_splits(lines: pd.DataFrame, params: DatasetParams, seed: int) -> pd.D
     Raises:
         NetchuError: there are too few writers.
     """
-    unassigned = lines["split"] == ""
-    writers, texts = lines.loc[unassigned, "writer"], lines.loc[unassigned, "text"]
-    by_writer = split_writers(set(writers) - {""}, params, seed)
-    splits = lines["split"].copy()
-    splits[unassigned] = [
-        by_writer.get(writer) or _split_text(text, params, seed)
-        for writer, text in zip(writers, texts, strict=True)
-    ]
-    return lines.assign(split=splits)
+    unassigned: set[str] = set()
+    for part in frame_parts(lines):
+        unassigned.update(part.loc[part["split"] == "", "writer"])
+    by_writer = split_writers(unassigned - {""}, params, seed)
+
+    def splits() -> Iterator[list[str]]:
+        for part in frame_parts(lines):
+            columns = (part[name].tolist() for name in ("split", "writer", "text"))
+            yield [
+                split or by_writer.get(writer) or _split_text(text, params, seed)
+                for split, writer, text in zip(*columns, strict=True)
+            ]
+
+    return lines.assign(split=store_strings(splits()))
 
 
 def split_writers(writers: Collection[str], params: DatasetParams, seed: int) -> dict[str, str]:

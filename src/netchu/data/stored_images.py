@@ -1,9 +1,9 @@
 """Encoded images on disk, as a column of a data frame.
 
-A table of many lines does not fit into memory, but all of it except the images does. `read_table`
-copies the images of the shards into one file, from which any image is read alone, whatever the
-compression of the shards. Reading through the file descriptor and not through a memory map costs
-neither memory nor address space, only page cache.
+A table of many lines does not fit into memory. `read_table` copies the images of the shards into
+one file, from which any image is read alone, whatever the compression of the shards. Reading
+through the file descriptor and not through a memory map costs neither memory nor address space,
+only page cache. Where the images are is a column of numbers, which `stored_frames` keeps on disk.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ class ImageFile:
     """
 
     def __init__(self) -> None:
-        SCRATCH.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=SCRATCH)  # noqa: SIM115 (ends with it)
+        self._file = unnamed_file()
         self._end = 0
 
     def append(self, images: pa.LargeBinaryArray) -> NDArray[np.void]:
@@ -50,16 +49,14 @@ class ImageFile:
         """
         if images.null_count:
             raise ValueError("a line without an image")
+        bounds, content = content_of(images)
         places = np.zeros(len(images), PLACE)
-        if len(images):
-            _, offsets, content = images.buffers()
-            bounds = np.frombuffer(offsets, np.int64)[images.offset :][: len(images) + 1]
-            places["start"] = bounds[:-1] - bounds[0] + self._end
-            places["size"] = np.diff(bounds)
-            with naming(SCRATCH):
-                self._file.write(memoryview(content)[bounds[0] : bounds[-1]])
-                self._file.flush()
-            self._end += int(bounds[-1] - bounds[0])
+        places["start"] = bounds[:-1] + self._end
+        places["size"] = np.diff(bounds)
+        with naming(SCRATCH):
+            self._file.write(content)
+            self._file.flush()
+        self._end += len(content)
         return places
 
     def read(self, start: int, size: int) -> bytes:
@@ -68,6 +65,25 @@ class ImageFile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _inherited, (reduction.DupFd(self._file.fileno()),)
+
+
+def unnamed_file() -> IO[bytes]:
+    """Return a new file without a name, which disappears when no process has it open.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=SCRATCH)
+
+
+def content_of(values: pa.LargeBinaryArray) -> tuple[NDArray[np.int64], memoryview]:
+    """Return the bytes of all values, without a copy, and where each begins and ends in them."""
+    _, offsets, content = values.buffers()
+    if not len(values) or content is None:
+        return np.zeros(len(values) + 1, np.int64), memoryview(b"")
+    bounds = np.frombuffer(offsets, np.int64)[values.offset :][: len(values) + 1]
+    return bounds - bounds[0], memoryview(content)[bounds[0] : bounds[-1]]
 
 
 def _inherited(descriptor: Any) -> ImageFile:
@@ -89,7 +105,7 @@ class StoredImageDtype(ExtensionDtype):
 
 
 class StoredImages(ExtensionArray):
-    """A column of encoded images, `bytes` each, that holds 14 bytes of memory for an image.
+    """A column of encoded images, `bytes` each, of which it holds 14 bytes.
 
     It cannot be changed or compared and has no missing values. Selecting rows selects places in the
     files and reads nothing. A process that is spawned gets the files; elsewhere, as on a Ray

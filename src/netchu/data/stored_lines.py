@@ -1,4 +1,4 @@
-"""Lines whose images are on disk, so that their number is not limited by memory."""
+"""Lines on disk, so that their number is not limited by memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, overload
 import pandas as pd
 
 from netchu.data.line_table import SCHEMA, SHARD_LINES, Line, as_arrow, as_frame
+from netchu.data.stored_frames import frame_parts
 
 
 def store_lines(lines: Iterable[Line]) -> pd.DataFrame:
-    """Return lines as `read_table` does: as a frame whose images are on disk.
+    """Return lines as `read_table` does: as a frame on disk.
 
     Raises:
         OSError: the disk is full.
@@ -49,8 +50,7 @@ class StoredLines(Sequence[Line]):
         return Line(*values)
 
     def __iter__(self) -> Iterator[Line]:
-        for start in range(0, len(self), SHARD_LINES):
-            part = self.frame.iloc[start : start + SHARD_LINES]
+        for part in frame_parts(self.frame):
             columns: list[list[Any]] = [part[name].tolist() for name in SCHEMA.names]
             for values in zip(*columns, strict=True):
                 yield Line(*values)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from netchu.core.errors import NetchuError
 from netchu.core.params import Params, SyntheticParams
@@ -23,6 +22,7 @@ from netchu.data.parse.fonts import font_families
 from netchu.data.preprocessing import split_lines
 from netchu.data.published_splits import published_split
 from netchu.data.splits import split_writers
+from netchu.data.stored_frames import frame_parts, store_frames
 from netchu.data.stored_lines import StoredLines
 from netchu.imaging.images import Grey, decode
 from netchu.synthesis.base import GeneratedLine, LineGenerator, Renderer, line_rng_and_id
@@ -150,9 +150,12 @@ def _required(datasets: Sequence[str], name: str, what: str) -> Sequence[str]:
 
 def _training_lines(params: Params, datasets: Sequence[str]) -> StoredLines:
     """Return the training lines of datasets, split as preprocessing splits them."""
-    tables = [split_lines(params.dataset(name), name, params.seed, []) for name in datasets]
-    lines = pd.concat(tables, ignore_index=True)
-    return StoredLines(lines[lines["split"] == "train"])
+    tables = (split_lines(params.dataset(name), name, params.seed, []) for name in datasets)
+    return StoredLines(
+        store_frames(
+            part[part["split"] == "train"] for table in tables for part in frame_parts(table)
+        )
+    )
 
 
 def _stroke_renderer(params: Params, wanted: SyntheticParams, name: str) -> StrokeRenderer:

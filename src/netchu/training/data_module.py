@@ -14,7 +14,7 @@ from netchu.core.cores import available_cores
 from netchu.core.params import Params
 from netchu.data.batches import (
     Batches,
-    Items,
+    Groups,
     LineDataset,
     PreparedLine,
     WidthBatchSampler,
@@ -65,7 +65,7 @@ class LineDataModule(L.LightningDataModule):
     def __init__(
         self,
         train: pd.DataFrame,
-        items: Items,
+        items: Groups,
         val: pd.DataFrame,
         preprocessing: Preprocessing,
         *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import jiwer
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from netchu.core.params import Params, PhaseParams
+from netchu.data.stored_frames import frame_parts, select_rows, store_strings
 from netchu.models.base import Recogniser
 from netchu.models.transcription import read_lines
 from netchu.training.monitor import Instruments
@@ -18,11 +20,17 @@ from netchu.training.phase import PhaseResult, fit_phase, validation_lines
 
 def assign_folds(lines: pd.DataFrame, folds: int, seed: int) -> pd.Series:
     """Return the fold (0 … folds-1) of every line. A writer's lines, or a text's, share one."""
-    groups = lines["writer"].where(lines["writer"] != "", "text " + lines["text"])
-    names = np.array(sorted(groups.unique()))
+    names = sorted({name for part in frame_parts(lines) for name in _groups(part)})
     order = np.random.default_rng(seed).permutation(len(names))
-    place = {str(name): int(order[i]) % folds for i, name in enumerate(names)}
-    return groups.map(place)
+    place = {name: int(order[i]) % folds for i, name in enumerate(names)}
+    found = (place[name] for part in frame_parts(lines) for name in _groups(part))
+    return pd.Series(np.fromiter(found, np.int32, len(lines)), lines.index)
+
+
+def _groups(lines: pd.DataFrame) -> Iterator[str]:
+    """Yield the writer of each line, or its text where the writer is unknown."""
+    for writer, text in zip(lines["writer"], lines["text"], strict=True):
+        yield writer or f"text {text}"
 
 
 def fit_best_fold(
@@ -39,12 +47,12 @@ def fit_best_fold(
     For each fold, the training lines outside it train and those inside it choose the epoch. The
     val split then compares the folds; none of them has used it.
     """
-    train = lines["split"] == "train"
-    fold_of = assign_folds(lines[train], phase.folds, seed)
+    train = select_rows(lines, lines["split"] == "train")
+    fold_of = assign_folds(train, phase.folds, seed).to_frame("fold")
     results = []
     for fold in range(phase.folds):
-        table = lines[train].copy()
-        table["split"] = np.where(fold_of == fold, "val", "train")
+        splits = (np.where(part["fold"] == fold, "val", "train") for part in frame_parts(fold_of))
+        table = train.assign(split=store_strings(part.tolist() for part in splits))
         start = copy.deepcopy(recogniser)
         name = f"fold{fold}"
         results.append(

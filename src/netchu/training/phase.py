@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pandas as pd
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -22,6 +23,7 @@ from netchu.core.files import read_json, write_json
 from netchu.core.params import Params, PhaseParams
 from netchu.core.runtime import is_main_process
 from netchu.data.batches import plan_items
+from netchu.data.stored_frames import rows_by_key, select_rows
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
 from netchu.training.callbacks import (
@@ -107,7 +109,7 @@ def fit_phase(
     Raises:
         NetchuError: a split is empty, or the parameters of the trainer do not suit this machine.
     """
-    data = _data_module(recogniser, lines, phase, params, seed)
+    data = phase_data(recogniser, lines, phase, params, seed)
     if is_main_process():
         recover_phase(folder)
     if torch.distributed.is_initialized():
@@ -196,10 +198,15 @@ def _frozen(recogniser: Recogniser, phase: PhaseParams) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _data_module(
+def phase_data(
     recogniser: Recogniser, lines: pd.DataFrame, phase: PhaseParams, params: Params, seed: int
 ) -> LineDataModule:
-    train = lines[lines["split"] == "train"].reset_index(drop=True)
+    """Return the batches of a phase, of the train and val lines among `lines`.
+
+    Raises:
+        NetchuError: a split is empty.
+    """
+    train = select_rows(lines, lines["split"] == "train")
     val = validation_lines(lines, phase)
     for name, table in (("train", train), ("val", val)):
         if table.empty:
@@ -235,5 +242,11 @@ def phase_preprocessing(recogniser: Recogniser, phase: PhaseParams) -> Preproces
 
 def validation_lines(lines: pd.DataFrame, phase: PhaseParams) -> pd.DataFrame:
     """Return the val split, each line once, or a fixed sample of `val_lines` of it."""
-    val = lines[lines["split"] == "val"].drop_duplicates(["source", "id"])
-    return val.sample(min(len(val), phase.val_lines), random_state=0).reset_index(drop=True)
+    rows = np.flatnonzero(lines["split"] == "val")
+    names = lines[["source", "id"]]
+    first = np.ones(len(rows), np.bool_)
+    for group in rows_by_key(names["id"].iloc[rows]):
+        first[group] = ~names.iloc[rows[group]].duplicated()
+    once = pd.Series(rows[first])
+    sample = once.sample(min(len(once), phase.val_lines), random_state=0)
+    return lines.iloc[sample].reset_index(drop=True)

@@ -11,9 +11,11 @@ import hashlib
 import json
 import shutil
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -24,6 +26,7 @@ from netchu.core.paths import CHECKPOINTS
 from netchu.core.runtime import is_main_process
 from netchu.core.text import ALPHABET
 from netchu.data.line_table import Skipped, read_table, write_skipped
+from netchu.data.stored_frames import frame_parts, select_rows, store_frames
 from netchu.imaging.preparation import prepared_width
 from netchu.models import network_class
 from netchu.models.base import Recogniser
@@ -83,7 +86,7 @@ def train_stage(
     skipped: list[Skipped] = []
     steps = 0
     for number, phase in enumerate(phases):
-        lines = _lines(params, phase)
+        lines = phase_lines(params, phase)
         if number == 0:
             recogniser.configure_for(lines["text"])
         kept, rejected = split_trainable(recogniser, lines, phase)
@@ -135,25 +138,26 @@ def split_trainable(
 ) -> tuple[pd.DataFrame, list[Skipped]]:
     """Return the lines that the network can learn from, and the others with the reason."""
     preprocessing = phase_preprocessing(recogniser, phase)
-    reasons = [
-        recogniser.rejection_reason(text, prepared_width(width, height, preprocessing))
-        for text, width, height in zip(lines["text"], lines["width"], lines["height"], strict=True)
-    ]
-    accepted = [reason == "" for reason in reasons]
-    rejected = [
-        Skipped(line, reason) for line, reason in zip(lines["id"], reasons, strict=True) if reason
-    ]
-    return lines[accepted].reset_index(drop=True), rejected
+    accepted = np.ones(len(lines), np.bool_)
+    rejected = []
+    columns = lines[["id", "text", "width", "height"]]
+    rows = (part.itertuples(index=False, name=None) for part in frame_parts(columns))
+    for row, (line, text, width, height) in enumerate(chain.from_iterable(rows)):
+        width = prepared_width(width, height, preprocessing)
+        if reason := recogniser.rejection_reason(text, width):
+            accepted[row] = False
+            rejected.append(Skipped(line, reason))
+    return select_rows(lines, accepted), rejected
 
 
-def _lines(params: Params, phase: PhaseParams) -> pd.DataFrame:
-    tables = [
-        read_table(params.lines / name, where={"level": phase.levels}).assign(
-            weight=phase.dataset_weights.get(name, 1.0)
-        )
+def phase_lines(params: Params, phase: PhaseParams) -> pd.DataFrame:
+    """Return the lines of a phase's datasets and levels, with the weights of the datasets."""
+    weights = phase.dataset_weights
+    return store_frames(
+        part.assign(weight=float(weights.get(name, 1.0)))
         for name in phase.datasets
-    ]
-    return pd.concat(tables, ignore_index=True)
+        for part in frame_parts(read_table(params.lines / name, where={"level": phase.levels}))
+    )
 
 
 def _seed(*parts: object) -> int:
