@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from netchu.data.stored_frames import equal_to, release_pages, sorted_codes
 from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import Grey, decode
 from netchu.imaging.preparation import Preprocessing, prepare, prepared_width, shrink
@@ -242,10 +243,8 @@ def _weighted_rows(lines: pd.DataFrame, seed: int) -> Indices:
 
 def _words_by_writer(lines: pd.DataFrame, rows: Indices) -> Iterator[Indices]:
     """Yield those of `rows` that are words, one writer after the other in order of their names."""
-    words = rows[(lines["level"] == "word").to_numpy()[rows]]
-    codes, _ = pd.factorize(lines["writer"], sort=True)
-    writers = codes.astype(np.int32)[words]
-    del codes
+    words = rows[equal_to(lines["level"], "word")[rows]]
+    writers = sorted_codes(lines["writer"])[words]
     order = np.argsort(writers, kind="stable")
     ends = np.cumsum(np.bincount(writers))
     for start, end in pairwise([0, *ends.tolist()]):
@@ -374,6 +373,7 @@ def _draw_batches(
 
 def collate(lines: Sequence[PreparedLine]) -> LineBatch:
     """Stack lines of the same width into a batch."""
+    release_pages()  # where their texts are
     images_BCHW = torch.from_numpy(np.stack([line.image_HW for line in lines])[:, None])
     return LineBatch(
         images_BCHW,

@@ -27,7 +27,7 @@ from netchu.data.line_table import Line, Skipped, check_leaks, image_digests, wr
 from netchu.data.parse import load_handwriting
 from netchu.data.published_splits import published_id, published_split
 from netchu.data.splits import assign_splits, seeded_hash
-from netchu.data.stored_frames import frame_parts, rows_by_key, select_rows
+from netchu.data.stored_frames import equal_to, frame_parts, rows_by_key, select_rows
 from netchu.data.stored_lines import StoredLines, store_lines
 from netchu.imaging.images import encode
 
@@ -170,7 +170,7 @@ def _limit_lines(lines: pd.DataFrame, limit: int, seed: int) -> pd.DataFrame:
 def _by_split_and_level(lines: pd.DataFrame) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Yield each split and level that lines have, and which lines these are."""
     of_split, of_level = (
-        {value: (lines[name] == value).to_numpy() for value in sorted(lines[name].unique())}
+        {value: equal_to(lines[name], value) for value in sorted(lines[name].unique())}
         for name in ("split", "level")
     )
     for split, level in product(of_split, of_level):

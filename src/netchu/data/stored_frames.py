@@ -3,7 +3,8 @@
 A column is a file without a name, mapped into memory. Its pages are read when they are used, all
 processes share them, and the kernel may drop them whenever it needs the memory. The frames have the
 same types as others. Selecting many rows the usual way copies them into memory; `select_rows`
-stores them anew.
+stores them anew. The functions that go over all rows take some at a time and then release their
+pages, which would otherwise count as memory of the process until the kernel needs it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from netchu.core.files import naming
 from netchu.core.paths import SCRATCH
-from netchu.data.stored_images import PLACE, ImageFile, StoredImages, content_of, unnamed_file
+from netchu.data.stored_images import (
+    PLACE,
+    ImageFile,
+    StoredImageDtype,
+    StoredImages,
+    content_of,
+    unnamed_file,
+)
 
 PART_ROWS = 2000
 """Rows that are in memory at a time."""
@@ -29,6 +38,9 @@ GROUP_ROWS = 50_000
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """Type of columns of strings, which wrap an Arrow array without a copy."""
+
+_MAPPINGS: WeakSet[mmap.mmap] = WeakSet()
+"""Of all columns of this process."""
 
 
 def store_frames(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -63,8 +75,42 @@ def store_strings(parts: Iterable[Sequence[str]]) -> Any:
 
 def frame_parts(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield the rows of a frame, `PART_ROWS` at a time; an empty frame has one empty part."""
-    for start in range(0, max(1, len(frame)), PART_ROWS):
-        yield frame.iloc[start : start + PART_ROWS]
+    for part in _parts(len(frame)):
+        yield frame.iloc[part]
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    for start in range(0, max(1, rows), PART_ROWS):
+        yield slice(start, start + PART_ROWS)
+        release_pages()
+
+
+def release_pages() -> None:
+    """Release the pages of all columns on disk; they are mapped again when they are used."""
+    for mapping in list(_MAPPINGS):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def equal_to(column: pd.Series, value: str) -> NDArray[np.bool_]:
+    """Return for each row of a column of strings whether it is `value`."""
+    found = np.empty(len(column), np.bool_)
+    for part in _parts(len(column)):
+        found[part] = column.iloc[part] == value
+    return found
+
+
+def sorted_codes(column: pd.Series) -> NDArray[np.int32]:
+    """Return for each row of a column of strings the rank of its value among those that occur."""
+    numbers: dict[str, int] = {}
+    codes = np.empty(len(column), np.int32)
+    for part in _parts(len(column)):
+        found, values = pd.factorize(column.iloc[part])
+        codes[part] = np.array([numbers.setdefault(value, len(numbers)) for value in values], int)[
+            found
+        ]
+    ranks = np.empty(len(numbers), np.int32)
+    ranks[[numbers[value] for value in sorted(numbers)]] = np.arange(len(numbers))
+    return ranks[codes]
 
 
 def select_rows(frame: pd.DataFrame, wanted: ArrayLike) -> pd.DataFrame:
@@ -78,7 +124,7 @@ def select_rows(frame: pd.DataFrame, wanted: ArrayLike) -> pd.DataFrame:
     wanted = np.asarray(wanted, np.bool_)
     if wanted.all():
         return frame.reset_index(drop=True)
-    if not isinstance(frame["image"].array, StoredImages):
+    if not any(isinstance(dtype, StoredImageDtype) for dtype in frame.dtypes):
         return frame[wanted].reset_index(drop=True)
     chosen = np.array_split(wanted, range(PART_ROWS, len(frame), PART_ROWS))
     return store_frames(part[rows] for part, rows in zip(frame_parts(frame), chosen, strict=True))
@@ -95,11 +141,11 @@ def rows_by_key(keys: pd.Series) -> Iterator[NDArray[np.intp]]:
     """
     groups = len(keys) // GROUP_ROWS + 1
     group_of = np.empty(len(keys), np.uint32)
-    for start in range(0, len(keys), PART_ROWS):
-        hashes = pd.util.hash_array(keys.iloc[start : start + PART_ROWS].array)
-        group_of[start : start + len(hashes)] = hashes % groups
+    for part in _parts(len(keys)):
+        group_of[part] = pd.util.hash_array(keys.iloc[part].array) % groups
     for group in range(groups):
         yield np.flatnonzero(group_of == group)
+        release_pages()
 
 
 class _Column(Protocol):
@@ -131,7 +177,9 @@ class _ColumnFile:
             self._file.flush()
         if not self._size:
             return pa.py_buffer(b"")
-        return pa.py_buffer(mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ))
+        mapping = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
+        _MAPPINGS.add(mapping)
+        return pa.py_buffer(mapping)
 
 
 class _NumberColumn:

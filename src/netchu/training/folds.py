@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from netchu.core.params import Params, PhaseParams
-from netchu.data.stored_frames import frame_parts, select_rows, store_strings
+from netchu.data.stored_frames import equal_to, frame_parts, select_rows, store_strings
 from netchu.models.base import Recogniser
 from netchu.models.transcription import read_lines
 from netchu.training.monitor import Instruments
@@ -47,7 +47,7 @@ def fit_best_fold(
     For each fold, the training lines outside it train and those inside it choose the epoch. The
     val split then compares the folds; none of them has used it.
     """
-    train = select_rows(lines, lines["split"] == "train")
+    train = select_rows(lines, equal_to(lines["split"], "train"))
     fold_of = assign_folds(train, phase.folds, seed).to_frame("fold")
     results = []
     for fold in range(phase.folds):
