@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from netchu.core.paths import SCRATCH
 from netchu.data import stored_frames
 from netchu.data.stored_frames import (
+    equal_to,
     frame_parts,
-    rows_by_key,
+    groups_by_key,
     select_rows,
+    sorted_codes,
     store_frames,
     store_strings,
 )
@@ -76,9 +78,17 @@ def test_what_cannot_be_stored_unchanged_is_an_error():
 def test_rows_with_equal_keys_are_in_one_group_and_each_row_is_in_one(keys):
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(stored_frames, "GROUP_ROWS", 7)
-        groups = [rows.tolist() for rows in rows_by_key(pd.Series(keys, dtype="str"))]
+        frame = pd.DataFrame({"key": keys, "other": keys}, dtype="str")
+        groups = list(groups_by_key(frame, "key"))
     assert len(groups) == len(keys) // 7 + 1
-    assert all(rows == sorted(rows) for rows in groups)
-    assert sorted(row for rows in groups for row in rows) == list(range(len(keys)))
-    of_groups = [{keys[row] for row in rows} for rows in groups]
-    assert sum(map(len, of_groups)) == len(set(keys))
+    assert all(group.index.is_monotonic_increasing for group in groups)
+    pd.testing.assert_frame_equal(pd.concat(groups).sort_index(), frame)
+    assert sum(group["key"].nunique() for group in groups) == len(set(keys))
+
+
+@given(st.lists(st.sampled_from(("", "An", "Bình", "Chi")) | st.text(max_size=2), max_size=40))
+def test_codes_are_in_the_order_of_the_values(values):
+    column = pd.Series(values, dtype="str")
+    ranks = {value: rank for rank, value in enumerate(sorted(set(values)))}
+    assert sorted_codes(column).tolist() == [ranks[value] for value in values]
+    assert equal_to(column, "An").tolist() == [value == "An" for value in values]

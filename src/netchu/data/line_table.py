@@ -27,7 +27,7 @@ from netchu.core.text import check_label
 from netchu.data.stored_frames import (
     STRING,
     frame_parts,
-    rows_by_key,
+    groups_by_key,
     store_frames,
     store_strings,
 )
@@ -285,9 +285,8 @@ def check_leaks(lines: pd.DataFrame) -> int:
 
 def _splits_by(lines: pd.DataFrame, key: str) -> Iterator[pd.Series[Any]]:
     """Yield, for some values of column `key` at a time, the number of splits of each."""
-    columns = lines[[key, "split"]]
-    for rows in rows_by_key(columns[key]):
-        yield columns.iloc[rows].groupby(key)["split"].nunique()
+    for group in groups_by_key(lines[[key, "split"]], key):
+        yield group.groupby(key)["split"].nunique()
 
 
 def image_digests(lines: pd.DataFrame) -> Any:

@@ -27,7 +27,7 @@ from netchu.data.line_table import Line, Skipped, check_leaks, image_digests, wr
 from netchu.data.parse import load_handwriting
 from netchu.data.published_splits import published_id, published_split
 from netchu.data.splits import assign_splits, seeded_hash
-from netchu.data.stored_frames import equal_to, frame_parts, rows_by_key, select_rows
+from netchu.data.stored_frames import equal_to, frame_parts, groups_by_key, select_rows
 from netchu.data.stored_lines import StoredLines, store_lines
 from netchu.imaging.images import encode
 
@@ -137,13 +137,13 @@ def _without_repeated_images(lines: pd.DataFrame, skipped: list[Skipped]) -> pd.
     The column `digest` says which images are equal.
     """
     first_of: dict[int, int] = {}
-    for rows in rows_by_key(lines["digest"]):
-        digests = lines["digest"].iloc[rows]
-        repeated = digests.duplicated().to_numpy()
-        if repeated.any():
-            row_of = dict(zip(digests[~repeated], rows[~repeated].tolist(), strict=True))
-            repeats = zip(rows[repeated].tolist(), digests[repeated], strict=True)
-            first_of |= {row: row_of[digest] for row, digest in repeats}
+    for group in groups_by_key(lines[["digest"]], "digest"):
+        repeated = group[group.duplicated()]["digest"]
+        if len(repeated):
+            firsts = group.drop_duplicates()["digest"]
+            row_of = dict(zip(firsts, firsts.index.tolist(), strict=True))
+            rows = repeated.index.tolist()
+            first_of |= zip(rows, map(row_of.__getitem__, repeated), strict=True)
     ids = lines["id"].array
     kept = np.ones(len(lines), np.bool_)
     for row, first in sorted(first_of.items()):

@@ -34,7 +34,7 @@ PART_ROWS = 2000
 """Rows that are in memory at a time."""
 
 GROUP_ROWS = 50_000
-"""Rows whose keys are in memory at a time, about; see `rows_by_key`."""
+"""Rows whose keys are in memory at a time, about; see `groups_by_key`."""
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """Type of columns of strings, which wrap an Arrow array without a copy."""
@@ -130,22 +130,23 @@ def select_rows(frame: pd.DataFrame, wanted: ArrayLike) -> pd.DataFrame:
     return store_frames(part[rows] for part, rows in zip(frame_parts(frame), chosen, strict=True))
 
 
-def rows_by_key(keys: pd.Series) -> Iterator[NDArray[np.intp]]:
-    """Yield the numbers of all rows in groups of about `GROUP_ROWS`, in order within a group.
+def groups_by_key(frame: pd.DataFrame, key: str) -> Iterator[pd.DataFrame]:
+    """Yield all rows of a frame in groups of about `GROUP_ROWS`, in order within a group.
 
     Rows with equal keys are in the same group, so that what compares rows needs memory for one
     group only.
 
     Args:
-        keys: a column of strings.
+        frame: columns of strings.
+        key: name of the column of keys.
     """
-    groups = len(keys) // GROUP_ROWS + 1
-    group_of = np.empty(len(keys), np.uint32)
-    for part in _parts(len(keys)):
-        group_of[part] = pd.util.hash_array(keys.iloc[part].array) % groups
+    groups = len(frame) // GROUP_ROWS + 1
+    group_of = np.empty(len(frame), np.uint32)
+    for part in _parts(len(frame)):
+        group_of[part] = pd.util.hash_array(frame[key].iloc[part].array) % groups
     for group in range(groups):
-        yield np.flatnonzero(group_of == group)
-        release_pages()
+        rows = np.flatnonzero(group_of == group)
+        yield pd.concat([frame.iloc[rows[part]] for part in _parts(len(rows))])
 
 
 class _Column(Protocol):

@@ -23,7 +23,7 @@ from netchu.core.files import read_json, write_json
 from netchu.core.params import Params, PhaseParams
 from netchu.core.runtime import is_main_process
 from netchu.data.batches import plan_items
-from netchu.data.stored_frames import equal_to, rows_by_key, select_rows
+from netchu.data.stored_frames import equal_to, groups_by_key, select_rows
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
 from netchu.training.callbacks import (
@@ -243,10 +243,9 @@ def phase_preprocessing(recogniser: Recogniser, phase: PhaseParams) -> Preproces
 def validation_lines(lines: pd.DataFrame, phase: PhaseParams) -> pd.DataFrame:
     """Return the val split, each line once, or a fixed sample of `val_lines` of it."""
     val = select_rows(lines, equal_to(lines["split"], "val"))
-    names = val[["source", "id"]]
     first = np.ones(len(val), np.bool_)
-    for rows in rows_by_key(names["id"]):
-        first[rows] = ~names.iloc[rows].duplicated()
+    for group in groups_by_key(val[["source", "id"]], "id"):
+        first[group.index] = ~group.duplicated()
     once = pd.Series(np.flatnonzero(first))
     sample = once.sample(min(len(once), phase.val_lines), random_state=0)
     return val.iloc[sample].reset_index(drop=True)
