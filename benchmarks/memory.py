@@ -6,8 +6,9 @@ read the tables of two datasets, reject lines, select splits, plan items and bat
 of `STEPS` batches and the validation lines. The first figure is anonymous memory (sampled), which
 the process cannot do without; the second is the peak of resident memory, with those pages of mapped
 files that happened to be in memory and that the kernel can drop. A loader with a table in memory is
-the control. Then all run on the largest table with a limit of memory (RLIMIT_DATA): both have to
-pass and the control to fail. The last lines compare how fast both loaders are.
+the control. Then all run on the largest table, of 200 thousand lines or more, with a limit of
+memory (RLIMIT_DATA): both have to pass and the control to fail. The last lines compare how fast
+both loaders are.
 """
 
 from __future__ import annotations
