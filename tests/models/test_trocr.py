@@ -82,7 +82,7 @@ def test_labels_end_with_the_end_token_and_ignore_padding():
 
 def test_max_length_is_derived_from_the_texts_unless_given():
     assert made().max_length == 14
-    assert made(TrOCRSettings("tiny", 64, 1, max_length=40)).max_length == 40
+    assert made(replace(TINY, max_length=40)).max_length == 40
     assert made().rejection_reason("a" * 14, 64) == ""
     assert "15 characters for a max_length of 14" in made().rejection_reason("a" * 15, 64)
 
