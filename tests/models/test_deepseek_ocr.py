@@ -214,6 +214,14 @@ def test_the_first_character_has_the_joint_score_of_decoder_and_ctc_head():
     assert any(firsts)
 
 
+def test_views_are_encoded_once_for_decoder_and_ctc_head():
+    recogniser, encoded = made(SMALL).eval(), []
+    recogniser.config = replace(SMALL, ctc_reading_weight=1.0)
+    recogniser.base.model.vision_tower.register_forward_hook(lambda *_: encoded.append(1))
+    recogniser.transcribe(narrow_lines())
+    assert len(encoded) == 1
+
+
 def test_the_ctc_head_is_a_part_of_the_base(tmp_path):
     head = pretrained(tmp_path / "pretrain").ctc_head.weight
     tuned = DeepSeekOCR.load(tmp_path / "pretrain", SMALL, ALPHABET)

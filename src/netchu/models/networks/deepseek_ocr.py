@@ -285,8 +285,9 @@ class DeepSeekOCR(Recogniser):
         tokens_BTC = torch.stack(tuple(views))[:, : self.config.image_width // width]
         return tokens_BTC, (batch.widths_B / width).ceil().long()
 
-    def _ctc_scores(self, head: CTCHead, pixels: Tensor, batch: LineBatch) -> CTCLogitsProcessor:
-        views = self.base.model.get_image_features(pixels).pooler_output
+    def _ctc_scores(
+        self, head: CTCHead, views: Sequence[Tensor], batch: LineBatch
+    ) -> CTCLogitsProcessor:
         probabilities_BTV, steps_B = head.probabilities(*self._columns(views, batch))
         blank, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
         weight = self.config.ctc_reading_weight
@@ -298,10 +299,13 @@ class DeepSeekOCR(Recogniser):
 
         The confidence of a character is the probability of its tokens before any penalty.
         """
-        inputs = self._question(batch)
+        inputs: dict[str, Any] = self._question(batch)
         processors = LogitsProcessorList()
         if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
-            processors.append(self._ctc_scores(self.ctc_head, inputs["pixel_values"], batch))
+            # The views are encoded here, and not a second time by `generate`.
+            encoded = self.base.model.get_image_features(inputs.pop("pixel_values"))
+            inputs["mm_encoder_outputs"] = {"image": encoded}
+            processors.append(self._ctc_scores(self.ctc_head, encoded.pooler_output, batch))
         written = self.model.generate(
             **inputs,
             logits_processor=processors,
