@@ -6,7 +6,24 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from netchu.models.ctc_loss import CTCHead
 from netchu.models.ctc_prefix import CTCPrefixScorer, Prefixes
+
+
+def joint_decoding(
+    head: CTCHead, columns_BTC: Tensor, columns_B: Tensor, end: int, weight: float
+) -> CTCLogitsProcessor:
+    """Return what lets a CTC head take part in one call of `generate`.
+
+    Args:
+        head: its classes are the tokens.
+        columns_BTC: of B lines.
+        columns_B: number of columns of each line that are no padding.
+        end: token that ends a text.
+        weight: of the CTC scores, beside 1 for the decoder.
+    """
+    probabilities_BTV, steps_B = head.probabilities(columns_BTC, columns_B)
+    return CTCLogitsProcessor(CTCPrefixScorer(probabilities_BTV, steps_B, head.blank, end, weight))
 
 
 class CTCLogitsProcessor(LogitsProcessor):  # type: ignore[misc]

@@ -38,9 +38,8 @@ from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser, Transcribe
 from netchu.models.ctc_loss import CTCHead
-from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
-from netchu.models.hub.joint_decoding import CTCLogitsProcessor
+from netchu.models.hub.joint_decoding import joint_decoding
 from netchu.models.hub.own_checkpoints import write_deepseek
 from netchu.models.hub.qlora import (
     add_adapter,
@@ -285,14 +284,6 @@ class DeepSeekOCR(Recogniser):
         tokens_BTC = torch.stack(tuple(views))[:, : self.config.image_width // width]
         return tokens_BTC, (batch.widths_B / width).ceil().long()
 
-    def _ctc_scores(
-        self, head: CTCHead, views: Sequence[Tensor], batch: LineBatch
-    ) -> CTCLogitsProcessor:
-        probabilities_BTV, steps_B = head.probabilities(*self._columns(views, batch))
-        blank, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
-        weight = self.config.ctc_reading_weight
-        return CTCLogitsProcessor(CTCPrefixScorer(probabilities_BTV, steps_B, blank, end, weight))
-
     @torch.inference_mode()
     def transcribe(self, batch: LineBatch, guarded: bool = True) -> list[Reading]:
         """Decode greedily; `guarded` applies the repetition penalty and bans repeated n-grams.
@@ -305,7 +296,9 @@ class DeepSeekOCR(Recogniser):
             # The views are encoded here, and not a second time by `generate`.
             encoded = self.base.model.get_image_features(inputs.pop("pixel_values"))
             inputs["mm_encoder_outputs"] = {"image": encoded}
-            processors.append(self._ctc_scores(self.ctc_head, encoded.pooler_output, batch))
+            columns = self._columns(encoded.pooler_output, batch)
+            end, weight = self.tokenizer.eos_token_id, self.config.ctc_reading_weight
+            processors.append(joint_decoding(self.ctc_head, *columns, end, weight))
         written = self.model.generate(
             **inputs,
             logits_processor=processors,

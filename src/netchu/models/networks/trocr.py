@@ -32,10 +32,9 @@ from netchu.decoding.readings import Reading, joint_probability
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.base import Recogniser
 from netchu.models.ctc_loss import CTCHead
-from netchu.models.ctc_prefix import CTCPrefixScorer
 from netchu.models.hub import SMALL, checkpoint_source, hub_note, silenced
 from netchu.models.hub.char_tokenizer import BOS, EOS, PAD, SPECIALS, UNK, char_tokenizer
-from netchu.models.hub.joint_decoding import CTCLogitsProcessor
+from netchu.models.hub.joint_decoding import joint_decoding
 from netchu.models.hub.own_checkpoints import OwnSize, write_trocr
 
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = (SPECIALS.index(token) for token in (BOS, PAD, EOS, UNK))
@@ -261,11 +260,9 @@ class TrOCR(Recogniser):
         )
         processors = LogitsProcessorList()
         if self.ctc_head is not None and self.config.ctc_reading_weight > 0:
-            columns_BTC, columns_B = self._columns(encoded.last_hidden_state, batch.widths_B)
-            probabilities_BTV, steps_B = self.ctc_head.probabilities(columns_BTC, columns_B)
+            columns = self._columns(encoded.last_hidden_state, batch.widths_B)
             weight = self.config.ctc_reading_weight
-            scorer = CTCPrefixScorer(probabilities_BTV, steps_B, PAD_ID, EOS_ID, weight)
-            processors.append(CTCLogitsProcessor(scorer))
+            processors.append(joint_decoding(self.ctc_head, *columns, EOS_ID, weight))
         written = self.model.generate(
             encoder_outputs=encoded,
             logits_processor=processors,
