@@ -36,7 +36,11 @@ repro: env  ## rebuild everything that is out of date: data, models, metrics, re
 
 smoke: env  ## run every stage and system for seconds, in a copy without this folder's outputs
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && git clone --quiet . "$$folder" && \
-	cd "$$folder" && export PYTHONPATH=src && $(RUN) python -m netchu profile smoke --discard && $(RUN) dvc repro
+	cd "$$folder" && export PYTHONPATH=src && $(RUN) python -m netchu profile smoke --discard && \
+	$(RUN) dvc repro selection@lines && \
+	$(RUN) dvc stage list --name-only | sed -n 's/^pretrain@//p' | $(RUN) xargs -P $(CORES) -I{} \
+		dvc --wait-for-lock repro --single-item pretrain@{} finetune@{} evaluate@{} && \
+	$(RUN) dvc repro
 
 test: env  ## run the tests
 	@$(RUN) python -m pytest $(PARALLEL)

@@ -47,3 +47,13 @@ def test_a_higher_strength_changes_more():
         return np.mean([np.abs(copy - PHOTO).mean() for copy in copies])
 
     assert 0 < change(0.1) < change(0.5) < change(1.0)
+
+
+def test_noise_and_light_are_drawn_independently():
+    flat = np.full((40, 200), 128, np.uint8)  # geometry, blur and compression keep it
+    augmenter = Augmenter(1.0)
+    copies = [augmenter(flat, seed) for seed in range(400)]
+    noisy = [copy for copy in copies if copy.std() > 1]
+    relit = [abs(float(copy.mean()) - 128) > 2 for copy in noisy]
+    assert len(noisy) > 30
+    assert 0.25 < np.mean(relit) < 0.75  # half of all photos

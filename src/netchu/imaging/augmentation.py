@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -24,14 +26,16 @@ class Augmenter:
         """Return a distorted copy of a grey photo."""
         if self.strength <= 0:
             return image_HW
-        self._pipeline.set_random_seed(seed)
-        changed = self._pipeline(image=_stroke_width(image_HW, seed, self.strength))
+        # Not `set_random_seed`: it seeds each transform alike, so all would draw the same numbers.
+        rng = np.random.default_rng(seed)
+        self._pipeline.set_random_state(rng, random.Random(seed))
+        changed = self._pipeline(image=_stroke_width(image_HW, rng, self.strength))
         return np.asarray(changed["image"], np.uint8)
 
 
-def _stroke_width(image_HW: Grey, seed: int, strength: float) -> Grey:
+def _stroke_width(image_HW: Grey, rng: np.random.Generator, strength: float) -> Grey:
     """Sometimes thicken or thin the strokes (ink is dark, so erosion thickens)."""
-    draw = np.random.default_rng(seed).random()
+    draw = rng.random()
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2, 2))
     if draw < 0.25 * strength:
         return np.asarray(cv2.erode(image_HW, kernel), np.uint8)

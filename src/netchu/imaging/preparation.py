@@ -115,8 +115,9 @@ def _stretch(image_HW: Grey) -> Prepared:
     """Stretch contrast linearly: the median (paper) becomes 0, the 0.5th percentile (ink) 1."""
     darkest, paper = quantiles(image_HW, (0.005, 0.5))
     ink = min(darkest, paper - 32.0)
-    scaled = (paper - image_HW.astype(np.float32)) / (paper - ink)
-    return np.asarray(np.clip(scaled, 0, 1), np.float32)
+    # Of each of the 256 grey values once, which takes an eighth of the time of all pixels.
+    scaled = (paper - np.arange(256, dtype=np.float32)) / (paper - ink)
+    return np.asarray(cv2.LUT(image_HW, np.clip(scaled, 0, 1)), np.float32)
 
 
 def _otsu(image_HW: Grey) -> Prepared:
