@@ -1,6 +1,7 @@
 import dataclasses
 from collections import Counter
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +23,7 @@ from netchu.data.batches import (
     plan_items,
 )
 from netchu.imaging.augmentation import Augmenter
-from netchu.imaging.images import encode
+from netchu.imaging.images import decode, encode
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.networks.netchu_small import NetchuSmall
 from small_project import MODEL, as_table, drawn_lines, picture
@@ -249,23 +250,54 @@ def test_augmentation_depends_on_seed_and_index_only(drawn):
     assert shown(1, range(8)) != shown(2, range(8))
 
 
-def test_photos_are_shrunk_before_they_are_distorted_and_keep_the_width_of_their_batch(drawn):
-    photos = [np.tile(picture(text, 40), (5, 5)) for text in drawn["text"]]
-    tall = drawn.assign(
-        image=[encode(photo) for photo in photos],
+def tall_lines(lines, extension, height):
+    """Lines whose photos are some hundred pixels high, smooth, and odd in width."""
+    photos = [
+        cv2.resize(picture(text, 40), None, fx=height / 40, fy=height / 40)[:, :-1 - row % 2]
+        for row, text in enumerate(lines["text"])
+    ]  # fmt: skip
+    return lines.assign(
+        image=[cv2.imencode(extension, photo)[1].tobytes() for photo in photos],
         width=[photo.shape[1] for photo in photos],
-        height=200,
+        height=height,
     )
-    items, heights = plan_items(tall, 0, 0), []
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+def test_photos_are_shrunk_before_they_are_distorted_and_keep_the_width_of_their_batch(
+    drawn, extension
+):
+    tall = tall_lines(drawn, extension, 197)
+    items, distorted = plan_items(tall, 0, 0), []
 
     def recorded(photo, seed):
-        heights.append(photo.shape[0])
+        distorted.append(photo)
         return photo
 
     dataset = LineDataset(tall, items, GREY, recorded, 1)
-    widths = [dataset[index].image_HW.shape[1] for index in range(len(dataset))]
+    whole = LineDataset(tall, items, GREY, None, 1)
+    widths = []
+    for index in range(len(dataset)):
+        image = dataset[index].image_HW
+        widths.append(image.shape[1])
+        assert np.abs(image - whole[index].image_HW).mean() < 0.02
     assert widths == item_widths(tall, items, GREY).tolist()
-    assert set(heights) == {48}
+    assert {photo.shape[0] for photo in distorted} == {48}
+
+
+def test_tall_jpegs_are_decoded_to_a_fraction_in_training_alone(drawn, monkeypatch):
+    tall = tall_lines(drawn, ".jpg", 197)  # four times the 48 px that are distorted
+    items, asked = plan_items(tall, 0, 0), []
+
+    def recorded(encoded, where, reduction=1):
+        photo = decode(encoded, where, reduction)
+        asked.append((reduction, photo.shape[0]))
+        return photo
+
+    monkeypatch.setattr("netchu.data.batches.decode", recorded)
+    LineDataset(tall, items, GREY, Augmenter(0.5), 1)[0]
+    LineDataset(tall, items, GREY, None, 1)[0]
+    assert asked == [(4, 50), (1, 197)]
 
 
 def test_an_image_that_does_not_decode_is_an_error_that_names_its_line(drawn):

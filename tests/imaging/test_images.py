@@ -33,6 +33,17 @@ def test_png_keeps_every_pixel_and_colour_becomes_grey():
         assert decode(cv2.imencode(extension, colour)[1].tobytes(), "line").shape == (20, 30)
 
 
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
+def test_a_jpeg_is_decoded_to_a_fraction_and_other_formats_whole(reduction):
+    image = np.full((50, 101), 90, np.uint8)
+    sizes = {
+        extension: decode(cv2.imencode(extension, image)[1].tobytes(), "line", reduction).shape
+        for extension in (".jpg", ".png", ".webp")
+    }
+    fraction = (-(-50 // reduction), -(-101 // reduction))
+    assert sizes == {".jpg": fraction, ".png": (50, 101), ".webp": (50, 101)}
+
+
 def test_quantiles_of_a_large_image_count_every_pixel():
     grey = np.zeros((4100, 4100), np.uint8)  # more of one value than single precision counts
     grey[0, :3] = 255

@@ -19,7 +19,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from netchu.data.stored_frames import equal_to, release_pages, sorted_codes
 from netchu.imaging.augmentation import Augmenter
 from netchu.imaging.images import Grey, decode
-from netchu.imaging.preparation import Preprocessing, prepare, prepared_width, shrink
+from netchu.imaging.preparation import (
+    Preprocessing,
+    prepare,
+    prepared_width,
+    shrink,
+    shrunk_size,
+)
 
 Indices = NDArray[np.int32]
 """Numbers of lines, of items, or of batches."""
@@ -157,6 +163,7 @@ class LineDataset(Dataset[PreparedLine]):
         self.texts, self.ids, self.levels = (
             pa.array(lines[name], pa.large_string()) for name in ("text", "id", "level")
         )
+        self.widths, self.heights = (lines[name].to_numpy() for name in ("width", "height"))
         self.items = items
         self.preprocessing = preprocessing
         self.augmenter = augmenter
@@ -167,20 +174,34 @@ class LineDataset(Dataset[PreparedLine]):
 
     def __getitem__(self, index: int) -> PreparedLine:
         rows = self.items[index]
-        ids = [self.ids[row].as_py() for row in rows]
-        photos = [
-            decode(self.images[row], f"line {name}") for row, name in zip(rows, ids, strict=True)
-        ]
-        photo = photos[0] if len(photos) == 1 else concat_photos(photos)
         if self.augmenter:
-            photo = shrink(photo, self.preprocessing)
-            photo = self.augmenter(photo, (self.seed * 1_000_003 + index) % 2**31)
+            photo = self.augmenter(self._shrunk(rows), (self.seed * 1_000_003 + index) % 2**31)
+        else:
+            photo = self._photo(rows)
         return PreparedLine(
             prepare(photo, self.preprocessing),
             " ".join(self.texts[row].as_py() for row in rows),
-            "+".join(ids),
+            "+".join(self.ids[row].as_py() for row in rows),
             self.levels[rows[0]].as_py(),
         )
+
+    def _photo(self, rows: Group) -> Grey:
+        photos = [self._decode(row) for row in rows]
+        return photos[0] if len(photos) == 1 else concat_photos(photos)
+
+    def _shrunk(self, rows: Group) -> Grey:
+        """Return the photo with hardly more pixels than are needed, decoded to few more."""
+        if len(rows) > 1:
+            photo = self._photo(rows)
+            height, width = photo.shape
+            return shrink(photo, shrunk_size(width, height, self.preprocessing))
+        height = int(self.heights[rows[0]])
+        size = shrunk_size(int(self.widths[rows[0]]), height, self.preprocessing)
+        reduction = next(factor for factor in (8, 4, 2, 1) if height >= factor * size[1])
+        return shrink(self._decode(rows[0], reduction), size)
+
+    def _decode(self, row: int, reduction: int = 1) -> Grey:
+        return decode(self.images[row], f"line {self.ids[row].as_py()}", reduction)
 
 
 def concat_photos(photos: Sequence[Grey]) -> Grey:

@@ -66,22 +66,26 @@ def _natural_width(width: int, height: int, how: Preprocessing) -> int:
     return max(1, round(width * how.height / height))
 
 
-def shrink(image_HW: Grey, how: Preprocessing) -> Grey:
-    """Return a photo with hardly more pixels than `prepare` needs, for which its width is the same.
+def shrunk_size(width: int, height: int, how: Preprocessing) -> tuple[int, int]:
+    """Return the width and height of a photo with hardly more pixels than `prepare` needs.
 
-    Training distorts such photos: distortions are measured in pixels, and take time by the pixel.
-    Photos that are low enough stay as they are.
+    Training distorts photos of this size: distortions are measured in pixels, and take time by the
+    pixel. Its prepared width is that of the photo. Photos that are low enough keep their size.
     """
-    height, width = image_HW.shape
     limit = round(_ROOM * how.height)
     if height <= limit:
-        return image_HW
+        return width, height
     # Rounded as `prepare` rounds it, or a line would not have the width of its batch.
-    scaled = round(_natural_width(width, height, how) * limit / how.height)
+    return round(_natural_width(width, height, how) * limit / how.height), limit
+
+
+def shrink(image_HW: Grey, size: tuple[int, int]) -> Grey:
+    """Return a photo resized to a width and height, from `shrunk_size`."""
+    if image_HW.shape[::-1] == size:
+        return image_HW
     # Means over areas take seven times as long, and differ little where less than half is left out.
-    interpolation = cv2.INTER_AREA if height > 2 * limit else cv2.INTER_LINEAR
-    resized = cv2.resize(image_HW, (scaled, limit), interpolation=interpolation)
-    return np.asarray(resized, np.uint8)
+    interpolation = cv2.INTER_AREA if image_HW.shape[0] > 2 * size[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image_HW, size, interpolation=interpolation), np.uint8)
 
 
 def prepare(image_HW: Grey, how: Preprocessing) -> Prepared:
