@@ -38,7 +38,7 @@ smoke: env  ## run every stage and system for seconds, in a copy without this fo
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && git clone --quiet . "$$folder" && \
 	cd "$$folder" && export PYTHONPATH=src && $(RUN) python -m netchu profile smoke --discard && \
 	$(RUN) dvc repro selection@lines && \
-	$(RUN) dvc stage list --name-only | sed -n 's/^pretrain@//p' | $(RUN) xargs -P $(CORES) -I{} \
+	$(RUN) dvc stage list --name-only | sed -n 's/^pretrain@//p' | $(RUN) xargs -P $$(getconf _NPROCESSORS_ONLN) -I{} \
 		dvc --wait-for-lock repro --single-item pretrain@{} finetune@{} evaluate@{} && \
 	$(RUN) dvc repro
 
