@@ -78,8 +78,9 @@ def write_runs(number, uri, together):
 
 
 @pytest.mark.slow
-def test_processes_that_write_at_once_lose_no_run(tmp_path, monkeypatch, capfd):
-    uri = tracked_project.put_store(tmp_path)
+@pytest.mark.parametrize("exists", [True, False])
+def test_processes_that_write_at_once_lose_no_run(tmp_path, monkeypatch, capfd, exists):
+    uri = tracked_project.put_store(tmp_path) if exists else f"sqlite:///{tmp_path}/new.db"
     imported_once = ["netchu.tracking.store", "tracked_project"]
     codes = run_at_once(write_runs, range(WRITERS), uri, preload=imported_once)
     assert codes == [0] * WRITERS

@@ -239,7 +239,7 @@ def killed(number):
     """Train in a process that gets a signal in its second epoch; return its exit code."""
     support = Path(small_project.__file__).parent
     script = textwrap.dedent(SCRIPT).replace("PHASES", repr(PHASES))
-    environment = os.environ | {"PYTHONPATH": str(support)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(support), *sys.path])}
     # A shell that runs the tests in the background has them ignore Ctrl-C.
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + script
     command = [sys.executable, "-c", script, number]
@@ -284,6 +284,14 @@ def test_a_server_that_is_down_costs_one_line_and_no_time(project, monkeypatch, 
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("netchu:")]
     assert len(lines) == 1
     assert lines[0].startswith(f"netchu: netchu_small pretrain is not tracked, {DEAD}: ")
+
+
+def test_a_file_that_is_no_database_costs_one_line(project, tmp_path, monkeypatch, capsys):
+    (tmp_path / "other.db").write_text("not a database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    assert (train(project) / "model.json").is_file()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("netchu:")]
+    assert "netchu_small pretrain is not tracked" in line
 
 
 def test_a_deleted_experiment_costs_one_line_and_no_training(project, capsys):

@@ -7,16 +7,16 @@ have a point every few optimiser steps.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.loggers import Logger
 
 from netchu.tracking import store
-from netchu.tracking.location import tracking_uri
 from netchu.tracking.readings_image import ReadLine, draw_readings
 from netchu.tracking.runs import CURVES
 from netchu.training.callbacks import gradient_norm
@@ -33,8 +33,10 @@ READINGS = "readings"
 _LINES = 6
 
 
-class LiveLogger(MLFlowLogger):
-    """Lightning's logger for MLflow, whose requests are made by the thread of a `LiveRun`.
+class LiveLogger(Logger):
+    """Lightning's logger of a training whose requests are made by the thread of a `LiveRun`.
+
+    It makes no connection, unlike `MLFlowLogger`, which fails a training where MLflow does.
 
     Args:
         live: the run.
@@ -42,20 +44,9 @@ class LiveLogger(MLFlowLogger):
         prefix: of the names of metrics, for one of several folds.
     """
 
-    LOGGER_JOIN_CHAR = ""
-
     def __init__(self, live: LiveRun, first_step: int, prefix: str) -> None:
-        super().__init__(tracking_uri=tracking_uri(), prefix=prefix)
+        super().__init__()
         self.live, self.first_step, self.prefix = live, first_step, prefix
-
-    @property
-    def experiment(self) -> LiveLogger:
-        """Where `MLFlowLogger` writes to; no connection is made here."""
-        return self
-
-    @property
-    def run_id(self) -> str | None:
-        return self.live.run_id
 
     @property
     def name(self) -> str:
@@ -65,10 +56,13 @@ class LiveLogger(MLFlowLogger):
     def version(self) -> None:
         return None
 
-    def log_batch(self, run_id: str | None, metrics: list[Any]) -> None:
-        """Hand metrics to the thread; takes the place of the method of MLflow's client."""
-        for metric in metrics:
-            self.live.log(metric.key, metric.step + self.first_step, metric.value)
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run gets its parameters from the stage."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Hand metrics to the thread."""
+        for name, value in metrics.items():
+            self.live.log(f"{self.prefix}{name}", (step or 0) + self.first_step, value)
 
     def log_readings(self, lines: list[ReadLine], step: int) -> None:
         """Log an image of validation lines and their readings."""
@@ -80,9 +74,6 @@ class LiveLogger(MLFlowLogger):
 
         # By the name of the metric of the same epoch, a resumed stage knows what is there.
         self.live.log(f"{self.prefix}val_cer", step, write)
-
-    def finalize(self, status: str = "success") -> None:
-        """Do nothing: a stage has several phases, and its run ends with the last."""
 
 
 class LiveMetrics(Callback):

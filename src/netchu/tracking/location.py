@@ -12,9 +12,11 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from urllib.parse import unquote
+
+from filelock import FileLock
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 
@@ -25,6 +27,9 @@ _ADDRESSES = {
     "model_versions": ("source", "storage_location"),
 }
 """Columns of MLflow's database that hold addresses of artifacts."""
+
+_OPENING_SECONDS = 120.0
+"""How long a process waits for others that open the database; creating it takes some seconds."""
 
 
 def tracking_uri() -> str:
@@ -100,6 +105,17 @@ def adopt_artifacts(uri: str) -> None:
                 f"netchu: {database} was moved or copied from {left.parent}; its artifacts are "
                 f"those in {database.parent / ARTIFACTS} now", file=sys.stderr,
             )  # fmt: skip
+
+
+def database_lock(uri: str) -> AbstractContextManager[object]:
+    """Return a lock that one process holds at a time, waited for; none for a server.
+
+    The file `<database>.lock` stays.
+    """
+    database = _database(uri)
+    if database is None:
+        return nullcontext()
+    return FileLock(database.with_name(f"{database.name}.lock"), timeout=_OPENING_SECONDS)
 
 
 def _database(uri: str) -> Path | None:

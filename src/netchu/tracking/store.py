@@ -46,6 +46,7 @@ from netchu.core.params import Params  # noqa: E402
 from netchu.tracking.location import (  # noqa: E402
     adopt_artifacts,
     artifact_location,
+    database_lock,
     is_server,
     tracking_uri,
     without_credentials,
@@ -313,7 +314,7 @@ def log_reader(run_id: str, folder: Path, name: str) -> str:
         Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
         ParamSchema([ParamSpec("line", "boolean", False)]),
     )
-    client = MlflowClient(tracking_uri())
+    client = open_client()
     before = client.get_run(run_id).info
     try:
         with mlflow.start_run(run_id=run_id):
@@ -373,10 +374,15 @@ def connect(task: str) -> Iterator[MlflowClient]:
 
 
 def open_client() -> MlflowClient:
-    """Return a client of the tracking server or database."""
+    """Return a client of the tracking server or database.
+
+    MLflow creates the tables of a new database when it is opened, and two processes that do so at
+    once both fail. Therefore one at a time opens it.
+    """
     uri = tracking_uri()
-    adopt_artifacts(uri)
-    return MlflowClient(uri)
+    with database_lock(uri):
+        adopt_artifacts(uri)
+        return MlflowClient(uri)
 
 
 def retry_conflicts(
