@@ -31,16 +31,13 @@ endif
 
 repro: env  ## rebuild everything that is out of date: data, models, metrics, report
 	@command -v npm >/dev/null || { echo "netchu: npm is missing (the fonts are npm packages); install it with your package manager or from nodejs.org" >&2; exit 2; }
-	@$(RUN) dvc repro
+	@$(RUN) python -m netchu repro
 	@echo "The table is in reports/*/leaderboard.md, the page in reports/*/report.html; 'make ui' compares the runs."
 
 smoke: env  ## run every stage and system for seconds, in a copy without this folder's outputs
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && git clone --quiet . "$$folder" && \
 	cd "$$folder" && export PYTHONPATH=src && $(RUN) python -m netchu profile smoke --discard && \
-	$(RUN) dvc repro selection@lines && \
-	$(RUN) dvc stage list --name-only | sed -n 's/^pretrain@//p' | $(RUN) xargs -P $$(getconf _NPROCESSORS_ONLN) -I{} \
-		dvc --wait-for-lock repro --single-item pretrain@{} finetune@{} evaluate@{} && \
-	$(RUN) dvc repro
+	$(RUN) python -m netchu repro
 
 test: env  ## run the tests
 	@$(RUN) python -m pytest $(PARALLEL)

@@ -18,6 +18,7 @@ from netchu.cli.profile import profile_command
 from netchu.cli.promote import promote_command
 from netchu.cli.read import read_command
 from netchu.cli.register import register_command
+from netchu.cli.repro import repro_command
 from netchu.cli.samples import samples_command
 from netchu.cli.serve import serve_command
 from netchu.cli.ship import ship_command
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "audit": audit_command,
     "verify": verify_command,
     "gate": gate_command,
+    "repro": repro_command,
     "plan": plan_command,
     "profile": profile_command,
     "track": track_command,

@@ -1,0 +1,141 @@
+"""Rebuilding what is out of date, with systems trained side by side.
+
+DVC runs one stage at a time. Several of its commands may run at once, but a stage whose output
+another one reads counts as busy, even if it is up to date. Therefore what all systems need is built
+first; then each command runs the training stages of one system and no stage that these depend on;
+and then DVC runs what is left, evaluations too, so that systems are timed on a machine without
+other work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+from netchu.core.cores import available_cores
+from netchu.core.errors import NetchuError
+from netchu.core.params import Params
+
+DVC = (sys.executable, "-m", "dvc")
+"""The command."""
+
+
+def default_jobs(params: Params) -> int:
+    """Return how many systems are trained at once: as many as there are cores for.
+
+    On other hardware than the CPU it is one, because that is not shared.
+    """
+    if params.trainer.accelerator != "cpu":
+        return 1
+    return max(1, available_cores() // (params.compute.threads * params.trainer.devices))
+
+
+def rebuild(params: Params, jobs: int) -> None:
+    """Run all stages that are out of date.
+
+    Args:
+        params: of the profile.
+        jobs: most systems that are trained at once; 1 leaves all to one `dvc repro`.
+
+    Raises:
+        NetchuError: a stage failed; what it printed says why.
+    """
+    if jobs > 1:
+        _run("repro", "selection@lines")
+        groups = _groups(params)
+        places: SimpleQueue[set[int]] = SimpleQueue()
+        for cores in _shares(min(jobs, len(groups))):
+            places.put(cores)
+        pool = ThreadPoolExecutor(places.qsize())
+        try:
+            failed = [name for name in pool.map(partial(_train, places), groups) if name]
+        finally:
+            # After Ctrl-C, which those that run have got too, no other one starts.
+            pool.shutdown(cancel_futures=True)
+        if failed:
+            raise NetchuError(f"the training of {', '.join(failed)} failed, see above")
+    _run("repro")
+
+
+def _groups(params: Params) -> list[list[str]]:
+    """Return the systems, those together of which one starts from another's pretraining."""
+    groups: dict[str, list[str]] = {}
+    for name, system in params.systems.items():
+        groups.setdefault(system.start or name, []).append(name)
+    return list(groups.values())
+
+
+def _shares(number: int) -> Iterator[set[int]]:
+    """Yield the cores of each of some jobs; sets are empty where cores cannot be chosen."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    for place in range(number):
+        yield set(cores[place::number])
+
+
+def _train(places: SimpleQueue[set[int]], systems: list[str]) -> str:
+    """Train systems one after the other on free cores; return their names if a stage failed."""
+    name = ", ".join(systems)
+    stages = [f"{stage}@{system}" for stage in ("pretrain", "finetune") for system in systems]
+    cores = places.get()
+    process = subprocess.Popen(
+        [*DVC, "--wait-for-lock", "repro", "--single-item", *stages], env=_environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    try:
+        if cores:
+            os.sched_setaffinity(process.pid, cores)
+        for line in milestones(process.stdout or ()):
+            print(f"{name}: {line}", flush=True)
+    finally:
+        code = process.wait()
+        places.put(cores)
+    return name if code else ""
+
+
+_BAR = re.compile(r"(Epoch \d+|\S.*?):?\s+\d+%\|")
+_ADVICE = ("To track the changes", "git add ", "To enable auto staging", "dvc config ", "Use `dvc")
+
+
+def milestones(lines: Iterable[str]) -> Iterator[str]:
+    """Yield what is worth a line where several commands print at once.
+
+    That is the last state of the bar of each epoch and what belongs to no bar, without DVC's advice
+    about git.
+
+    Args:
+        lines: what a command prints; each state of a bar is a line.
+    """
+    epoch = ""
+    for line in lines:
+        text = line.replace("\x1b[A", "").strip()
+        bar = _BAR.match(text)
+        if bar and bar[1].startswith("Epoch"):
+            if epoch and not epoch.startswith(f"{bar[1]}:"):
+                yield epoch
+            epoch = text
+        elif text and not bar and not text.startswith(_ADVICE):
+            if epoch:
+                yield epoch
+                epoch = ""
+            yield text
+    if epoch:
+        yield epoch
+
+
+def _run(*arguments: str) -> None:
+    """Run a command of DVC that prints for itself."""
+    if subprocess.run([*DVC, *arguments], env=_environment(), check=False).returncode:
+        raise NetchuError("a stage failed, see above")
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, in which stages find this Python as `python`."""
+    own = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([own, os.environ.get("PATH", "")])}
