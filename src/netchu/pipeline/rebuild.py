@@ -99,7 +99,7 @@ def _train(places: SimpleQueue[set[int]], systems: list[str]) -> str:
     return name if code else ""
 
 
-_BAR = re.compile(r"(Epoch \d+|\S.*?):?\s+\d+%\|")
+_BAR = re.compile(r"([^|]*?):?\s+(\d+%)?\s*\|")
 _ADVICE = ("To track the changes", "git add ", "To enable auto staging", "dvc config ", "Use `dvc")
 
 
