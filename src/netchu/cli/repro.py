@@ -21,7 +21,7 @@ def repro_command(
         ),
     ] = 0,
 ) -> None:
-    """Rebuild all that is out of date, with systems trained side by side.
+    """Rebuild what is out of date, with several systems trained at once.
 
     Gives what dvc repro gives, in less time where compute.threads is less than the number of cores.
     Evaluations run one after the other, since they are timed. Needs the extra:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -53,12 +54,17 @@ def rebuild(params: Params, jobs: int) -> None:
         places: SimpleQueue[set[int]] = SimpleQueue()
         for cores in _shares(min(jobs, len(groups))):
             places.put(cores)
+        started: list[subprocess.Popen[str]] = []
         pool = ThreadPoolExecutor(places.qsize())
         try:
-            failed = [name for name in pool.map(partial(_train, places), groups) if name]
+            failed = [name for name in pool.map(partial(_train, places, started), groups) if name]
+        except BaseException:  # Ctrl-C
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in started:
+                _stop(process)
+            raise
         finally:
-            # After Ctrl-C, which those that run have got too, no other one starts.
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
         if failed:
             raise NetchuError(f"the training of {', '.join(failed)} failed, see above")
     _run("repro")
@@ -79,15 +85,25 @@ def _shares(number: int) -> Iterator[set[int]]:
         yield set(cores[place::number])
 
 
-def _train(places: SimpleQueue[set[int]], systems: list[str]) -> str:
-    """Train systems one after the other on free cores; return their names if a stage failed."""
+def _train(
+    places: SimpleQueue[set[int]], started: list[subprocess.Popen[str]], systems: list[str]
+) -> str:
+    """Train systems one after the other on free cores; return their names if a stage failed.
+
+    Args:
+        places: sets of cores that are free.
+        started: gets the process.
+        systems: names of systems.
+    """
     name = ", ".join(systems)
     stages = [f"{stage}@{system}" for stage in ("pretrain", "finetune") for system in systems]
     cores = places.get()
     process = subprocess.Popen(
         [*DVC, "--wait-for-lock", "repro", "--single-item", *stages], env=_environment(),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+        start_new_session=True,  # so that it can be stopped with the stage that it runs
     )  # fmt: skip
+    started.append(process)
     try:
         if cores:
             os.sched_setaffinity(process.pid, cores)
@@ -99,34 +115,45 @@ def _train(places: SimpleQueue[set[int]], systems: list[str]) -> str:
     return name if code else ""
 
 
-_BAR = re.compile(r"([^|]*?):?\s+(\d+%)?\s*\|")
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a command of DVC and its stage, which keeps its checkpoints."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGTERM)
+        else:
+            process.terminate()
+
+
+_BAR = re.compile(
+    r"(?P<title>.*?):\s+(?:\d+%)?\|[^|]*\| \S+/\S+ \[[^,]*,[^,]*(?:, (?P<values>.*))?\]"
+)
 _ADVICE = ("To track the changes", "git add ", "To enable auto staging", "dvc config ", "Use `dvc")
 
 
 def milestones(lines: Iterable[str]) -> Iterator[str]:
     """Yield what is worth a line where several commands print at once.
 
-    That is the last state of the bar of each epoch and what belongs to no bar, without DVC's advice
-    about git.
+    That is what belongs to no progress bar, and the values at the end of each epoch, without DVC's
+    advice about git.
 
     Args:
         lines: what a command prints; each state of a bar is a line.
     """
-    epoch = ""
+    title = values = ""
     for line in lines:
         text = line.replace("\x1b[A", "").strip()
         bar = _BAR.match(text)
-        if bar and bar[1].startswith("Epoch"):
-            if epoch and not epoch.startswith(f"{bar[1]}:"):
-                yield epoch
-            epoch = text
-        elif text and not bar and not text.startswith(_ADVICE):
-            if epoch:
-                yield epoch
-                epoch = ""
+        if (bar and not bar["title"].startswith("Epoch")) or text.startswith(_ADVICE) or not text:
+            continue
+        if values and (not bar or bar["title"] != title):
+            yield f"{title}: {values}"
+            values = ""
+        if bar:
+            title, values = bar["title"], bar["values"] or values
+        else:
             yield text
-    if epoch:
-        yield epoch
+    if values:
+        yield f"{title}: {values}"
 
 
 def _run(*arguments: str) -> None:
