@@ -191,7 +191,7 @@ def test_more_workers_train_nothing(project):
 
 
 def test_other_threads_train_again(project):
-    change_params(project, lambda values: values["compute"].update(threads=1))
+    change_params(project, lambda values: values["compute"].update(threads=2))
     assert {"pretrain@crnn_vgg", "evaluate@trocr"} <= stale(project)
 
 
