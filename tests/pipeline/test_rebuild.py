@@ -50,11 +50,11 @@ def trainings(names):
 
 
 def test_systems_are_trained_between_what_they_need_and_the_rest(calls, capfd):
-    rebuild.rebuild(systems(one="", two="two", three="one"), 2)
+    rebuild.rebuild(systems(one="", two="two", three="four", four="one"), 2)
     first, *sides, last = calls()
     assert first["arguments"] == ["repro", "selection@lines"]
     assert sorted(side["arguments"] for side in sides) == sorted(
-        [trainings(["one", "three"]), trainings(["two"])]
+        [trainings(["one", "three", "four"]), trainings(["two"])]
     )
     assert last["arguments"] == ["repro"]
     assert max(side["begin"] for side in sides) < min(side["end"] for side in sides)
@@ -82,6 +82,11 @@ def test_one_job_is_one_dvc_repro(calls):
     assert [call["arguments"] for call in calls()] == [["repro"]]
 
 
+def test_a_profile_without_systems_is_rebuilt(calls):
+    rebuild.rebuild(systems(), 2)
+    assert [call["arguments"] for call in calls()] == [["repro"]]
+
+
 def test_a_failed_training_is_named_and_the_others_end(calls):
     with pytest.raises(NetchuError, match=r"^the training of broken failed, see above$"):
         rebuild.rebuild(systems(broken="", fine=""), 2)
@@ -98,22 +103,23 @@ import test_rebuild
 
 stage = "print(1, flush=True); import time; time.sleep({mark})"
 dvc = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {{stage!r}}])"
-build = "import sys; 'selection@lines' in sys.argv or exec(sys.argv[1])"
+build = "import sys; {jobs} > 1 and 'selection@lines' in sys.argv or exec(sys.argv[1])"
 rebuild.DVC = (sys.executable, "-c", build, dvc)
 with one_line_errors():
-    rebuild.rebuild(test_rebuild.systems(one="", two="", three=""), 2)
+    rebuild.rebuild(test_rebuild.systems(one="", two="", three=""), {jobs})
 """
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_trainings_and_their_stages(number):
-    mark = f"300.{os.getpid()}{int(number)}"
+def test_a_signal_stops_all_stages(number, jobs):
+    mark = f"300.{os.getpid()}{int(number)}{jobs}"
     path = [str(Path(__file__).parent), *sys.path]
-    script = STOPPED.format(path=path, mark=mark)
+    script = STOPPED.format(path=path, mark=mark, jobs=jobs)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        for _ in range(2):  # both trainings print a line
+        for _ in range(jobs):  # each stage prints a line
             process.stdout.readline()
         process.send_signal(number)
         assert process.wait(60) == 128 + number

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from netchu.core.cores import available_cores
 from netchu.core.errors import NetchuError
@@ -48,9 +49,9 @@ def rebuild(params: Params, jobs: int) -> None:
     Raises:
         NetchuError: a stage failed; what it printed says why.
     """
-    if jobs > 1:
+    groups = _groups(params)
+    if jobs > 1 and groups:
         _run("repro", "selection@lines")
-        groups = _groups(params)
         places: SimpleQueue[set[int]] = SimpleQueue()
         for cores in _shares(min(jobs, len(groups))):
             places.put(cores)
@@ -73,8 +74,11 @@ def rebuild(params: Params, jobs: int) -> None:
 def _groups(params: Params) -> list[list[str]]:
     """Return the systems, those together of which one starts from another's pretraining."""
     groups: dict[str, list[str]] = {}
-    for name, system in params.systems.items():
-        groups.setdefault(system.start or name, []).append(name)
+    for name in params.systems:
+        first = name
+        while (start := params.systems[first].start) not in ("", first):
+            first = start
+        groups.setdefault(first, []).append(name)
     return list(groups.values())
 
 
@@ -109,13 +113,16 @@ def _train(
             os.sched_setaffinity(process.pid, cores)
         for line in milestones(process.stdout or ()):
             print(f"{name}: {line}", flush=True)
+    except BaseException:
+        _stop(process)
+        raise
     finally:
         code = process.wait()
         places.put(cores)
     return name if code else ""
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[Any]) -> None:
     """End a command of DVC and its stage, which keeps its checkpoints."""
     if process.poll() is None:
         if hasattr(os, "killpg"):
@@ -158,7 +165,14 @@ def milestones(lines: Iterable[str]) -> Iterator[str]:
 
 def _run(*arguments: str) -> None:
     """Run a command of DVC that prints for itself."""
-    if subprocess.run([*DVC, *arguments], env=_environment(), check=False).returncode:
+    process = subprocess.Popen([*DVC, *arguments], env=_environment(), start_new_session=True)
+    try:
+        code = process.wait()
+    except BaseException:  # Ctrl-C
+        _stop(process)
+        process.wait()
+        raise
+    if code:
         raise NetchuError("a stage failed, see above")
 
 

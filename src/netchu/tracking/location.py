@@ -108,18 +108,20 @@ def adopt_artifacts(uri: str) -> None:
 
 
 def database_lock(uri: str) -> AbstractContextManager[object]:
-    """Return a lock that one process holds at a time, waited for; none for a server.
+    """Return a lock that one process holds at a time, waited for.
 
-    The file `<database>.lock` stays.
+    None for a server and where no database can be created, because the folder is read-only. The
+    file `<database>.lock` stays.
     """
     database = _database(uri)
-    if database is None:
+    if database is None or not os.access(database.parent, os.W_OK):
         return nullcontext()
     return FileLock(database.with_name(f"{database.name}.lock"), timeout=_OPENING_SECONDS)
 
 
 def _database(uri: str) -> Path | None:
     """Return the file of a SQLite database."""
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith("sqlite:///") or uri.endswith(":memory:"):
         return None
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]).resolve()
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    return Path(path.removeprefix("file:")).resolve()  # SQLite takes addresses of files, too
