@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import psutil
@@ -34,7 +33,7 @@ sys.exit("pretrain@broken" in arguments)
 def calls(tmp_path, monkeypatch):
     """Replace DVC; return a function that lists how it was called, in order of their ends."""
     script = tmp_path / "dvc.py"
-    script.write_text(textwrap.dedent(SCRIPT))
+    script.write_text(SCRIPT)
     monkeypatch.setattr(rebuild, "DVC", (sys.executable, str(script), str(tmp_path)))
     return lambda: [json.loads(file.read_text()) for file in sorted(tmp_path.glob("*.json"))]
 
@@ -60,6 +59,12 @@ def test_systems_are_trained_between_what_they_need_and_the_rest(calls, capfd):
     assert max(side["begin"] for side in sides) < min(side["end"] for side in sides)
     assert first["end"] <= min(side["begin"] for side in sides)
     assert "two: Epoch 0: val_cer=0.5\n" in capfd.readouterr().out
+
+
+def test_systems_that_start_from_each_other_are_trained_by_one_command(calls):
+    rebuild.rebuild(systems(one="two", two="one", three=""), 2)
+    sides = sorted(call["arguments"] for call in calls()[1:-1])
+    assert sides == sorted([trainings(["one", "two"]), trainings(["three"])])
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -55,7 +56,7 @@ def rebuild(params: Params, jobs: int) -> None:
         places: SimpleQueue[set[int]] = SimpleQueue()
         for cores in _shares(min(jobs, len(groups))):
             places.put(cores)
-        started: list[subprocess.Popen[str]] = []
+        started: list[subprocess.Popen[Any]] = []
         pool = ThreadPoolExecutor(places.qsize())
         try:
             failed = [name for name in pool.map(partial(_train, places, started), groups) if name]
@@ -73,13 +74,14 @@ def rebuild(params: Params, jobs: int) -> None:
 
 def _groups(params: Params) -> list[list[str]]:
     """Return the systems, those together of which one starts from another's pretraining."""
-    groups: dict[str, list[str]] = {}
-    for name in params.systems:
-        first = name
-        while (start := params.systems[first].start) not in ("", first):
-            first = start
-        groups.setdefault(first, []).append(name)
-    return list(groups.values())
+    groups: list[set[str]] = []
+    for name, system in params.systems.items():
+        group = {name, system.start or name}
+        for other in [other for other in groups if other & group]:
+            groups.remove(other)
+            group |= other
+        groups.append(group)
+    return [[name for name in params.systems if name in group] for group in groups]
 
 
 def _shares(number: int) -> Iterator[set[int]]:
@@ -90,7 +92,7 @@ def _shares(number: int) -> Iterator[set[int]]:
 
 
 def _train(
-    places: SimpleQueue[set[int]], started: list[subprocess.Popen[str]], systems: list[str]
+    places: SimpleQueue[set[int]], started: list[subprocess.Popen[Any]], systems: list[str]
 ) -> str:
     """Train systems one after the other on free cores; return their names if a stage failed.
 
@@ -101,25 +103,40 @@ def _train(
     """
     name = ", ".join(systems)
     stages = [f"{stage}@{system}" for stage in ("pretrain", "finetune") for system in systems]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT,
+               "encoding": "utf-8", "errors": "replace"}  # fmt: skip
     cores = places.get()
-    process = subprocess.Popen(
-        [*DVC, "--wait-for-lock", "repro", "--single-item", *stages], env=_environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
-        start_new_session=True,  # so that it can be stopped with the stage that it runs
-    )  # fmt: skip
-    started.append(process)
     try:
-        if cores:
-            os.sched_setaffinity(process.pid, cores)
-        for line in milestones(process.stdout or ()):
-            print(f"{name}: {line}", flush=True)
+        with _dvc("--wait-for-lock", "repro", "--single-item", *stages, **options) as process:
+            started.append(process)
+            if cores:
+                os.sched_setaffinity(process.pid, cores)
+            for line in milestones(process.stdout or ()):
+                print(f"{name}: {line}", flush=True)
+    finally:
+        places.put(cores)
+    return name if process.returncode else ""
+
+
+@contextmanager
+def _dvc(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Run a command of DVC, which has ended when the block has; an exception stops it.
+
+    Args:
+        arguments: of DVC.
+        options: of `Popen`.
+    """
+    # In a session of its own, so that it can be stopped with the stage that it runs.
+    process = subprocess.Popen(
+        [*DVC, *arguments], env=_environment(), start_new_session=True, **options
+    )
+    try:
+        yield process
+        process.wait()
     except BaseException:
         _stop(process)
+        process.wait()
         raise
-    finally:
-        code = process.wait()
-        places.put(cores)
-    return name if code else ""
 
 
 def _stop(process: subprocess.Popen[Any]) -> None:
@@ -165,14 +182,9 @@ def milestones(lines: Iterable[str]) -> Iterator[str]:
 
 def _run(*arguments: str) -> None:
     """Run a command of DVC that prints for itself."""
-    process = subprocess.Popen([*DVC, *arguments], env=_environment(), start_new_session=True)
-    try:
-        code = process.wait()
-    except BaseException:  # Ctrl-C
-        _stop(process)
+    with _dvc(*arguments) as process:
         process.wait()
-        raise
-    if code:
+    if process.returncode:
         raise NetchuError("a stage failed, see above")
 
 
