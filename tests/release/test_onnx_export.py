@@ -113,15 +113,19 @@ def test_the_exported_graph_is_close_to_torch(folder):
         assert np.abs(logits - expected).mean() < 0.03 * expected.std()
 
 
-def test_convolutions_compute_in_8_bits(folder, tmp_path):
+def test_convolutions_and_linear_layers_compute_in_8_bits(folder, tmp_path):
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
     nodes = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph.node
     found = Counter(node.op_type for node in nodes)
-    assert len(eight_bit_weights(load_model(folder))) == 9
+    assert len(eight_bit_weights(load_model(folder))) == 9 + 2
     assert found["QLinearConv"] == 9 + 3  # and instead of average pooling
+    assert found["MatMulIntegerToFloat"] == 2  # those of the mixer
+    assert found["MatMul"] == 1  # the last layer
+    weights = {node.input[0] for node in nodes if node.op_type == "Transpose"}
+    assert not any("weight" in name for name in weights)  # transposed on loading
     assert found["QLinearAdd"] == 3
     assert found["Conv"] == 2  # the first one, and that of the mixer
     assert not any("Pool" in name for name in found)
@@ -199,6 +203,7 @@ def test_the_weights_are_stored_once_in_8_and_16_bits(folder):
     assert eight == eight_bit_weights(load_model(folder))
     assert {kinds[name + ".scale"] for name in eight} == {torch.float32}
     assert "backbone.0.weight" not in eight and "backbone.3.first.weight" in eight
+    assert "head.weight" not in eight and "mixers.0.widen.weight" in eight
     assert {kinds[name] for name, w in weights.items() if w.dim() > 1} - {torch.int8} == {
         torch.float16
     }

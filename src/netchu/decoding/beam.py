@@ -33,7 +33,7 @@ MIN_CLASS_PROBABILITY = 0.005
 MAX_CLASSES_PER_STEP = 3
 """Classes that are tried per step, as a mean over the line; bounds the time of unreadable lines."""
 
-PRUNING_RATIO = 1e-3
+PRUNING_RATIO = 3e-3
 """Prefixes less probable than this fraction of the best one are dropped, or not created."""
 
 BLANK = 0

@@ -1,4 +1,4 @@
-"""Weights of convolutions in 8 bits, as an exported model stores them.
+"""Weights of convolutions and linear layers in 8 bits, as an exported model stores them.
 
 Each output channel has a scale of its own. Seven of the eight bits are used: products of two
 numbers of eight bits overflow on processors without VNNI, so readings would depend on the machine.

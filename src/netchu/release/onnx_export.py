@@ -1,8 +1,9 @@
 """Export of a recogniser to ONNX, to read without torch.
 
 There is one copy of the weights: `model.safetensors`, which torch loads too. The graph `model.onnx`
-refers to it. Kernels of convolutions have 8 bits, and so have the images that they convolve; other
-matrices are in half precision and cast to single precision once, when ONNX Runtime loads the model.
+refers to it. Kernels of convolutions and the matrices of linear layers have 8 bits, and so has what
+they are applied to; other matrices are in half precision and cast to single precision once, when
+ONNX Runtime loads the model.
 """
 
 from __future__ import annotations
@@ -175,12 +176,17 @@ def round_weights(recogniser: CTCRecogniser) -> CTCRecogniser:
     return copy
 
 
-def eight_bit_weights(recogniser: nn.Module) -> set[str]:
-    """Return the names of the weights that are stored in 8 bits: of 2-D convolutions."""
+def eight_bit_weights(recogniser: CTCRecogniser) -> set[str]:
+    """Return the names of the weights that are stored in 8 bits.
+
+    They are those of 2-D convolutions and of linear layers but the last, whose outputs are the
+    scores of the characters.
+    """
     return {
         f"{name}.weight"
         for name, module in recogniser.named_modules()
-        if isinstance(module, nn.Conv2d) and module.in_channels >= MIN_CHANNELS
+        if (isinstance(module, nn.Conv2d) and module.in_channels >= MIN_CHANNELS)
+        or (isinstance(module, nn.Linear) and module.out_features != recogniser.codec.size)
     }
 
 
@@ -249,14 +255,16 @@ def _graph(recogniser: CTCRecogniser) -> Any:
 
 
 def _quantise(model: Any, names: set[str], images: Iterable[Prepared]) -> Any:
-    """Return the model with the weights in `names` and what they convolve in 8 bits.
+    """Return the model with the weights in `names` and what they are applied to in 8 bits.
 
     Args:
         model: with weights in single precision.
-        names: of kernels of convolutions; batch normalisation after one becomes part of it.
+        names: of kernels of convolutions and of matrices of linear layers; batch normalisation
+            after a convolution becomes part of it.
         images: prepared lines that show the ranges of the numbers in between.
     """
     _fold_norms(model, names)
+    transposed = _transpose_matrices(model.graph, names)
     nodes = _eight_bit_nodes(model.graph, names)
     if not nodes:
         return model
@@ -266,19 +274,24 @@ def _quantise(model: Any, names: set[str], images: Iterable[Prepared]) -> Any:
         quantize_static(
             whole, small, _Images(images), nodes_to_quantize=nodes, per_channel=True,
             reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )  # fmt: skip
         quantised = onnx.load(small)
+    _transpose_back(quantised.graph, transposed)
     _pool_by_convolution(quantised)
     _remove_metadata(quantised)
     return quantised
 
 
 def _eight_bit_nodes(graph: Any, names: set[str]) -> list[str]:
-    """Return the convolutions with a weight in `names`, sums of their outputs, and ReLUs after
-    both, which then cost nothing."""
+    """Return the convolutions and matrix products with a weight in `names`, sums of the outputs of
+    convolutions, and ReLUs after both, which then cost nothing."""
     chosen: list[str] = []
     outputs: set[str] = set()
     for node in graph.node:  # in the order of computation
+        if node.op_type == "MatMul" and node.input[1] in names:
+            chosen.append(node.name)
+            continue
         if node.op_type == "Conv":
             wanted = node.input[1] in names
         else:
@@ -287,6 +300,47 @@ def _eight_bit_nodes(graph: Any, names: set[str]) -> list[str]:
             chosen.append(node.name)
             outputs.update(node.output)
     return chosen
+
+
+def _transpose_matrices(graph: Any, names: set[str]) -> set[str]:
+    """Let matrix products take the weights in `names` directly, transposed; return their names.
+
+    torch transposes the matrix of a linear layer by a node of its own, and ONNX Runtime quantises
+    only weights that a product takes directly.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = [n for n in graph.node if n.op_type == "Transpose" and n.input[0] in names]
+    for node in nodes:
+        name = node.input[0]
+        transposed = numpy_helper.to_array(tensors[name]).T.copy()
+        tensors[name].CopyFrom(numpy_helper.from_array(transposed, name))
+        for user in graph.node:
+            for place, taken in enumerate(user.input):
+                if taken == node.output[0]:
+                    user.input[place] = name
+        graph.node.remove(node)
+    return {node.input[0] for node in nodes}
+
+
+def _transpose_back(graph: Any, names: set[str]) -> None:
+    """Store the quantised weights in `names` as torch does, before a node that transposes them.
+
+    ONNX Runtime applies that node once, when it loads the model.
+    """
+    for tensor in graph.initializer:
+        name = tensor.name.removesuffix(QUANTISED)
+        if name not in names or name == tensor.name:
+            continue
+        stored = tensor.name
+        restored = numpy_helper.to_array(tensor).T.copy()
+        tensor.CopyFrom(numpy_helper.from_array(restored, stored))
+        for node in graph.node:
+            for place, taken in enumerate(node.input):
+                if taken == stored:
+                    node.input[place] = f"{stored}.transposed"
+        graph.node.insert(
+            0, onnx.helper.make_node("Transpose", [stored], [f"{stored}.transposed"], perm=[1, 0])
+        )
 
 
 def _pool_by_convolution(model: Any) -> None:

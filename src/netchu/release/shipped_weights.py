@@ -32,8 +32,8 @@ TEMPLATE = """\
 Reads photos of Vietnamese handwriting offline, on one CPU core: `netchu read photo.jpg`.
 {parameters} parameters, {size} MB, weights `{weights}`. Residual convolutions, convolutions along
 the line, CTC; lines of {height} px height, one time step per {step:g} px, {letters} characters and
-the blank. Convolutions are stored and computed in 8 bits; other weights are stored in half
-precision and computed in single precision.
+the blank. Convolutions and linear layers but the last are stored and computed in 8 bits; other
+weights are stored in half precision and computed in single precision.
 
 ## Metrics
 
@@ -47,8 +47,8 @@ Intervals are 95 % bootstrap intervals over writers, or over lines if the writer
 Reading a line of 64×800 px from file to text takes {p50} ms on one core of {machine}.
 
 On {val_lines} validation lines, which also chose the epoch and the temperature, the CER is {before}
-before export and {after} after it. With the same weights, torch, which does not round what is
-convolved, reads {differently} of them differently.
+before export and {after} after it. With the same weights, torch, which does not round what they
+are applied to, reads {differently} of them differently.
 
 ## Confidences
 

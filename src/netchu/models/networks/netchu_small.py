@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from netchu.core.params import Strict
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.ctc import CTCRecogniser
+from netchu.models.model_card import read_card
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class NetchuSmallConfig(Strict):
     """Weight of the second CTC head (see `CTCRecogniser`)."""
 
     weights: str = ""
-    """Model folder whose weights it starts from; '' for random ones."""
+    """Model folder whose weights it starts from; '' for random ones. Where that network has fewer
+    blocks along the line, the further ones change nothing before they are trained."""
 
 
 class ResidualBlock(nn.Module):
@@ -118,9 +120,16 @@ class NetchuSmall(CTCRecogniser):
         self.add_shortcut(d)
         if origin := self.origin():
             self.load_pretrained(origin)
+            self._pass_through(read_card(origin)["config"]["mixers"])
 
     def origin(self) -> Path | None:
         return Path(self.config.weights) if self.config.weights else None
+
+    def _pass_through(self, known: int) -> None:
+        """Let blocks along the line after the first `known` change nothing at first."""
+        for mixer in self.mixers[known:]:
+            nn.init.zeros_(mixer.narrow.weight)
+            nn.init.zeros_(mixer.narrow.bias)
 
     @classmethod
     def without_pretrained(cls, config: NetchuSmallConfig) -> NetchuSmallConfig:
