@@ -34,7 +34,7 @@ STEPS_PER_NAT = 20
 INITIAL_WEIGHT = 0.5
 """Weight of the component of addresses before the first letter."""
 
-MIN_WEIGHT = 0.05
+MIN_WEIGHT = 0.01
 """Lowest weight of a component, so that it can recover later in the text."""
 
 MIN_PROBABILITY = 1e-5

@@ -87,7 +87,7 @@ def mixture_components(corpora: Corpora) -> tuple[MixtureComponent, MixtureCompo
 
     Their orders, least gains and the weights of their texts were chosen on validation lines. With
     sentences the model of prose has so much to count that it takes longer n-grams and drops more
-    of them; that of addresses is pruned more, so that both have the size of before.
+    of them.
     """
     c = corpora
     addresses = ((c.addresses, 1), (c.verses, 5), (c.syllables, 5), (c.fields, 0.5))
@@ -95,7 +95,7 @@ def mixture_components(corpora: Corpora) -> tuple[MixtureComponent, MixtureCompo
     if not c.sentences:
         return MixtureComponent(addresses, 8, 50, 1), MixtureComponent(prose, 5, 3, 3)
     more = ((c.sentences, 1), (c.labels, 10), *prose[1:], (c.fields, 0.2), (c.foreign, 1))
-    return MixtureComponent(addresses, 8, 90, 1), MixtureComponent(more, 7, 600, 3)
+    return MixtureComponent(addresses, 8, 50, 1), MixtureComponent(more, 7, 150, 3)
 
 
 def write_language_model(components: tuple[MixtureComponent, MixtureComponent], file: Path) -> None:
