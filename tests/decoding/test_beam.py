@@ -84,6 +84,7 @@ def search_without_pruning(decoder, rows_TV):
         patch.setattr(beam, "MIN_CLASS_PROBABILITY", 0.0)
         patch.setattr(beam, "MAX_CLASSES_PER_STEP", len(FEW) + 1)
         patch.setattr(beam, "PRUNING_RATIO", 0.0)
+        patch.setattr(decoder, "_recombines", False)
         classes_T = beam._limited(beam._probable_classes(rows_TV))
         start = beam._Context(decoder._model.start, decoder._model, {})
         return decoder._best_text(rows_TV[:, BLANK].tolist(), classes_T, start)
@@ -203,6 +204,38 @@ def test_a_character_and_its_alternatives_sum_to_at_most_one(decoder, seed):
         assert shares == sorted(shares, reverse=True)
         assert emission.probability + sum(shares) <= 1 + 1e-6
         assert emission.id not in dict(emission.alternatives)
+
+
+def beam_sizes(decoder, steps_TV, monkeypatch):
+    """Number of prefixes after each step that has a class."""
+    sizes = []
+    keep = BeamDecoder._keep
+
+    def counted(self, *arguments):
+        kept = keep(self, *arguments)
+        sizes.append(len(kept))
+        return kept
+
+    monkeypatch.setattr(BeamDecoder, "_keep", counted)
+    return text_of(decoder.decode(steps_TV)), sizes
+
+
+def test_of_prefixes_that_end_alike_the_most_probable_one_is_kept(decoder, monkeypatch):
+    # The language model finds all digits equally probable, and so whatever follows them.
+    steps_TV = probabilities_of("8 Hà Nội", doubts=[(0, "3", 0.4)])
+    text, sizes = beam_sizes(decoder, steps_TV, monkeypatch)
+    assert text == "8 Hà Nội"
+    assert sizes[0] == 2
+    assert set(sizes[1:]) == {1}
+    text, sizes = beam_sizes(decoder, probabilities_of("8 Hà", doubts=[(0, "3", 0.6)]), monkeypatch)
+    assert text == "3 Hà"
+
+
+def test_without_a_language_model_all_prefixes_are_kept(monkeypatch):
+    steps_TV = probabilities_of("8 Hà Nội", doubts=[(0, "3", 0.4)])
+    text, sizes = beam_sizes(BeamDecoder(ALPHABET), steps_TV, monkeypatch)
+    assert text == "8 Hà Nội"
+    assert set(sizes) == {2}
 
 
 def test_an_unreadable_line_extends_a_bounded_number_of_prefixes(decoder, monkeypatch):

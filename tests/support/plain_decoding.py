@@ -118,6 +118,8 @@ class PlainBeamDecoder(BeamDecoder):
         for blank, candidates in zip(blanks, tried_classes(probabilities_TV), strict=True):
             if candidates:
                 beam = _prune(self._extend(beam, blank, candidates))
+                if self._recombines:
+                    beam = _recombine(beam)
             else:
                 beam = [(prefix, a + b, 0.0) for prefix, a, b in beam]
         best, _, _ = max(beam, key=self._final_score)
@@ -177,6 +179,13 @@ def _prune(extended: dict[_Prefix, list[float]]) -> _Beam:
         (prefix, a / best, b / best) for prefix, (a, b) in extended.items() if a + b >= threshold
     ]
     return kept if len(kept) <= BEAM_WIDTH else nlargest(BEAM_WIDTH, kept, key=_total)
+
+
+def _recombine(beam: _Beam) -> _Beam:
+    """Keep the most probable of the prefixes that end alike for the language model."""
+    ends = [(prefix.id, prefix.context[:2]) for prefix, *_ in beam]
+    return [max((e for e, end in zip(beam, ends, strict=True) if end == own), key=_total)
+            for own in dict.fromkeys(ends)]  # fmt: skip
 
 
 def _total(entry: tuple[_Prefix, float, float]) -> float:

@@ -2,6 +2,9 @@
 vocabulary continuous speech recognition using bi-directional recurrent DNNs").
 
 Plain Python is fast enough: at most steps the network leaves only one class and a few prefixes.
+Of prefixes that end alike, so that the language model finds the same continuations probable, only
+the most probable one is kept, as in decoders of speech (Ney and Ortmanns 1999, "Dynamic programming
+search for continuous speech recognition").
 
 A step of the language model is taken once for each context and symbol of a line, because most
 prefixes differ only in letters that lie too far back. The probability of a prefix is summed up at
@@ -47,9 +50,13 @@ _MIN_ALTERNATIVE = float(np.float32(MIN_ALTERNATIVE_PROBABILITY))
 
 
 class _Context:
-    """A context of the language model, with the steps that were taken from it."""
+    """A context of the language model, with the steps that were taken from it.
 
-    __slots__ = ("_known", "_model", "_steps", "_value")
+    Attributes:
+        states: the states of both components, without their weights.
+    """
+
+    __slots__ = ("_known", "_model", "_steps", "_value", "states")
 
     def __init__(
         self,
@@ -58,6 +65,7 @@ class _Context:
         known: dict[Context, _Context],
     ) -> None:
         self._value = value
+        self.states = value[:2]
         self._model = model
         self._known = known
         self._steps: dict[int, tuple[float, _Context]] = {}
@@ -135,6 +143,8 @@ class BeamDecoder:
             NetchuError: `model_file` is not a language model.
         """
         self._model = LanguageModel(model_file) if model_file else NoLanguageModel()
+        # Without a language model every prefix that ends in the same class would count as alike.
+        self._recombines = model_file is not None
         self._symbols = [0, *map(self._model.symbol, alphabet)]
         self._scaling = scaling
 
@@ -233,12 +243,26 @@ class BeamDecoder:
                     child = prefix.children[new] = _Prefix(prefix, new, *step_taken)
                 prefix = child
             prefix.after_blank, prefix.after_class = after_blank / best, after_class / best
-            prefix.step = step
             beam.append(prefix)
+        if self._recombines and len(beam) > 1:
+            beam = _recombined(beam)
+        for prefix in beam:
+            prefix.step = step
         return beam
 
 
 _total = itemgetter(0)
+
+
+def _recombined(beam: list[_Prefix]) -> list[_Prefix]:
+    """Return the most probable of the prefixes with the same last class and states of the model."""
+    best: dict[tuple[int, tuple[int, int]], _Prefix] = {}
+    for prefix in beam:
+        key = prefix.id, prefix.context.states
+        other = best.get(key)
+        if other is None or prefix.total > other.total:
+            best[key] = prefix
+    return list(best.values())
 
 
 def _rescore_emission(
