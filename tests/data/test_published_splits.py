@@ -14,7 +14,7 @@ from netchu.core.params import DatasetParams
 from netchu.data import published_splits
 from netchu.data.line_table import read_skipped, read_table
 from netchu.data.preprocessing import preprocess, split_lines
-from netchu.data.published_splits import published_id, published_split
+from netchu.data.published_splits import mislabelled, published_id, published_split
 from netchu.synthesis.writers import read_writers
 
 LISTS = {
@@ -161,3 +161,9 @@ def test_every_profile_reads_published_splits_where_there_are_some():
                 assert dataset.get("split") == "published", f"{profile}: {name}"
                 found.add(dataset["source"])
     assert found == set(published_splits.SOURCES)
+
+
+def test_mislabelled_lines_are_test_lines():
+    splits = published_split("kalapa") | published_split("cinnamon")
+    assert len(mislabelled()) == 11
+    assert {splits[line] for line in mislabelled()} == {"test"}

@@ -121,8 +121,24 @@ def test_lines_of_new_texts_share_no_four_words_with_a_training_label(monkeypatc
     assert new["greedy"]["cer"] == pytest.approx(4 / characters, abs=1e-5)
 
 
-def test_datasets_without_shared_texts_have_no_row_of_new_ones(home):
-    assert json.loads((home / "export.json").read_text())["new_texts"] == {}
+def test_lines_with_a_wrong_label_are_left_out_of_further_figures(monkeypatch):
+    ids = ["a", "kalapa-138-5", "b"]
+    lines = pd.DataFrame({"id": ids, "writer": ids, "text": "abcd", "dataset": "drawn"})
+    lines = lines.assign(source="drawn")
+    read = lines.assign(decoded=["abcd", "", "abc"], exported=["abcd", "", "ab"])
+    monkeypatch.setattr(system_export, "load_lines", lambda params, split: lines)
+    monkeypatch.setattr(system_export, "read_export", lambda folder, part: read[::-1])
+    found = system_export._test(PROJECT, Path("nowhere"))
+    assert found["test"]["drawn"]["lines"] == 3
+    rates = found["well_labelled"]["drawn"]
+    assert {way: part["lines"] for way, part in rates.items()} == {"decoded": 2, "greedy": 2}
+    assert rates["decoded"]["cer"] == pytest.approx(1 / 8)
+    assert rates["greedy"]["cer"] == pytest.approx(2 / 8)
+
+
+def test_datasets_without_such_lines_have_no_further_rows(home):
+    summary = json.loads((home / "export.json").read_text())
+    assert summary["new_texts"] == summary["well_labelled"] == {}
 
 
 def test_export_json_holds_the_measurements(home):

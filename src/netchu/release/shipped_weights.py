@@ -43,7 +43,7 @@ Intervals are 95 % bootstrap intervals over writers, or over lines if the writer
 {decoding}:
 
 {rates}
-{language_model}{new_texts}
+{language_model}{new_texts}{well_labelled}
 Reading a line of 64×800 px from file to text takes {p50} ms on one core of {machine}.
 
 On {val_lines} validation lines, which also chose the epoch and the temperature, the CER is {before}
@@ -113,6 +113,14 @@ consecutive words with any label of a training line:
 {rates}
 """
 
+WELL_LABELLED = """
+Some labels are not what the image shows: words are missing in the image, or the label is of another
+line. They were found by eye, and their ids are in `netchu/data/published_splits/mislabelled.csv`.
+Without these lines:
+
+{rates}
+"""
+
 LANGUAGE_MODEL_CONFIDENCES = """\
 With the language model, two Platt scalings are applied, one to confidences of characters and one
 to those of lines; the errors are then {character_ece} and {line_ece}.
@@ -159,7 +167,8 @@ def model_card(
         decoding="Greedy decoding, without the language model" if decoder else "Greedy decoding",
         rates=_table(lines),
         language_model=_language_model(export) if decoder else "",
-        new_texts=_new_texts(export) if export.get("new_texts") else "",
+        new_texts=_subset(NEW_TEXTS, export, "new_texts"),
+        well_labelled=_subset(WELL_LABELLED, export, "well_labelled"),
         p50=milliseconds(speed["latency_64x800_p50_ms"]),
         machine=speed["machine"],
         val_lines=export["lines"],
@@ -191,16 +200,19 @@ def _language_model(export: Mapping[str, Any]) -> str:
     )
 
 
-def _new_texts(export: Mapping[str, Any]) -> str:
+def _subset(template: str, export: Mapping[str, Any], key: str) -> str:
+    """Return the rates of some of the test lines in both ways; '' if the export has none."""
+    if not export.get(key):
+        return ""
     ways = {"greedy": "greedy", "decoded": "with the language model"}
     if "decoder" not in export:
         ways.pop("decoded")
     rates = {
         f"{dataset}, {words}": rates[way]
-        for dataset, rates in export["new_texts"].items()
+        for dataset, rates in export[key].items()
         for way, words in ways.items()
     }
-    return NEW_TEXTS.format(rates=_table(rates))
+    return template.format(rates=_table(rates))
 
 
 def _has_sentences(texts: Mapping[str, int]) -> bool:

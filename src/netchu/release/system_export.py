@@ -16,6 +16,7 @@ from netchu.core.files import read_json, write_json
 from netchu.core.params import Params
 from netchu.core.paths import CARD
 from netchu.data.held_out import texts_of_tables
+from netchu.data.published_splits import mislabelled
 from netchu.decoding.language_model import LANGUAGE_MODEL, TEXTS
 from netchu.evaluation.eval_subset import load_eval_subset
 from netchu.evaluation.latency import WARM_UP_LINES, describe_machine, latency_quantiles
@@ -36,7 +37,7 @@ from netchu.release.onnx_export import export_recogniser, read_with_both, round_
 COPIED_KEYS = ("provenance", "training")
 """Keys of the trained model's card that the exported card copies."""
 
-FIGURES = ("calibration", "cer", "decoder", "test", "new_texts")
+FIGURES = ("calibration", "cer", "decoder", "test", "new_texts", "well_labelled")
 """Keys of export.json that the exported card copies."""
 
 MAX_EXPORT_LOSS = 0.003
@@ -161,21 +162,24 @@ def _test(params: Params, folder: Path) -> dict[str, Any]:
     Returns:
         `test`: rates by dataset. `new_texts`: rates of the lines that share no `SHARED_WORDS`
         consecutive words with a training label, `decoded` and `greedy`, by dataset, for datasets
-        that have others as well.
+        that have others as well. `well_labelled`: likewise without the lines that are listed as
+        `mislabelled`, for datasets that have some.
     """
     known = texts_of_tables(params, ("train",))
-    test, new_texts = {}, {}
+    test, new_texts, well_labelled = {}, {}, {}
     for dataset, part in load_lines(params, "test").groupby("dataset", sort=False):
         readings = read_export(folder, part)
         lines = part.set_index("id").loc[readings["id"]].reset_index()
         test[str(dataset)] = _summary(params, lines, readings["decoded"])
         new = np.array([not known.shares_words(text) for text in lines["text"]])
-        if 0 < new.sum() < len(new):
-            new_texts[str(dataset)] = {
-                "decoded": _summary(params, lines[new], readings.loc[new, "decoded"]),
-                "greedy": _summary(params, lines[new], readings.loc[new, "exported"]),
-            }
-    return {"test": test, "new_texts": new_texts}
+        right = ~lines["id"].isin(mislabelled()).to_numpy()
+        for chosen, rates in ((new, new_texts), (right, well_labelled)):
+            if 0 < chosen.sum() < len(chosen):
+                rates[str(dataset)] = {
+                    "decoded": _summary(params, lines[chosen], readings.loc[chosen, "decoded"]),
+                    "greedy": _summary(params, lines[chosen], readings.loc[chosen, "exported"]),
+                }
+    return {"test": test, "new_texts": new_texts, "well_labelled": well_labelled}
 
 
 def _summary(params: Params, lines: pd.DataFrame, readings: pd.Series) -> dict[str, Any]:
