@@ -55,6 +55,31 @@ def test_images_change_more_with_a_larger_distortion():
     assert changes[0] < changes[1] < changes[2]
 
 
+def grey_share(image_HW):
+    """Share of pixels that are neither nearly black nor nearly white."""
+    return ((image_HW > 40) & (image_HW < 215)).mean()
+
+
+def test_a_share_of_the_copies_is_black_and_white():
+    # Grey ink on grey paper; edges stay grey, because they are averaged.
+    faint = [replace(line, image=encode(np.where(PAGE < 99, 120, 190).astype(np.uint8)))
+             for line in LINES]  # fmt: skip
+    shares = {}
+    for binarised in (0.0, 0.5, 1.0):
+        generator = CopyGenerator("scanned", 1, faint, 40, 0.2, binarised)
+        copies = [decode(generator.generate(n).line.image, "copy") for n in range(40)]
+        shares[binarised] = np.array([grey_share(copy) for copy in copies])
+    assert shares[0.0].min() > 0.95
+    assert shares[1.0].max() < 0.5
+    assert 10 <= (shares[0.5] < 0.5).sum() <= 30
+    # The distortions are those of the same copy that is not black and white.
+    grey, scanned = (
+        decode(CopyGenerator("x", 1, faint, 40, 0.2, b).generate(3).line.image, "copy") < 155
+        for b in (0.0, 1.0)
+    )
+    assert (grey == scanned).mean() > 0.9
+
+
 @pytest.mark.parametrize("split", ["val", "test", ""])
 def test_lines_of_other_splits_are_not_copied(split):
     held_out = [LINES[1], replace(LINES[0], split=split)]

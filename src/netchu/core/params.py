@@ -118,6 +118,10 @@ class SyntheticParams(Strict):
     distortion: Share = 0.5
     """How strongly shape and photo are distorted, from 0 (clean) to 1 (a bad phone photo)."""
 
+    binarised: Share = 0.0
+    """Share of the copies, from 0 to 1, that are black and white, as some scanners and fax machines
+    make them, for `copy`."""
+
     shares: dict[str, Share] = field(
         default_factory=lambda: {"train": 0.9, "val": 0.05, "test": 0.05}
     )

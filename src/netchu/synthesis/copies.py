@@ -12,7 +12,7 @@ import numpy as np
 
 from netchu.core.errors import NetchuError
 from netchu.data.line_table import Line
-from netchu.imaging.images import decode
+from netchu.imaging.images import Grey, decode
 from netchu.synthesis.base import GeneratedLine, line_rng_and_id
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class CopyGenerator:
         lines: the lines to copy.
         height: height of the copies, pixels.
         distortion: from 0 (none) to 1 (a shaky phone in bad light).
+        binarised: share of the copies that are black and white.
 
     Raises:
         NetchuError: there are no lines, or one is not of the training split.
@@ -42,6 +43,7 @@ class CopyGenerator:
     lines: Sequence[Line]
     height: int
     distortion: float
+    binarised: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.lines:
@@ -69,6 +71,8 @@ class CopyGenerator:
         resized = cv2.resize(image, (width, self.height), interpolation=interpolation)
         seed = int(rng.integers(2**31))
         copy = _augmenter(self.distortion)(np.asarray(resized, np.uint8), seed)
+        if rng.random() < self.binarised:
+            copy = _binarise(copy)
         _, encoded = cv2.imencode(".jpg", copy, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         line = replace(
             original,
@@ -79,6 +83,19 @@ class CopyGenerator:
             height=copy.shape[0],
         )
         return GeneratedLine(line)
+
+
+def _binarise(image_HW: Grey) -> Grey:
+    """Return what a scanner in black and white makes of a photo, by Otsu's threshold.
+
+    Scans have more pixels than lines are prepared with, so edges are those of an image of twice the
+    size, averaged.
+    """
+    height, width = image_HW.shape
+    larger = cv2.resize(image_HW, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+    _, black_and_white = cv2.threshold(larger, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    smaller = cv2.resize(black_and_white, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.uint8)
 
 
 @cache

@@ -107,7 +107,9 @@ def make_line_generator(params: Params, name: str) -> LineGenerator:
         raise NetchuError(f"{name}: text is missing; set it to one of its values")
     if wanted.renderer == "copy":
         lines = _training_lines(params, _required(wanted.datasets, name, "copies"))
-        return CopyGenerator(name, params.seed, lines, wanted.height, wanted.distortion)
+        return CopyGenerator(
+            name, params.seed, lines, wanted.height, wanted.distortion, wanted.binarised
+        )
     renderer: Renderer
     if wanted.renderer == "ink":
         renderer = _stroke_renderer(params, wanted, name)
