@@ -1,8 +1,8 @@
 """Export of a recogniser to ONNX, to read without torch.
 
 There is one copy of the weights: `model.safetensors`, which torch loads too. The graph `model.onnx`
-refers to it. Kernels of convolutions and the matrices of linear layers have 8 bits, and so has what
-they are applied to; other matrices are in half precision and cast to single precision once, when
+refers to it. Kernels of convolutions and matrices of linear layers are in 8 bits, and so is what they
+are applied to; other matrices are in half precision and cast to single precision once, when
 ONNX Runtime loads the model.
 """
 
@@ -56,7 +56,7 @@ QUANTISED = "_quantized"
 """What ONNX Runtime adds to the name of a weight in 8 bits."""
 
 RANGE_LINES = 64
-"""Lines that are enough to measure the ranges of the images that are convolved."""
+"""Lines that are enough to measure the ranges of what is rounded to 8 bits."""
 
 _MAX_FOLDED = 1024
 """Constants of at most so many numbers are folded on export: shapes, not weights."""
@@ -176,17 +176,17 @@ def round_weights(recogniser: CTCRecogniser) -> CTCRecogniser:
     return copy
 
 
-def eight_bit_weights(recogniser: CTCRecogniser) -> set[str]:
+def eight_bit_weights(recogniser: nn.Module) -> set[str]:
     """Return the names of the weights that are stored in 8 bits.
 
-    They are those of 2-D convolutions and of linear layers but the last, whose outputs are the
+    They are those of 2-D convolutions and of all linear layers but `head`, whose outputs are the
     scores of the characters.
     """
     return {
         f"{name}.weight"
         for name, module in recogniser.named_modules()
         if (isinstance(module, nn.Conv2d) and module.in_channels >= MIN_CHANNELS)
-        or (isinstance(module, nn.Linear) and module.out_features != recogniser.codec.size)
+        or (isinstance(module, nn.Linear) and name != "head")
     }
 
 
@@ -268,6 +268,9 @@ def _quantise(model: Any, names: set[str], images: Iterable[Prepared]) -> Any:
     nodes = _eight_bit_nodes(model.graph, names)
     if not nodes:
         return model
+    taken = {node.input[1] for node in model.graph.node if node.name in nodes and node.input[1:]}
+    if left := sorted(names - taken):
+        raise NetchuError(f"{left[0]} cannot be in 8 bits: the graph uses it in another way")
     with TemporaryDirectory() as scratch, _quiet():
         whole, small = Path(scratch, "whole.onnx"), Path(scratch, "small.onnx")
         onnx.save(model, whole)
@@ -285,7 +288,7 @@ def _quantise(model: Any, names: set[str], images: Iterable[Prepared]) -> Any:
 
 def _eight_bit_nodes(graph: Any, names: set[str]) -> list[str]:
     """Return the convolutions and matrix products with a weight in `names`, sums of the outputs of
-    convolutions, and ReLUs after both, which then cost nothing."""
+    convolutions, and ReLUs after convolutions and such sums, which then cost nothing."""
     chosen: list[str] = []
     outputs: set[str] = set()
     for node in graph.node:  # in the order of computation

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from netchu.core.params import Strict
 from netchu.imaging.preparation import Preprocessing
 from netchu.models.ctc import CTCRecogniser
-from netchu.models.model_card import read_card
 
 
 @dataclass(frozen=True)
@@ -120,16 +119,20 @@ class NetchuSmall(CTCRecogniser):
         self.add_shortcut(d)
         if origin := self.origin():
             self.load_pretrained(origin)
-            self._pass_through(read_card(origin)["config"]["mixers"])
 
     def origin(self) -> Path | None:
         return Path(self.config.weights) if self.config.weights else None
 
-    def _pass_through(self, known: int) -> None:
-        """Let blocks along the line after the first `known` change nothing at first."""
-        for mixer in self.mixers[known:]:
+    def load_pretrained(self, folder: Path) -> None:
+        """Copy the weights of a model folder; blocks along the line that it lacks change nothing.
+
+        Raises:
+            NetchuError: see `Recogniser.load_pretrained`.
+        """
+        for mixer in self.mixers:
             nn.init.zeros_(mixer.narrow.weight)
             nn.init.zeros_(mixer.narrow.bias)
+        super().load_pretrained(folder)
 
     @classmethod
     def without_pretrained(cls, config: NetchuSmallConfig) -> NetchuSmallConfig:
