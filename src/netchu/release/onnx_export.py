@@ -1,8 +1,8 @@
 """Export of a recogniser to ONNX, to read without torch.
 
 There is one copy of the weights: `model.safetensors`, which torch loads too. The graph `model.onnx`
-refers to it. Kernels of convolutions and matrices of linear layers are in 8 bits, and so is what they
-are applied to; other matrices are in half precision and cast to single precision once, when
+refers to it. Kernels of convolutions and matrices of linear layers are in 8 bits, and so is what
+they are applied to; other matrices are in half precision and cast to single precision once, when
 ONNX Runtime loads the model.
 """
 
