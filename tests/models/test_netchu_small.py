@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from netchu.core.errors import NetchuError
 from netchu.core.text import ALPHABET
 from netchu.models.model_folder import save_model
 from netchu.models.networks.netchu_small import NetchuSmall, NetchuSmallConfig
@@ -34,6 +35,11 @@ def test_further_blocks_change_nothing_at_first(known, mixers):
         expected = network(images)
         assert expected.std() > 0
         assert torch.equal(started(folder, mixers).eval()(images), expected)
+
+
+def test_fewer_blocks_than_the_weights_have_are_an_error(known):
+    with pytest.raises(NetchuError, match=r"mixers\.1\.\S+ .* is no weight of this"):
+        started(known[1], 1)
 
 
 def test_further_blocks_are_trained(known):

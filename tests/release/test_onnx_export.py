@@ -97,6 +97,8 @@ def test_the_graph_gives_the_logits_of_torch(trained, tmp_path, batch, width, fo
         onnx_export._fold_norms(graph, eight_bit_weights(rounded))
         norms = sum(node.op_type == "BatchNormalization" for node in graph.graph.node)
         assert norms == 1  # that of the first convolution, which is not in 8 bits
+        linear = {"mixers.0.widen.weight", "mixers.0.narrow.weight"}
+        assert onnx_export._transpose_matrices(graph.graph, eight_bit_weights(rounded)) == linear
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     (logits,) = session.run(["logits"], {"images": images})
     assert logits.shape == (batch, trained.time_steps(width), trained.codec.size)
@@ -111,6 +113,14 @@ def test_the_exported_graph_is_close_to_torch(folder):
             expected = recogniser(torch.from_numpy(image)).numpy()
         (logits,) = session.run(["logits"], {"images": image})
         assert np.abs(logits - expected).mean() < 0.03 * expected.std()
+
+
+def test_a_weight_that_is_used_otherwise_is_named(trained):
+    rounded = round_weights(trained)
+    graph = onnx_export._graph(rounded)
+    names = eight_bit_weights(rounded) | {"mixers.0.norm.weight"}
+    with pytest.raises(NetchuError, match=r"^mixers\.0\.norm\.weight cannot be in 8 bits"):
+        onnx_export._quantise(graph, names, [])
 
 
 def test_convolutions_and_linear_layers_compute_in_8_bits(folder, tmp_path):

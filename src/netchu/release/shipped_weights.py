@@ -32,7 +32,7 @@ TEMPLATE = """\
 Reads photos of Vietnamese handwriting offline, on one CPU core: `netchu read photo.jpg`.
 {parameters} parameters, {size} MB, weights `{weights}`. Residual convolutions, convolutions along
 the line, CTC; lines of {height} px height, one time step per {step:g} px, {letters} characters and
-the blank. Convolutions and linear layers but the last are stored and computed in 8 bits; other
+the blank. Convolutions and all linear layers but the last are stored and computed in 8 bits; other
 weights are stored in half precision and computed in single precision.
 
 ## Metrics
@@ -47,8 +47,8 @@ Intervals are 95 % bootstrap intervals over writers, or over lines if the writer
 Reading a line of 64×800 px from file to text takes {p50} ms on one core of {machine}.
 
 On {val_lines} validation lines, which also chose the epoch and the temperature, the CER is {before}
-before export and {after} after it. With the same weights, torch, which does not round what they
-are applied to, reads {differently} of them differently.
+before export and {after} after it. With the same weights, torch, which rounds the weights only,
+reads {differently} of them differently.
 
 ## Confidences
 
@@ -115,8 +115,8 @@ consecutive words with any label of a training line:
 
 WELL_LABELLED = """
 Some labels are not what the image shows: words are missing in the image, or the label is of another
-line. They were found by eye, and their ids are in `netchu/data/published_splits/mislabelled.csv`.
-Without these lines:
+line. They were looked for among lines that the model before had read badly, so these figures are somewhat
+too low; their ids are in `netchu/data/published_splits/mislabelled.csv`. Without them:
 
 {rates}
 """
