@@ -71,8 +71,9 @@ and HANDS-VNOnDB2018 (pen strokes, rendered as lines). They were published for r
 licence to redistribute; this package contains none of their images and labels. **The weights come
 from research-only data. Whether they may be used for another purpose is not settled: ask the owners
 of the three datasets before any commercial use.** Synthetic lines take their texts from lists of
-streets and wards (MIT) and from Truyện Kiều (public domain), and their handwriting from fonts (SIL
-OFL), from those pen strokes and from the paper in those photos.
+streets and wards (MIT), Truyện Kiều (public domain), newspapers (research data), Wikipedia (CC BY-SA
+3.0) and the words of forms, and their handwriting from fonts (SIL OFL), from those pen strokes and
+from the paper in those photos.
 
 ## Limitations
 
@@ -115,8 +116,8 @@ consecutive words with any label of a training line:
 
 WELL_LABELLED = """
 Some labels are not what the image shows: words are missing in the image, or the label is of another
-line. They were looked for among lines that the model before had read badly, so these figures are somewhat
-too low; their ids are in `netchu/data/published_splits/mislabelled.csv`. Without them:
+line. They were looked for among lines that the model before had read badly, so these figures are
+somewhat too low; their ids are in `netchu/data/published_splits/mislabelled.csv`. Without them:
 
 {rates}
 """
