@@ -31,10 +31,14 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def tight_cer(photos, lines, shipped):
-    """CER in per cent of the lines as they are, which is that of the network alone."""
+    """CER in per cent of the lines as they are, which is that of the network alone.
+
+    At least one character counts as wrong: a network that reads all of them right must not be
+    allowed fewer errors elsewhere than one that does not.
+    """
     rate = photos.cer(shipped, lines, line=True)
     assert rate < 2
-    return rate
+    return max(rate, 100 / sum(len(text) for _, text in lines))
 
 
 @pytest.fixture(scope="module")
