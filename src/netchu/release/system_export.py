@@ -166,7 +166,9 @@ def _test(params: Params, folder: Path) -> dict[str, Any]:
         `mislabelled`, for datasets that have some.
     """
     known = texts_of_tables(params, ("train",))
-    test, new_texts, well_labelled = {}, {}, {}
+    test: dict[str, Any] = {}
+    new_texts: dict[str, Any] = {}
+    well_labelled: dict[str, Any] = {}
     for dataset, part in load_lines(params, "test").groupby("dataset", sort=False):
         readings = read_export(folder, part)
         lines = part.set_index("id").loc[readings["id"]].reset_index()
