@@ -72,8 +72,8 @@ licence to redistribute; this package contains none of their images and labels. 
 from research-only data. Whether they may be used for another purpose is not settled: ask the owners
 of the three datasets before any commercial use.** Synthetic lines take their texts from lists of
 streets and wards (MIT), Truyện Kiều (public domain), newspapers (research data), Wikipedia (CC
-BY-SA 3.0) and the words of forms, and their handwriting from fonts (SIL OFL), from those pen strokes
-and from the paper in those photos.
+BY-SA 3.0) and the words of forms, and their handwriting from fonts (SIL OFL), from those pen
+strokes and from the paper in those photos.
 
 ## Limitations
 
