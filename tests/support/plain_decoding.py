@@ -79,7 +79,10 @@ last class, relative to the best prefix so that nothing underflows."""
 
 
 class PlainBeamDecoder(BeamDecoder):
-    """Prefix beam search (Hannun et al. 2014), a dictionary of prefixes at every step."""
+    """Prefix beam search (Hannun et al. 2014), a dictionary of prefixes at every step.
+
+    With a language model, prefixes that end alike are recombined as `BeamDecoder` does.
+    """
 
     def decode(self, probabilities_TV: NDArray[np.float32]) -> list[Emission]:
         """Return the characters of the best text.
